@@ -1,0 +1,329 @@
+"""Activations: A = g(Z), its pullback dZ = (∂A/∂Z)ᵀ dA, and its convention at kinks.
+
+An activation is a record of pure functions on a matrix Z with one example per column. Its derivative is given as the
+pullback `(Z, A, dA) -> dZ`, because "multiply by g'" cannot say what softmax (couples the rows of a column) or maxout
+(changes the width) do; for an elementwise g the pullback is dA ⊙ g'(Z).
+
+Conventions where the derivative jumps: relu'(0) = 0; leaky_relu'(0) = elu'(0) = 1; step' = 0 everywhere; maxout routes
+to the first maximal piece. `apply` is written so that autodiff of it follows the same convention (`jnp.maximum(z, 0)`
+would give 1/2). NaN goes in and comes out; ±inf gives the limit where there is one.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.nn.names import canonical, resolve
+
+
+class Activation(NamedTuple):
+    """A record of pure functions.
+
+    Attributes:
+      name: how it is written, numbers included: "leaky_relu(0.01)".
+      apply: Z (pieces·n, m) -> A (n, m).
+      pullback: (Z, A, dA) -> dZ, shaped like Z.
+      init: the weight initializer that `scheme="auto"` picks for a layer that ends in it.
+      pieces: rows of Z for each row of A; 1 except for maxout.
+      kinks: the z where g' jumps.
+      elementwise: whether each entry of A depends on one entry of Z.
+      autodiff: whether the pullback is JAX's instead of written by hand.
+      formula, derivative: g(z) and g'(z) as text.
+    """
+
+    name: str
+    apply: Callable[[Array], Array]
+    pullback: Callable[[Array, Array, Array], Array]
+    init: str = "xavier_normal"
+    pieces: int = 1
+    kinks: tuple[float, ...] = ()
+    elementwise: bool = True
+    autodiff: bool = False
+    formula: str = ""
+    derivative: str = ""
+
+
+# --- the textbook's ---------------------------------------------------------------------------------------------------
+
+identity = Activation(
+    "identity",
+    apply=lambda Z: Z,
+    pullback=lambda Z, A, dA: dA,
+    formula="z",
+    derivative="1",
+)
+
+step = Activation(
+    "step",
+    apply=lambda Z: jnp.where(jnp.isnan(Z), Z, (Z > 0).astype(Z.dtype)),
+    pullback=lambda Z, A, dA: jnp.zeros_like(dA),
+    kinks=(0.0,),
+    formula="1 if z > 0 else 0",
+    derivative="0",
+)
+
+sigmoid = Activation(
+    "sigmoid",
+    apply=jax.nn.sigmoid,
+    pullback=lambda Z, A, dA: dA * A * (1 - A),
+    formula="1 / (1 + e⁻ᶻ)",
+    derivative="a (1 - a)",
+)
+
+tanh = Activation(
+    "tanh",
+    apply=jnp.tanh,
+    pullback=lambda Z, A, dA: dA * (1 - A * A),
+    formula="(eᶻ - e⁻ᶻ) / (eᶻ + e⁻ᶻ)",
+    derivative="1 - a²",
+)
+
+relu = Activation(
+    "relu",
+    apply=lambda Z: jnp.where(Z <= 0, jnp.zeros_like(Z), Z),  # not Z > 0: NaN must come out as NaN
+    pullback=lambda Z, A, dA: jnp.where(A > 0, dA, jnp.zeros_like(dA)),
+    init="he_normal",
+    kinks=(0.0,),
+    formula="max(0, z)",
+    derivative="1 if z > 0 else 0",
+)
+
+
+def leaky_relu(alpha: float = 0.01) -> Activation:
+    """z for z ≥ 0, αz below; 0 ≤ α ≤ 1; slope 1 at 0.
+
+    >>> leaky_relu(0.2).apply(jnp.array([[-1.0, 0.0, 2.0]])).tolist()
+    [[-0.20000000298023224, 0.0, 2.0]]
+    """
+    return _leaky_relu(_coefficient("leaky_relu", alpha, most=1.0))
+
+
+@cache  # equal α, equal record: equal networks share one compiled program
+def _leaky_relu(alpha: float) -> Activation:
+    def apply(Z: Array) -> Array:
+        below = alpha * Z if alpha else jnp.zeros_like(Z)  # 0 · (-inf) would be NaN
+        return jnp.where(Z < 0, below, Z)
+
+    def pullback(Z: Array, A: Array, dA: Array) -> Array:
+        return jnp.where(Z < 0, alpha * dA, dA)
+
+    name = canonical("leaky_relu", alpha)
+    text = "z if z ≥ 0 else αz", "1 if z ≥ 0 else α"
+    return Activation(name, apply, pullback, "he_normal", kinks=(0.0,), formula=text[0], derivative=text[1])
+
+
+def elu(alpha: float = 1.0) -> Activation:
+    """z for z ≥ 0, α(eᶻ - 1) below; α ≥ 0; slope 1 at 0 (for α = 1 there is no jump).
+
+    >>> elu(1.0).apply(jnp.array([[-jnp.inf, 0.0, 2.0]])).tolist()
+    [[-1.0, 0.0, 2.0]]
+    """
+    return _elu(_coefficient("elu", alpha))
+
+
+@cache
+def _elu(alpha: float) -> Activation:
+    # exp sees min(z, 0): the branch not taken must not overflow, or autodiff would make NaN of 0 · inf
+    def apply(Z: Array) -> Array:
+        return jnp.where(Z < 0, alpha * jnp.expm1(jnp.minimum(Z, 0)), Z)
+
+    def pullback(Z: Array, A: Array, dA: Array) -> Array:
+        return jnp.where(Z < 0, dA * alpha * jnp.exp(jnp.minimum(Z, 0)), dA)
+
+    name = canonical("elu", alpha)
+    kinks = () if alpha == 1 else (0.0,)
+    text = "z if z ≥ 0 else α(eᶻ - 1)", "1 if z ≥ 0 else αeᶻ"
+    return Activation(name, apply, pullback, "he_normal", kinks=kinks, formula=text[0], derivative=text[1])
+
+
+def maxout(pieces: int = 2) -> Activation:
+    """The largest of k affine pieces per unit; the gradient goes to the first piece that attains it.
+
+    Z has k·n rows, all units' first pieces on top, then all second pieces, and so on; the layer has k times the
+    parameters.
+
+    >>> maxout(2).apply(jnp.array([[1.0], [5.0], [3.0], [4.0]])).tolist()    # units (1, 3) and (5, 4)
+    [[3.0], [5.0]]
+    """
+    if not isinstance(pieces, int) or pieces < 2:
+        raise InputError(sentence("maxout", "a whole number of pieces, at least 2", pieces, "write 'maxout(2)'"))
+
+    return _maxout(pieces)
+
+
+@cache
+def _maxout(k: int) -> Activation:
+    def split(Z: Array) -> Array:
+        return Z.reshape(k, -1, Z.shape[1])
+
+    # a fold of comparisons, not max: autodiff of max would share a tie between its pieces
+    def apply(Z: Array) -> Array:
+        A, *others = split(Z)
+        for piece in others:
+            A = jnp.where((piece > A) | jnp.isnan(piece), piece, A)
+        return A
+
+    def pullback(Z: Array, A: Array, dA: Array) -> Array:
+        wins = jnp.arange(k)[:, None, None] == jnp.argmax(split(Z), axis=0)[None]
+        return jnp.where(wins, dA[None], jnp.zeros_like(dA)[None]).reshape(Z.shape)
+
+    name = canonical("maxout", k)
+    text = "max(z₁, …, z_k)", "1 for the first maximal piece, else 0"
+    return Activation(name, apply, pullback, "he_normal", k, elementwise=False, formula=text[0], derivative=text[1])
+
+
+def _softmax(Z: Array) -> Array:
+    # +inf is made finite first: inf - inf would be NaN where the limit is a one-hot column
+    Z = jnp.clip(Z, jnp.finfo(Z.dtype).min, jnp.finfo(Z.dtype).max)
+    E = jnp.exp(Z - jax.lax.stop_gradient(Z.max(axis=0, keepdims=True)))
+    return E / E.sum(axis=0, keepdims=True)
+
+
+softmax = Activation(
+    "softmax",
+    apply=_softmax,
+    # (diag(a) - a aᵀ) dA, column by column, without forming the Jacobian
+    pullback=lambda Z, A, dA: A * (dA - (A * dA).sum(axis=0, keepdims=True)),
+    elementwise=False,
+    formula="eᶻⁱ / Σⱼ eᶻʲ over a column",
+    derivative="diag(a) - a aᵀ",
+)
+
+
+# --- people ask for these ---------------------------------------------------------------------------------------------
+
+
+def _finite(Z: Array) -> Array:
+    """±inf as the largest finite numbers, so that inf · 0 at a limit becomes 0."""
+    return jnp.clip(Z, jnp.finfo(Z.dtype).min, jnp.finfo(Z.dtype).max)
+
+
+def _above(Z: Array) -> Array:
+    """-inf as the most negative finite number; +inf stays."""
+    return jnp.maximum(Z, jnp.finfo(Z.dtype).min)
+
+
+def _normal_cdf(Z: Array) -> Array:
+    return 0.5 * jax.lax.erfc(-Z * math.sqrt(0.5))
+
+
+def _gelu_slope(Z: Array) -> Array:
+    Z = _finite(Z)
+    density = jnp.exp(-0.5 * Z * Z) / math.sqrt(2 * math.pi)
+    return _normal_cdf(Z) + Z * density
+
+
+def _silu_slope(Z: Array) -> Array:
+    Z = _finite(Z)
+    return jax.nn.sigmoid(Z) * (1 + Z * jax.nn.sigmoid(-Z))
+
+
+gelu = Activation(
+    "gelu",
+    apply=lambda Z: _above(Z) * _normal_cdf(Z),
+    pullback=lambda Z, A, dA: dA * _gelu_slope(Z),
+    init="he_normal",
+    formula="z Φ(z), Φ the normal distribution function (exact, not the tanh form)",
+    derivative="Φ(z) + z φ(z)",
+)
+
+silu = Activation(
+    "silu",
+    apply=lambda Z: _above(Z) * jax.nn.sigmoid(Z),
+    pullback=lambda Z, A, dA: dA * _silu_slope(Z),
+    init="he_normal",
+    formula="z σ(z)",
+    derivative="σ(z) (1 + z (1 - σ(z)))",
+)
+
+softplus = Activation(
+    "softplus",
+    apply=lambda Z: jnp.logaddexp(Z, jnp.zeros_like(Z)),
+    pullback=lambda Z, A, dA: dA * jax.nn.sigmoid(Z),
+    init="he_normal",
+    formula="ln(1 + eᶻ)",
+    derivative="σ(z)",
+)
+
+ACTIVATIONS = {
+    "identity": identity,
+    "step": step,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "maxout": maxout,
+    "softmax": softmax,
+    "gelu": gelu,
+    "silu": silu,
+    "softplus": softplus,
+}
+
+
+def find(spec: "str | Activation") -> Activation:
+    """The record behind a name, or the record itself.
+
+    >>> find("leaky_relu").name, find("maxout(3)").pieces
+    ('leaky_relu(0.01)', 3)
+    """
+    return spec if isinstance(spec, Activation) else resolve("activation", spec, ACTIVATIONS)
+
+
+def activation(
+    name: str,
+    apply: Callable[[Array], Array],
+    pullback: Callable[[Array, Array, Array], Array] | None = None,
+    *,
+    init: str = "xavier_normal",
+    kinks: tuple[float, ...] = (),
+    elementwise: bool = True,
+) -> Activation:
+    """An activation of your own, from `apply` and, better, its hand-written pullback.
+
+    Without `pullback` the derivative is JAX's autodiff of `apply`, and `record.autodiff` says so. Make the record once
+    and use it again: two records of equal functions are two activations, each with its own compiled programs.
+
+    Args:
+      name: a name that no built-in activation has; a saved model holds it, and loading asks for the record.
+      apply: Z (n, m) -> A (n, m).
+      pullback: (Z, A, dA) -> dZ; for an elementwise g, dA * g'(Z).
+      init: the initializer that `scheme="auto"` picks.
+      kinks: the z where g' jumps.
+      elementwise: False when an entry of A depends on more than its own entry of Z.
+
+    Raises:
+      InputError: when the name is taken.
+      InputTypeError: when `apply` or `pullback` is not a function.
+
+    >>> square = activation("square", lambda Z: Z * Z, lambda Z, A, dA: 2 * Z * dA)
+    >>> square.apply(jnp.array([[3.0]])).tolist(), square.autodiff
+    ([[9.0]], False)
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InputError(sentence("activation", "a name such as 'square'", repr(name), "use letters, digits and _"))
+    if name in ACTIVATIONS:
+        raise InputError(sentence("activation", "a new name", repr(name), f"call it 'my_{name}', say"))
+    for function in (apply,) if pullback is None else (apply, pullback):
+        if not callable(function):
+            remedy = "give functions of arrays"
+            raise InputTypeError(sentence(f"activation {name!r}", "functions", type(function).__name__, remedy))
+
+    def by_autodiff(Z: Array, A: Array, dA: Array) -> Array:
+        return jax.vjp(apply, Z)[1](dA)[0]
+
+    hand = pullback is not None
+    return Activation(name, apply, pullback or by_autodiff, init, 1, kinks, elementwise, autodiff=not hand)
+
+
+def _coefficient(where: str, alpha: float, most: float = math.inf) -> float:
+    if not (isinstance(alpha, (int, float)) and 0 <= alpha <= most and math.isfinite(alpha)):
+        bound = f"0 ≤ α ≤ {most:g}" if math.isfinite(most) else "a finite α ≥ 0"
+        raise InputError(sentence(where, bound, alpha, f"write '{where}(0.1)', say"))
+    return float(alpha)

@@ -1,0 +1,114 @@
+"""Initializers: the weights W of a layer before training; biases start at zero.
+
+With n_in inputs and n_out units to a layer, and entries drawn independently with mean 0:
+
+    normal(σ)         N(0, σ²), σ = 0.01: small, to break symmetry and stay off saturation
+    lecun_normal      N(0, 1/n_in): keeps the variance of Z at that of A_prev
+    xavier_normal     N(0, 2/(n_in + n_out)); xavier_uniform: U(-r, r), r² = 6/(n_in + n_out)
+    he_normal         N(0, 2/n_in): makes up for the half that relu cuts off; he_uniform: U(-r, r), r² = 6/n_in
+    zeros, constant(c)    every unit computes the same for ever: here to show the symmetry problem
+
+Sources: LeCun et al. 1998 (Efficient BackProp); Glorot and Bengio 2010; He et al. 2015.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.nn.names import canonical, resolve
+
+
+class Initializer(NamedTuple):
+    """A record: how weights are drawn.
+
+    Attributes:
+      name: how it is written, numbers included.
+      draw: (key, shape, n_in, n_out, dtype) -> W. `shape` is (n_out, n_in), or (k·n_out, n_in) for maxout(k).
+      variance: (n_in, n_out) -> the variance of an entry of W.
+    """
+
+    name: str
+    draw: Callable[[Array, tuple[int, int], int, int, Any], Array]
+    variance: Callable[[int, int], float]
+
+
+def _gaussian(name: str, variance: Callable[[int, int], float]) -> Initializer:
+    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: Any) -> Array:
+        return math.sqrt(variance(n_in, n_out)) * jax.random.normal(key, shape, dtype)
+
+    return Initializer(name, draw, variance)
+
+
+def _uniform(name: str, variance: Callable[[int, int], float]) -> Initializer:
+    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: Any) -> Array:
+        r = math.sqrt(3 * variance(n_in, n_out))  # U(-r, r) has variance r²/3
+        return jax.random.uniform(key, shape, dtype, -r, r)
+
+    return Initializer(name, draw, variance)
+
+
+def _finite(where: str, value: float) -> float:
+    if not (isinstance(value, (int, float)) and math.isfinite(value)):
+        raise InputError(sentence(where, "a finite number", value, f"write '{where}(0.01)', say"))
+    return float(value)
+
+
+def constant(value: float = 0.0) -> Initializer:
+    """Every entry of W is `value`.
+
+    >>> constant(0.5).draw(jax.random.key(0), (1, 2), 2, 1, jnp.float32).tolist()
+    [[0.5, 0.5]]
+    """
+    return _constant(_finite("constant", value))
+
+
+@cache  # equal numbers, equal record
+def _constant(value: float) -> Initializer:
+    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: Any) -> Array:
+        return jnp.full(shape, value, dtype)
+
+    return Initializer(canonical("constant", value), draw, lambda n_in, n_out: 0.0)
+
+
+def normal(stddev: float = 0.01) -> Initializer:
+    """Entries of W from N(0, stddev²).
+
+    >>> normal(0.1).variance(3, 4)
+    0.010000000000000002
+    """
+    stddev = _finite("normal", stddev)
+    if stddev < 0:
+        raise InputError(sentence("normal", "a standard deviation ≥ 0", stddev, "write 'normal(0.01)', say"))
+    return _normal(stddev)
+
+
+@cache
+def _normal(stddev: float) -> Initializer:
+    return _gaussian(canonical("normal", stddev), lambda n_in, n_out: stddev**2)
+
+
+INITIALIZERS = {
+    "zeros": constant(0.0)._replace(name="zeros"),
+    "constant": constant,
+    "normal": normal,
+    "lecun_normal": _gaussian("lecun_normal", lambda n_in, n_out: 1 / n_in),
+    "xavier_normal": _gaussian("xavier_normal", lambda n_in, n_out: 2 / (n_in + n_out)),
+    "xavier_uniform": _uniform("xavier_uniform", lambda n_in, n_out: 2 / (n_in + n_out)),
+    "he_normal": _gaussian("he_normal", lambda n_in, n_out: 2 / n_in),
+    "he_uniform": _uniform("he_uniform", lambda n_in, n_out: 2 / n_in),
+}
+
+
+def find(spec: str | Initializer) -> Initializer:
+    """The record behind a name, or the record itself.
+
+    >>> find("he_normal").variance(50, 10)
+    0.04
+    """
+    return spec if isinstance(spec, Initializer) else resolve("initializer", spec, INITIALIZERS)

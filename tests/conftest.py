@@ -1,0 +1,30 @@
+"""Strict numerics for every test: float64, no silent promotion of dtypes or ranks, eight CPU devices."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Where the images and tables lie that are not part of the project: $JAXMLP_DATA or ../shared/data."""
+    repository = Path(__file__).resolve().parent.parent
+    for place in (os.environ.get("JAXMLP_DATA"), repository.parent / "shared" / "data"):
+        if place and Path(place).is_dir():
+            return Path(place)
+    pytest.skip("neither $JAXMLP_DATA nor ../shared/data is there")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(0)
