@@ -1,0 +1,9 @@
+"""The engine: state, step, epochs, fit."""
+
+from jaxmlp.training.epoch import epochs as epochs
+from jaxmlp.training.fit import fit as fit
+from jaxmlp.training.fit import network_for as network_for
+from jaxmlp.training.state import Report as Report
+from jaxmlp.training.state import TrainState as TrainState
+from jaxmlp.training.state import start as start
+from jaxmlp.training.step import make_step as make_step

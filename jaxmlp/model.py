@@ -1,0 +1,218 @@
+"""A model: a network with its parameters and all that turns raw rows into answers.
+
+raw rows → preprocessing → columns → forward → class labels, probabilities or values
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp import model_file
+from jaxmlp.data.dataset import Dataset, Part
+from jaxmlp.data.preprocessing import Preprocessing
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.nn import costs
+from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.network import Network, Params, check_params, forward
+from jaxmlp.nn.objective import Batch, Objective, evaluate
+from jaxmlp.training.batches import target_rows
+from jaxmlp.training.metrics import correct
+
+PROBABILITIES = ("sigmoid", "softmax")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network that takes raw rows, as the data file has them, and answers in the data's own terms.
+
+    Attributes:
+      net, params: the network and its parameters, as NumPy arrays.
+      task: "binary", "multiclass", "multilabel" or "regression".
+      cost: the name of the cost it was trained with.
+      classes: class labels by class id; empty for regression.
+      preprocessing, target_preprocessing: from raw rows and targets to the network's.
+      feature_names, target_names, image_shape: what the columns are, where it is known.
+    """
+
+    net: Network
+    params: Params
+    task: str
+    cost: str
+    classes: tuple[Any, ...] = ()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    target_preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    feature_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    image_shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_params(self.params, self.net)
+        object.__setattr__(self, "params", jax.tree.map(np.asarray, self.params))
+
+    @classmethod
+    def of(cls, net: Network, params: Params, data: Dataset, objective: Objective | None = None) -> Self:
+        """The model of parameters that were trained on a data set.
+
+        >>> from jaxmlp import fit, network_for
+        >>> data = Dataset.from_arrays(np.array([[0.0], [1.0], [2.0], [3.0]]), ["low", "low", "high", "high"])
+        >>> net = network_for(data, hidden=())
+        >>> model = Model.of(net, fit(net, data, batch_size="full", epochs=1).params, data)
+        >>> model.classes, model.predict_proba(np.zeros((3, 1))).shape
+        (('high', 'low'), (3, 2))
+        """
+        found = costs.find(objective.cost if objective else None, net.activations[-1])
+        return cls(
+            net,
+            params,
+            data.task,
+            found.name,
+            data.classes,
+            data.preprocessing,
+            data.target_preprocessing,
+            data.feature_names,
+            data.target_names,
+            data.image_shape,
+        )
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def outputs(self, rows: Any) -> np.ndarray:
+        """A_L as rows, (m, n_L), for raw rows (m, n0) or images (m, h, w[, c]).
+
+        Raises:
+          InputError: when the rows are not of the width that the model was trained on.
+        """
+        dtype = np.dtype(self.params[0]["W"].dtype)
+        rows = np.asarray(rows)
+        if self.image_shape and rows.shape[1:] == self.image_shape:
+            rows = rows.reshape(len(rows), -1)
+        if rows.ndim != 2 or rows.shape[1] != self.net.sizes[0]:
+            remedy = "one example per row here: pass rows.T" if rows.shape[:1] == self.net.sizes[:1] else "one per row"
+            expects = f"rows of shape (m, {self.net.sizes[0]})"
+            raise InputError(sentence("the model", expects, rows.shape, remedy))
+        if not len(rows):
+            return np.zeros((0, self.net.sizes[-1]), dtype)
+        return np.concatenate([self._outputs(self.preprocessing(chunk, dtype)) for chunk in _chunks(rows)])
+
+    def _outputs(self, X: np.ndarray) -> np.ndarray:
+        # rows are filled up to a power of two, so that any number of them meets a handful of compiled programs
+        m = len(X)
+        padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)
+        padded[:m] = X
+        return np.asarray(forward(self.params, padded.T, self.net)).T[:m]
+
+    def predict_proba(self, rows: Any) -> np.ndarray:
+        """Probabilities: (m, C), a column per class (two for a single sigmoid); (m, k) for several labels.
+
+        Raises:
+          InputError: for regression, and for an output that is neither sigmoid nor softmax.
+        """
+        output = self.net.activations[-1].name
+        if self.task == "regression" or output not in PROBABILITIES:
+            got = f"task {self.task!r} and output {output!r}"
+            expects = "a classifier with output 'sigmoid' or 'softmax'"
+            raise InputError(sentence("predict_proba", expects, got, "use predict"))
+        A = self.outputs(rows)
+        if A.shape[1] == 1:
+            return np.concatenate([1 - A, A], axis=1)
+        if output == "sigmoid" and self.task != "multilabel":
+            return A / A.sum(axis=1, keepdims=True)  # one sigmoid per class, made to sum to 1
+        return A
+
+    def predict(self, rows: Any, *, threshold: float = 0.5) -> np.ndarray:
+        """Answers: class labels (m,); for several labels 0 and 1, (m, k); for regression values, (m,) or (m, k).
+
+        Args:
+          rows: raw rows, (m, n0) or images (m, h, w[, c]).
+          threshold: the output above which a single sigmoid says "second class", or a label is present.
+        """
+        if not 0 <= threshold <= 1:
+            raise InputError(sentence("threshold", "a number from 0 to 1", threshold, "leave it at 0.5"))
+        return self._decide(self.outputs(rows), threshold)
+
+    def _decide(self, A: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+        if self.task == "regression":
+            values = self.target_preprocessing.inverse(A)
+            return values[:, 0] if values.shape[1] == 1 else values
+        if self.task == "multilabel":
+            return (threshold < A).astype(np.int64)
+        ids = A.argmax(axis=1) if A.shape[1] > 1 else (A[:, 0] > threshold).astype(np.int64)
+        return np.asarray(self.classes)[ids]
+
+    def evaluate(self, part: Part) -> dict[str, float]:
+        """Cost (without penalties) and accuracy, or R² for regression, on raw rows with their targets.
+
+        Returns:
+          {"cost": …, "accuracy": …}; for regression {"cost": …, "r2": …}, R² averaged over the targets.
+        """
+        dtype = self.params[0]["W"].dtype
+        found = costs.find(self.cost, self.net.activations[-1])
+        Y = target_rows(part.targets, self.task, self.target_preprocessing, self.net, found, dtype)
+        batch = Batch(jnp.asarray(self.preprocessing(part.rows, dtype)).T, jnp.asarray(Y).T)
+        J, right = _judge(self.params, batch, self.net, Objective(found), self.task)
+        if right is not None:
+            return {"cost": float(J), "accuracy": float(right) / len(part.rows)}
+        answers = self.target_preprocessing.inverse(self.outputs(part.rows))
+        return {"cost": float(J), "r2": r2(part.targets, answers)}
+
+    # --- the file -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one HDF5 file; an existing file is replaced in one step, never half written.
+
+        Raises:
+          MissingFileError: when the folder does not exist.
+        """
+        model_file.write(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], activations: Iterable[Activation] = ()) -> Self:
+        """The model in a file that `save` wrote; `jaxmlp.load_model` is this.
+
+        Args:
+          path: the file, or a run folder that holds it as model.h5.
+          activations: the records of activations of your own that the model uses, found by name.
+
+        Raises:
+          MissingFileError: when there is no such file.
+          InputError: when the file is damaged, is no model, was written by a newer jaxmlp, or does not fit together.
+        """
+        fields = model_file.read(path, activations)
+        try:
+            return cls(**fields)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+load_model = Model.load
+
+
+@partial(jax.jit, static_argnames="task")
+def _judge(params: Params, batch: Batch, net: Network, objective: Objective, task: str):
+    J, Z = evaluate(params, batch, net, objective)
+    right = correct(Z, batch.Y, net, task)
+    return J, None if right is None else right.sum()
+
+
+def r2(targets: np.ndarray, answers: np.ndarray) -> float:
+    """R² = 1 - Σ(y - a)² / Σ(y - ȳ)², averaged over the columns of (m, k); a constant column counts 1 if met, else 0.
+
+    >>> r2(np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [2.0], [2.0]]))
+    0.5
+    """
+    residual = ((targets - answers) ** 2).sum(axis=0)
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    shares = np.where(spread > 0, residual / np.where(spread > 0, spread, 1), residual > 0)
+    return float(1 - shares.mean())
+
+
+def _chunks(rows: np.ndarray, size: int = 8192) -> Iterator[np.ndarray]:
+    """Pieces of the rows, so that memory stays bounded however many there are."""
+    for i in range(0, len(rows), size):
+        yield rows[i : i + size]

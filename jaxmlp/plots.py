@@ -1,0 +1,149 @@
+"""Every picture: learning curves, confusion matrix, decision boundary, predicted against true values.
+
+Each function returns a Matplotlib figure; `save` writes it. Figures are made without pyplot, so no window, no backend
+and no global state is touched.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxmlp.data.dataset import Dataset, Part
+from jaxmlp.data.files import atomic_path
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.model import Model
+from jaxmlp.training.state import Report
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+except ImportError as error:  # named by whoever wants a picture
+    raise InputError(
+        sentence("pictures", "Matplotlib", "no such package", 'install it with pip install "jaxmlp[all]"')
+    ) from error
+
+TRAINING, VALIDATION = "#1f6fb4", "#d9731a"
+MOST_CLASSES = 30  # a confusion matrix of more is unreadable
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure in one step, as PNG or in the format that the suffix names."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=130, bbox_inches="tight")
+
+
+def curves(history: Sequence[Report]) -> Figure:
+    """Cost and, for classifiers, accuracy over the epochs, in training and validation."""
+    panels = ["cost"] + ["accuracy"] * (history[0].accuracy is not None)
+    figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
+    epochs = [report.epoch for report in history]
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.plot(epochs, [getattr(report, panel) for report in history], color=TRAINING, label="training")
+        if (last := getattr(history[-1], f"validation_{panel}")) is not None:
+            values = [getattr(report, f"validation_{panel}") for report in history]
+            axes.plot(epochs, values, color=VALIDATION, label=f"validation, at last {last:.3g}")
+        axes.set(xlabel="epoch", ylabel=panel, title=panel)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def confusion(model: Model, part: Part) -> Figure:
+    """How many examples of each class were taken for which; the diagonal is right, darker is a larger share."""
+    ids = {label: i for i, label in enumerate(model.classes)}
+    predicted = np.array([ids[label] for label in model.predict(part.rows).tolist()])
+    C = len(model.classes)
+    counts = np.bincount(part.targets * C + predicted, minlength=C * C).reshape(C, C)
+    side = max(3.6, 0.42 * C + 1.6)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(counts):
+        if count:
+            axes.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    names = [str(label) for label in model.classes]
+    turned = 90 if max(map(len, names)) > 3 else 0
+    axes.set_xticks(range(C), names, rotation=turned)
+    axes.set_yticks(range(C), names)
+    accuracy = np.trace(counts) / counts.sum()
+    axes.set(xlabel="predicted", ylabel="true", title=f"accuracy {accuracy:.1%} of {counts.sum()}")
+    return figure
+
+
+def decision_boundary(model: Model, data: Dataset, resolution: int = 300) -> Figure:
+    """The plane of two features coloured by the class that the network answers, with the training points."""
+    rows = data.train.rows
+    margin = 0.08 * np.ptp(rows, axis=0) + 1e-9
+    (x0, y0), (x1, y1) = rows.min(axis=0) - margin, rows.max(axis=0) + margin
+    grid = np.stack(np.meshgrid(np.linspace(x0, x1, resolution), np.linspace(y0, y1, resolution)), axis=-1)
+    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    _fill(axes, model, grid)
+    colours = _colours(len(model.classes))
+    for i, label in enumerate(model.classes):
+        points = rows[data.train.targets == i]
+        axes.scatter(*points.T, s=16, color=colours[i], edgecolor="black", linewidth=0.4, label=str(label))
+    x, y = data.feature_names or ("x₁", "x₂")
+    axes.set(xlabel=x, ylabel=y, xlim=(x0, x1), ylim=(y0, y1), title=f"what the network answers: {data.name}")
+    axes.legend(title="class", loc="upper right")
+    return figure
+
+
+def _fill(axes: Axes, model: Model, grid: np.ndarray) -> None:
+    """Shade each point of the grid by its class; the line is where the answer changes."""
+    A = model.outputs(grid.reshape(-1, 2))
+    ids = (A[:, 0] > 0.5).astype(int) if A.shape[1] == 1 else A.argmax(axis=1)
+    C = len(model.classes)
+    xs, ys = grid[0, :, 0], grid[:, 0, 1]
+    levels = np.arange(C + 1) - 0.5
+    ids = ids.reshape(grid.shape[:2])
+    axes.contourf(xs, ys, ids, levels=levels, colors=_colours(C), alpha=0.3)
+    axes.contour(xs, ys, ids, levels=levels[1:-1], colors="black", linewidths=0.8)
+
+
+def _colours(n: int) -> list[str]:
+    ten = ["#1f6fb4", "#d9731a", "#2e9d4f", "#c03a3a", "#7f5fb3", "#8a5a44", "#d06fb0", "#6f6f6f", "#b0ac1f", "#1fa8b4"]
+    return [ten[i % len(ten)] for i in range(n)]
+
+
+def predicted_against_true(model: Model, part: Part) -> Figure:
+    """For regression: a point per example, on the diagonal when right; a panel per target."""
+    answers = model.predict(part.rows).reshape(part.targets.shape)
+    k = part.targets.shape[1]
+    figure = Figure(figsize=(4.4 * k, 4.2), layout="constrained")
+    for j, axes in enumerate(figure.subplots(1, k, squeeze=False)[0]):
+        truth, answer = part.targets[:, j], answers[:, j]
+        ends = [min(truth.min(), answer.min()), max(truth.max(), answer.max())]
+        axes.plot(ends, ends, color="black", linewidth=0.8)
+        axes.scatter(truth, answer, s=8, alpha=0.4, color=TRAINING)
+        name = model.target_names[j] if j < len(model.target_names) else f"target {j + 1}"
+        axes.set(xlabel="true", ylabel="predicted", title=name)
+    return figure
+
+
+def picture(model: Model, data: Dataset) -> tuple[str, Figure] | None:
+    """The picture that tells most about a model on its data, with a name for its file; None where there is none."""
+    part = data.test or data.validation or data.train
+    single_label = data.task in ("binary", "multiclass")
+    if single_label and data.n_features == 2:
+        return "boundary.png", decision_boundary(model, data)
+    if single_label and len(model.classes) <= MOST_CLASSES:
+        return "confusion.png", confusion(model, part)
+    if data.task == "regression" and data.n_outputs <= 4:
+        return "predictions.png", predicted_against_true(model, part)
+    return None
+
+
+def draw_all(folder: str | os.PathLike[str], model: Model, data: Dataset, history: Sequence[Report]) -> list[str]:
+    """Write curves.png and the picture of the model into a folder; return their names."""
+    figures = [("curves.png", curves(history))]
+    if found := picture(model, data):
+        figures.append(found)
+    for name, figure in figures:
+        save(figure, Path(folder) / name)
+    return [name for name, _ in figures]

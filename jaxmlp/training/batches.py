@@ -1,0 +1,144 @@
+"""Mini-batches: the rows on the device, and the order in which an epoch visits them.
+
+An epoch is a permutation of the m rows, drawn on the host from (key of the run, number of the epoch) alone, cut into
+steps of B. Where B does not divide m, the last step is filled up with the index m, one past the end: its rows count
+with weight 0, so that the mean over the batch is exactly the mean over its real rows, and no shape ever changes.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxmlp.data.dataset import Dataset, Part
+from jaxmlp.data.preprocessing import Preprocessing
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.nn import costs
+from jaxmlp.nn.costs import Cost
+from jaxmlp.nn.network import Network
+from jaxmlp.nn.objective import Batch, Objective
+
+FULL = "full"
+
+
+class Rows(NamedTuple):
+    """A part of a data set as the compiled program reads it: X (m, n0), Y (m, k) numbers or (m, 1) class ids."""
+
+    X: Array
+    Y: Array
+
+
+class Batches(NamedTuple):
+    """Everything about the data that an epoch needs.
+
+    Attributes:
+      train, validation: rows on the device; validation may be None.
+      batch_size: B ≤ m; B = m is a full batch.
+      shuffle: whether each epoch draws a new order; a full batch has none.
+      task: what the labels mean.
+    """
+
+    train: Rows
+    validation: Rows | None
+    batch_size: int
+    shuffle: bool
+    task: str
+
+    @property
+    def n_rows(self) -> int:
+        """m."""
+        return self.train.X.shape[0]
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return math.ceil(self.n_rows / self.batch_size)
+
+    def order(self, seed: tuple[int, ...], epoch: int) -> np.ndarray | None:
+        """Row numbers, (steps, B), padded with m; None for a full batch."""
+        m, B = self.n_rows, self.batch_size
+        if m == B:
+            return None
+        order = np.full(self.steps * B, m, np.int32)
+        order[:m] = np.random.default_rng([*seed, epoch]).permutation(m) if self.shuffle else np.arange(m)
+        return order.reshape(self.steps, B)
+
+    def sizes(self) -> np.ndarray:
+        """How many real rows each step has."""
+        sizes = np.full(self.steps, self.batch_size)
+        sizes[-1] = self.n_rows - (self.steps - 1) * self.batch_size
+        return sizes
+
+
+def gather(rows: Rows, index: Array | None) -> Batch:
+    """The columns X (n0, B), Y (k, B) and weights of one step."""
+    if index is None:
+        return Batch(rows.X.T, rows.Y.T)
+    # clip, not a check per index: the padding index m reads the last row and counts nothing
+    X, Y = (jnp.take(array, index, axis=0, mode="clip").T for array in rows)
+    m = rows.X.shape[0]
+    if m % index.shape[0] == 0:
+        return Batch(X, Y)
+    return Batch(X, Y, (index < m).astype(X.dtype)[None, :])
+
+
+def make_batches(
+    data: Dataset, net: Network, objective: Objective, batch_size: int | str, dtype: Any, shuffle: bool = True
+) -> Batches:
+    """Preprocess a data set and put it on the device.
+
+    Raises:
+      InputError: when the data do not fit the network, or the batch size is neither "full" nor a positive whole number.
+    """
+    check_fit(data, net)
+    m = len(data.train.rows)
+    if batch_size == FULL:
+        batch_size = m
+    if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
+        remedy = "write 32, say"
+        raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
+    cost = costs.find(objective.cost, net.activations[-1])
+
+    def rows(part: Part) -> Rows:
+        X = data.preprocessing(part.rows, dtype)
+        Y = target_rows(part.targets, data.task, data.target_preprocessing, net, cost, dtype)
+        return Rows(*jax.device_put((X, Y)))
+
+    validation = data.validation or data.test
+    train = rows(data.train)
+    return Batches(train, validation and rows(validation), min(int(batch_size), m), shuffle, data.task)
+
+
+def target_rows(
+    targets: np.ndarray, task: str, preprocessing: Preprocessing, net: Network, cost: Cost, dtype: Any
+) -> np.ndarray:
+    """A part's targets as rows for the cost: (m, 1) class ids for categorical cross-entropy, else (m, n_L) numbers."""
+    if task == "regression":
+        return preprocessing(targets, dtype)
+    if task == "multilabel":
+        return targets.astype(dtype)
+    if cost.name == "categorical_cross_entropy":
+        return targets.astype(np.int32)[:, None]
+    if net.sizes[-1] == 1:
+        return targets.astype(dtype)[:, None]
+    return (targets[:, None] == np.arange(net.sizes[-1])).astype(dtype)
+
+
+def check_fit(data: Dataset, net: Network) -> None:
+    """Raise unless the network has the data set's features and outputs."""
+    if net.sizes[0] != data.n_features:
+        expects = f"sizes[0] = {data.n_features}, the features of data set {data.name!r}"
+        raise InputError(sentence("the network", expects, net.sizes[0], "use jaxmlp.network_for(data)"))
+    widths = {data.n_outputs, len(data.classes)} if data.task == "binary" else {data.n_outputs}
+    output = net.activations[-1].name
+    if output == "softmax" and data.task in ("binary", "multiclass"):
+        widths = {len(data.classes)}
+    if net.sizes[-1] not in widths or (output == "softmax" and data.task in ("multilabel", "regression")):
+        wide = " or ".join(map(str, sorted(widths)))
+        unit = "unit" if wide == "1" else "units"
+        expects = f"an output of {wide} {unit} for the {data.task} data set {data.name!r}"
+        got = f"{net.sizes[-1]} with {output!r}"
+        raise InputError(sentence("the network", expects, got, "use jaxmlp.network_for(data)"))

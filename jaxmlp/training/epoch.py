@@ -1,0 +1,112 @@
+"""An epoch as one compiled program, and the epochs as a generator.
+
+The program scans over the steps of an epoch; per step it gathers a batch, takes the gradient and updates. The host
+gives it an order of rows and reads back one small report; between the two nothing leaves the device.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jax import Array
+
+from jaxmlp.errors import DivergenceError
+from jaxmlp.nn.network import Network
+from jaxmlp.nn.objective import Batch, Objective, evaluate
+from jaxmlp.training.batches import Batches, Rows, gather
+from jaxmlp.training.metrics import correct
+from jaxmlp.training.state import Report, TrainState
+from jaxmlp.training.step import update
+
+
+@lru_cache(maxsize=64)  # a second fit of the same network with the same optimizer object compiles nothing
+def epoch_program(net: Network, optimizer: optax.GradientTransformation, task: str):
+    """(state, train, validation, order, objective) -> state, J per step, right per step, (J, right) of validation."""
+
+    def step(objective: Objective, train: Rows, state: TrainState, index: Array | None) -> tuple[TrainState, Any]:
+        batch = gather(train, index)
+        state, J, Z = update(state, batch, net, objective, optimizer)
+        return state, (J, _n_right(Z, batch, net, task))
+
+    @partial(jax.jit, donate_argnums=0)
+    def epoch(state: TrainState, train: Rows, validation: Rows | None, order: Array | None, objective: Objective):
+        if order is None:
+            state, (J, right) = step(objective, train, state, None)
+            steps = (J[None], None if right is None else right[None])
+        else:
+            state, steps = jax.lax.scan(partial(step, objective, train), state, order)
+        checked = None
+        if validation is not None:
+            batch = gather(validation, None)
+            J, Z = evaluate(state.params, batch, net, objective)
+            checked = (J, _n_right(Z, batch, net, task))
+        return state, steps, checked
+
+    return epoch
+
+
+def _n_right(Z: Array, batch: Batch, net: Network, task: str) -> Array | None:
+    right = correct(Z, batch.Y, net, task)
+    if right is None:
+        return None
+    return right.sum() if batch.weights is None else (right * batch.weights).sum()
+
+
+def epochs(
+    net: Network,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    batches: Batches,
+) -> Iterator[tuple[TrainState, Report]]:
+    """Train without end, an epoch at a time; stop with `break`.
+
+    The state given is left as it is. The state yielded is consumed by the next epoch: copy what is to be kept.
+
+    Yields:
+      (state, report) after every epoch, the report with Python numbers.
+
+    Raises:
+      DivergenceError: when a cost is infinite or not a number, naming the step and the epoch.
+    """
+    program = epoch_program(net, optimizer, batches.task)
+    seed = tuple(int(word) for word in np.ravel(jax.random.key_data(state.key)))
+    sizes = batches.sizes()
+    first = int(state.step) // batches.steps
+    state = jax.tree.map(_copy, state)
+    began = time.perf_counter()
+    epoch = first
+    while True:
+        order = batches.order(seed, epoch)
+        epoch += 1
+        state, steps, checked = program(state, batches.train, batches.validation, order, objective)
+        (J, right), checked = jax.device_get((steps, checked))
+        _check_finite(J, epoch)
+        report = Report(
+            cost=float(np.average(J.astype(np.float64), weights=sizes)),
+            accuracy=None if right is None else float(right.sum()) / batches.n_rows,
+            epoch=epoch,
+            step=epoch * batches.steps,
+            seconds=time.perf_counter() - began,
+        )
+        if checked is not None and batches.validation is not None:
+            m = batches.validation.X.shape[0]
+            accuracy = None if checked[1] is None else float(checked[1]) / m
+            report = report._replace(validation_cost=float(checked[0]), validation_accuracy=accuracy)
+        yield state, report
+
+
+_copy = jax.jit(lambda leaf: leaf.copy())
+
+
+def _check_finite(J: np.ndarray, epoch: int) -> None:
+    bad = np.flatnonzero(~np.isfinite(J))
+    if bad.size:
+        step = (epoch - 1) * len(J) + bad[0] + 1
+        raise DivergenceError(
+            f"cost became non-finite at step {step} (epoch {epoch}); lower the learning rate or clip gradients"
+        )

@@ -1,0 +1,82 @@
+"""What training carries from step to step, and what it tells a person.
+
+`TrainState` is all that the next step needs, and all that a checkpoint will hold; `Report` is what a person reads.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from jaxmlp.nn.network import Network, Params, init
+
+
+class TrainState(NamedTuple):
+    """A pytree: parameters, the optimizer's memory, the number of steps taken, and the key of the run."""
+
+    params: Params
+    opt_state: Any
+    step: Array
+    key: Array
+
+
+class Report(NamedTuple):
+    """What happened in an epoch, or in a step of one's own loop.
+
+    Attributes:
+      cost: J, the mean over the examples seen, each before the update that its batch makes.
+      accuracy: the share of those examples that were classified right; None for regression.
+      validation_cost, validation_accuracy: of the validation part after the epoch; None without one.
+      epoch, step: how many have been finished, counted from the start of the run.
+      seconds: wall-clock time since the run (or its continuation) began.
+    """
+
+    cost: Any
+    accuracy: Any = None
+    validation_cost: Any = None
+    validation_accuracy: Any = None
+    epoch: int | None = None
+    step: Any = None
+    seconds: float | None = None
+
+
+@partial(jax.jit, static_argnames=("optimizer", "scheme", "dtype"))
+def _fresh(key: Array, net: Network, optimizer: optax.GradientTransformation, scheme: Any, dtype: Any) -> TrainState:
+    init_key, run_key = jax.random.split(key)
+    params = init(init_key, net, scheme, dtype)
+    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), run_key)
+
+
+@partial(jax.jit, static_argnames="optimizer")
+def _from_params(params: Params, key: Array, optimizer: optax.GradientTransformation) -> TrainState:
+    params = jax.tree.map(jnp.array, params)  # a copy: the step deletes its input, never what the caller gave
+    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), key)
+
+
+def start(
+    key: Array,
+    net: Network,
+    optimizer: optax.GradientTransformation,
+    params: Params | None = None,
+    *,
+    scheme: Any = "auto",
+    dtype: Any = None,
+) -> TrainState:
+    """The state before the first step, made by one compiled program.
+
+    Args:
+      key: a typed key, `jax.random.key(0)`.
+      net, optimizer: as for `make_step`.
+      params: where to start from, left as they are; drawn by `jaxmlp.init` from `key` if None.
+      scheme, dtype: for `jaxmlp.init`.
+
+    >>> state = start(jax.random.key(0), Network((2, 1), "relu", "sigmoid"), optax.sgd(0.1))
+    >>> int(state.step), state.params[0]["W"].shape
+    (0, (1, 2))
+    """
+    if params is None:
+        return _fresh(key, net, optimizer, scheme, dtype)
+    return _from_params(params, key, optimizer)
