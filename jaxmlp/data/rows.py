@@ -1,0 +1,82 @@
+"""What may enter a data set as its rows: a finite matrix (m, n) of real numbers, one example per row.
+
+Images (m, h, w) and (m, h, w, c) become rows of h·w·c intensities, in that order, and their shape is remembered. The
+dtype stays that of the source, a byte per pixel where it was one.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.errors import InputError, InputTypeError, sentence
+
+ImageShape = tuple[int, ...]
+
+
+def as_rows(rows: Any, where: str) -> tuple[np.ndarray, ImageShape | None]:
+    """`rows` as (m, n), and the shape of one image where they were images.
+
+    Raises:
+        InputTypeError: no array of real numbers.
+        InputError: another rank, or nothing in it.
+
+    >>> matrix, image_shape = as_rows(np.zeros((5, 8, 8), np.uint8), "the training part")
+    >>> matrix.shape, matrix.dtype.name, image_shape
+    ((5, 64), 'uint8', (8, 8))
+    """
+    array = _real(rows, where)
+    if array.ndim == 1:
+        remedy = "pass rows.reshape(-1, 1) for one feature, rows.reshape(1, -1) for one example"
+        raise InputError(sentence(where, "rows of shape (m, n)", array.shape, remedy))
+    if array.ndim not in (2, 3, 4):
+        expects = "rows (m, n) or images (m, h, w) or (m, h, w, c)"
+        raise InputError(sentence(where, expects, array.shape, "one example per row"))
+    if array.size == 0:
+        raise InputError(sentence(where, "at least one row and one column", array.shape, "is the source empty?"))
+    return array.reshape(len(array), -1), array.shape[1:] if array.ndim > 2 else None
+
+
+def _real(rows: Any, where: str) -> np.ndarray:
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        got, remedy = "rows of unequal length", "give every row the same number of columns"
+        raise InputTypeError(sentence(where, "an array of numbers", got, remedy)) from None
+    if array.dtype.kind not in "biuf":
+        remedy = "convert it to float, text columns to numbers first"
+        raise InputTypeError(sentence(where, "rows of real numbers", f"dtype {array.dtype}", remedy))
+    return array
+
+
+def check_finite(rows: np.ndarray, where: str, names: tuple[str, ...] = ()) -> None:
+    """Refuse the first nan or infinity, by row and column (numbers from 0, or the column's name)."""
+    if rows.dtype.kind != "f" or np.isfinite(rows).all():
+        return
+    row, column = np.argwhere(~np.isfinite(rows))[0]
+    label = repr(names[column]) if names else column
+    got = f"{rows[row, column]} in row {row}, column {label}"
+    raise InputError(sentence(where, "finite numbers", got, "drop that row or fill the value in"))
+
+
+def check_names(names: Any, n: int) -> tuple[str, ...]:
+    """The names of the columns as a tuple: none, or one for each of the n."""
+    names = tuple(names)
+    if names and len(names) != n:
+        got = f"{len(names)} for {n} columns"
+        raise InputError(sentence("feature_names", "one name per column", got, "give all names or none"))
+    return names
+
+
+def check_image_shape(given: Any, found: ImageShape | None, n: int) -> ImageShape | None:
+    """One image shape from what the caller said and what the array showed; h·w·c must be n."""
+    if given is None:
+        return found
+    shape = tuple(int(size) for size in given)
+    if found is not None and shape != found:
+        remedy = "leave image_shape out, the array has it"
+        raise InputError(sentence("image_shape", f"the shape of the images, {found}", shape, remedy))
+    if len(shape) not in (2, 3) or math.prod(shape) != n:
+        expects = f"(h, w) or (h, w, c) with a product of {n} columns"
+        raise InputError(sentence("image_shape", expects, shape, "give the shape of one image"))
+    return shape

@@ -1,0 +1,446 @@
+"""What becomes a data set, as what, and what does not, in which words."""
+
+import numpy as np
+import pytest
+
+from jaxmlp.data import Dataset
+from jaxmlp.data.targets import encode
+from jaxmlp.data.tasks import Coding
+from jaxmlp.errors import InputError, InputTypeError
+
+ROWS = np.arange(12.0).reshape(6, 2)
+make = Dataset.from_arrays
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "classes", "targets"),
+    [
+        (["b", "a", "b", "a", "a", "b"], "binary", ("a", "b"), [1, 0, 1, 0, 0, 1]),
+        (np.array([b"b", b"a"] * 3), "binary", ("a", "b"), [1, 0] * 3),
+        (np.array(["b", "a"] * 3, dtype=object), "binary", ("a", "b"), [1, 0] * 3),
+        (np.array(["b", "a"] * 3, dtype=np.dtypes.StringDType()), "binary", ("a", "b"), [1, 0] * 3),
+        ([True, False] * 3, "binary", (False, True), [1, 0] * 3),
+        ([7, 3, 7, 3, 3, 7], "binary", (3, 7), [1, 0, 1, 0, 0, 1]),
+        ([0.0, 1.0] * 3, "binary", (0, 1), [0, 1] * 3),
+        ([5, 6, 9, 5, 6, 9], "multiclass", (5, 6, 9), [0, 1, 2] * 2),
+        ([[0], [1]] * 3, "binary", (0, 1), [0, 1] * 3),
+        ([[0, 1, 0], [0, 0, 1], [1, 0, 0]] * 2, "multiclass", (0, 1, 2), [1, 2, 0] * 2),
+        ([[False, True], [True, False]] * 3, "binary", (0, 1), [1, 0] * 3),
+        ([[1, 1, 0], [0, 0, 0]] * 3, "multilabel", (0, 1, 2), [[1, 1, 0], [0, 0, 0]] * 3),
+        ([0.5, 1.0] * 3, "regression", (), [[0.5], [1.0]] * 3),
+        ([0.0, 1.0, 2.0] * 2, "regression", (), [[0.0], [1.0], [2.0]] * 2),
+        ([[1, 2], [3, 4]] * 3, "regression", (), [[1.0, 2.0], [3.0, 4.0]] * 3),
+        ([[1.0, 0.0], [0.0, 1.0]] * 3, "regression", (), [[1.0, 0.0], [0.0, 1.0]] * 3),
+    ],
+)
+def test_auto_reads_the_task_off_the_labels(labels, task, classes, targets):
+    data = make(ROWS, labels)
+    assert (data.task, data.classes) == (task, classes)
+    assert [type(name) for name in data.classes] == [type(name) for name in classes]
+    assert data.train.targets.tolist() == targets
+    assert data.train.targets.dtype == (np.float64 if task == "regression" else np.int64)
+    np.testing.assert_array_equal(data.train.rows, ROWS)
+
+
+def test_fifty_integers_are_classes_and_fifty_one_are_numbers():
+    assert make(np.zeros((100, 1)), np.arange(100) % 50).task == "multiclass"
+    assert make(np.zeros((102, 1)), np.arange(102) % 51).task == "regression"
+    assert make(np.zeros((102, 1)), np.arange(102) % 51, task="multiclass").n_outputs == 51
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "classes", "outputs"),
+    [
+        ([0, 1] * 3, "multiclass", (0, 1), 2),
+        ([0.0, 1.0, 2.0] * 2, "multiclass", (0, 1, 2), 3),
+        ([0, 1] * 3, "regression", (), 1),
+        ([[1.0, 0.0], [0.0, 1.0]] * 3, "multiclass", (0, 1), 2),
+        ([[1, 0], [0, 1]] * 3, "multilabel", (0, 1), 2),
+        ([[1, 0], [0, 1]] * 3, "binary", (0, 1), 1),
+    ],
+)
+def test_a_task_that_is_named_wins(labels, task, classes, outputs):
+    data = make(ROWS, labels, task=task)
+    assert (data.task, data.classes, data.n_outputs) == (task, classes, outputs)
+
+
+@pytest.mark.parametrize("labels", [[0, 1] * 3, [0.0, 1.0] * 3, [False, True] * 3])
+def test_classes_name_the_ids(labels):
+    data = make(ROWS, labels, classes=[b"no", np.str_("yes")])
+    assert (data.task, data.classes, data.train.targets.tolist()) == ("binary", ("no", "yes"), [0, 1] * 3)
+    assert make(ROWS, [0, 2] * 3, classes=["a", "b", "c"]).n_outputs == 3
+    assert make(ROWS, [[1, 1], [0, 1]] * 3, classes=["a", "b"]).task == "multilabel"
+    assert make(ROWS, [[1, 0], [0, 1]] * 3, classes=["a", "b"]).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("shape", [(8, 4), (8, 4, 3)])
+def test_images_become_rows_and_keep_their_shape(shape):
+    images = np.random.default_rng(0).integers(0, 256, (6, *shape), dtype=np.uint8)
+    data = make(images, [0, 1] * 3, test_rows=images[:2], test_labels=[0, 1])
+    assert data.image_shape == shape
+    assert data.train.rows.dtype == np.uint8
+    np.testing.assert_array_equal(data.train.rows, images.reshape(6, -1))
+    np.testing.assert_array_equal(data.preprocessing(data.train.rows, np.float64), images.reshape(6, -1) / 255)
+    assert make(images.astype(float), [0, 1] * 3).preprocessing.scale is None
+
+
+def test_flat_images_with_their_shape_given():
+    rows = np.zeros((6, 12), np.uint8)
+    data = make(rows, [0, 1] * 3, image_shape=[2, 2, 3])
+    assert (data.image_shape, data.preprocessing.scale) == ((2, 2, 3), 255)
+    assert make(rows, [0, 1] * 3).preprocessing.scale is None
+
+
+def test_standardize_looks_at_the_training_part_alone():
+    data = make(ROWS, [1.0, 2.0, 4.0] * 2, test_rows=ROWS * 100, test_labels=[9.0] * 6, standardize=True)
+    np.testing.assert_allclose(data.preprocessing.shift, ROWS.mean(axis=0))
+    np.testing.assert_allclose(data.preprocessing.scale, ROWS.std(axis=0))
+    np.testing.assert_allclose(data.target_preprocessing.shift, [7 / 3])
+    np.testing.assert_array_equal(data.train.rows, ROWS)
+    classes = make(ROWS, [0, 1] * 3).standardize()
+    np.testing.assert_allclose(classes.preprocessing(ROWS).mean(axis=0), 0, atol=1e-7)
+    assert classes.target_preprocessing.to_dict() == {}
+
+
+def test_a_pixel_constant_in_training_is_scaled_as_a_pixel():
+    images = np.zeros((6, 2, 2), np.uint8)
+    images[:3, 0, 0] = 200
+    assert make(images, [0, 1] * 3, standardize=True).preprocessing.scale.tolist() == [100, 255, 255, 255]
+
+
+def test_holding_back_by_class():
+    rows = np.arange(100.0).reshape(100, 1)
+    labels = np.repeat(["a", "b"], [80, 20])
+    data = make(rows, labels, test_fraction=0.1, seed=3)
+    assert data.test is not None
+    assert np.bincount(data.test.targets).tolist() == [8, 2]
+    assert sorted([*data.train.rows[:, 0], *data.test.rows[:, 0]]) == list(range(100))
+    for part in (data.train, data.test):
+        np.testing.assert_array_equal(part.targets, part.rows[:, 0] >= 80)
+    other = make(rows, labels, test_fraction=0.1, seed=4).test
+    assert other is not None
+    assert not np.array_equal(other.rows, data.test.rows)
+    assert make(rows, labels, test_fraction=0).test is None
+
+
+@pytest.mark.parametrize("labels", [np.linspace(0, 1, 20), np.tile([[1, 1], [0, 1]], (10, 1))])
+def test_holding_back_without_classes(labels):
+    data = make(np.arange(40).reshape(20, 2), labels, test_fraction=0.25)
+    assert data.test is not None
+    assert (len(data.train.rows), len(data.test.rows)) == (15, 5)
+
+
+def test_a_short_description():
+    data = make(
+        np.zeros((3, 8, 8)),
+        [0, 1, 2],
+        validation_rows=np.zeros((2, 8, 8)),
+        validation_labels=[0, 1],
+        test_rows=np.zeros((1, 8, 8)),
+        test_labels=[2],
+        name="tiny",
+    )
+    assert repr(data) == (
+        "Dataset tiny: 3 training, 2 validation and 1 test rows, 64 features (images 8x8), multiclass, classes 0, 1, 2"
+    )
+    assert repr(make(ROWS, [0.5] * 6, target_names=["price"])) == (
+        "Dataset arrays: 6 training rows, 2 features, regression of price"
+    )
+    assert repr(make(np.zeros((24, 1)), np.arange(24) % 12)) == (
+        "Dataset arrays: 24 training rows, 1 features, multiclass, classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (12)"
+    )
+
+
+BINARY = [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "rows", "labels", "options"),
+    [
+        (
+            InputError,
+            "the training part expects rows of shape (m, n), got (6,): "
+            "pass rows.reshape(-1, 1) for one feature, rows.reshape(1, -1) for one example",
+            np.zeros(6), BINARY, {},
+        ),
+        (
+            InputError,
+            "the training part expects rows (m, n) or images (m, h, w) or (m, h, w, c), got (6, 1, 1, 1, 1): "
+            "one example per row",
+            np.zeros((6, 1, 1, 1, 1)), BINARY, {},
+        ),
+        (
+            InputError,
+            "the training part expects at least one row and one column, got (0, 2): is the source empty?",
+            np.zeros((0, 2)), [], {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects an array of numbers, got rows of unequal length: "
+            "give every row the same number of columns",
+            [[1, 2], [3]], [0, 1], {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects rows of real numbers, got dtype complex128: "
+            "convert it to float, text columns to numbers first",
+            ROWS * 1j, BINARY, {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects rows of real numbers, got dtype object: "
+            "convert it to float, text columns to numbers first",
+            np.array([[1, None]] * 6), BINARY, {},
+        ),
+        (
+            InputError,
+            "the training part expects finite numbers, got nan in row 4, column 1: "
+            "drop that row or fill the value in",
+            np.where(ROWS == 9, np.nan, ROWS), BINARY, {},
+        ),
+        (
+            InputError,
+            "the training part expects finite numbers, got -inf in row 4, column 'age': "
+            "drop that row or fill the value in",
+            np.where(ROWS == 9, -np.inf, ROWS), BINARY, {"feature_names": ["size", "age"]},
+        ),
+        (
+            InputError,
+            "feature_names expects one name per column, got 1 for 2 columns: give all names or none",
+            ROWS, BINARY, {"feature_names": ["size"]},
+        ),
+        (
+            InputError,
+            "image_shape expects (h, w) or (h, w, c) with a product of 2 columns, got (2, 2): "
+            "give the shape of one image",
+            ROWS, BINARY, {"image_shape": (2, 2)},
+        ),
+        (
+            InputError,
+            "image_shape expects the shape of the images, (2, 1), got (1, 2): leave image_shape out, the array has it",
+            ROWS.reshape(6, 2, 1), BINARY, {"image_shape": (1, 2)},
+        ),
+        (
+            InputError,
+            "the training part expects one label for each of its 2 rows, got 6 labels: "
+            "one example per row here: pass X.T",
+            ROWS.T, BINARY, {},
+        ),
+        (
+            InputError,
+            "the training part expects labels of shape (2,) or (2, 1), got (1, 6): "
+            "one example per row here: pass X.T and Y.T",
+            ROWS.T, [BINARY], {},
+        ),
+        (
+            InputError,
+            "the training part expects labels of shape (6,) or (6, 1), got (1, 6): pass labels.reshape(-1)",
+            ROWS, [BINARY], {},
+        ),
+        (
+            InputError,
+            "the training part expects one label for each of its 6 rows, got 5 labels: "
+            "do both come from the same source?",
+            ROWS, BINARY[:5], {},
+        ),
+        (
+            InputError,
+            "the training part expects labels of shape (m,) or (m, k), got (): "
+            "pass one label, or one row of labels, per example",
+            ROWS, 1, {},
+        ),
+        (
+            InputError,
+            "the training part expects finite labels, got inf in row 5: drop that row",
+            ROWS, [0.5] * 5 + [np.inf], {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects labels of one type, got int, str: make them all text or all numbers",
+            ROWS, [1, "a"] * 3, {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects labels of one type, got NoneType, str: make them all text or all numbers",
+            ROWS, np.array([None, "a"] * 3), {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects labels of one type, got NoneType: make them all text or all numbers",
+            ROWS, [None] * 6, {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects an array of labels, got rows of unequal length: "
+            "give every row the same number of columns",
+            ROWS, [[1, 2], [3]] * 3, {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects labels of numbers or text, got dtype complex128: "
+            "convert them to integers, floats or text",
+            ROWS, [1j] * 6, {},
+        ),
+        (
+            InputError,
+            "the training part expects at least 2 classes, got only cat: a classifier needs examples of two or more",
+            ROWS, ["cat"] * 6, {},
+        ),
+        (
+            InputError,
+            "the training part expects at least 2 classes, got only no: a classifier needs examples of two or more",
+            ROWS, [0] * 6, {"classes": ["no", "yes"]},
+        ),
+        (
+            InputError,
+            "task 'binary' expects 2 classes, got 3 (0, 1, 2): take task 'multiclass'",
+            ROWS, [0, 1, 2] * 2, {"task": "binary"},
+        ),
+        (
+            InputError,
+            "task expects one of auto, binary, multiclass, multilabel, regression, got 'multi-class': "
+            "did you mean 'multiclass'?",
+            ROWS, BINARY, {"task": "multi-class"},
+        ),
+        (
+            InputError,
+            "the training part expects whole numbers as classes, got 0.5 in row 1: take task 'regression'",
+            ROWS, [0, 0.5] * 3, {"task": "multiclass"},
+        ),
+        (
+            InputTypeError,
+            "the training part expects numbers as regression targets, got 'a': take task 'auto' for text labels",
+            ROWS, ["a", "b"] * 3, {"task": "regression"},
+        ),
+        (
+            InputError,
+            "regression expects no classes, got ['a', 'b']: leave classes out, or name another task",
+            ROWS, BINARY, {"task": "regression", "classes": ["a", "b"]},
+        ),
+        (
+            InputError,
+            "the training part expects multi-label targets of shape (m, k), got (6,): "
+            "one column per label; for one label in all take task 'binary'",
+            ROWS, BINARY, {"task": "multilabel"},
+        ),
+        (
+            InputError,
+            "the training part expects multi-label targets of 0 and 1, got 2 in row 1, column 0: threshold them first",
+            ROWS, [[0, 1], [2, 0]] * 3, {"task": "multilabel"},
+        ),
+        (
+            InputError,
+            "the training part expects exactly one 1 in each row of one-hot labels, got [1, 1] in row 1: "
+            "take task 'multilabel' where several may be 1",
+            ROWS, [[0, 1], [1, 1]] * 3, {"task": "multiclass"},
+        ),
+        (
+            InputTypeError,
+            "the training part expects labels with 2 columns of numbers, got text such as 'a': "
+            "pass one label per example",
+            ROWS, [["a", "b"]] * 6, {},
+        ),
+        (
+            InputError,
+            "classes expects two or more distinct names, got ['a', 'a']: give one name for each of the ids 0, 1, ...",
+            ROWS, BINARY, {"classes": ["a", "a"]},
+        ),
+        (
+            InputError,
+            "classes expects one name for each of 3 columns, got 2: give as many names",
+            ROWS, [[0, 1, 1]] * 6, {"classes": ["a", "b"]},
+        ),
+        (
+            InputError,
+            "the training part expects class ids from 0 to 1, got 2 in row 2: the classes are no, yes",
+            ROWS, [0, 1, 2] * 2, {"classes": ["no", "yes"]},
+        ),
+        (
+            InputTypeError,
+            "the training part expects class ids from 0 to 1, got <U3 of shape (6,): "
+            "leave classes out, or number the labels",
+            ROWS, ["yes", "no"] * 3, {"classes": ["no", "yes"]},
+        ),
+        (
+            InputError,
+            "the test part expects rows and labels together, got rows alone: give both or neither",
+            ROWS, BINARY, {"test_rows": ROWS},
+        ),
+        (
+            InputError,
+            "the validation part expects rows and labels together, got labels alone: give both or neither",
+            ROWS, BINARY, {"validation_labels": BINARY},
+        ),
+        (
+            InputError,
+            "the test part expects rows with 2 columns as in training, got (6, 3): give every part the same columns",
+            ROWS, BINARY, {"test_rows": np.zeros((6, 3)), "test_labels": BINARY},
+        ),
+        (
+            InputError,
+            "the test part expects images of the training shape (2, 1), got (1, 2): "
+            "give every part images of one shape",
+            ROWS.reshape(6, 2, 1), BINARY, {"test_rows": ROWS.reshape(6, 1, 2), "test_labels": BINARY},
+        ),
+        (
+            InputError,
+            "the test part expects finite numbers, got nan in row 0, column 0: drop that row or fill the value in",
+            ROWS, BINARY, {"test_rows": [[np.nan, 1.0]], "test_labels": [0]},
+        ),
+        (
+            InputError,
+            "the test part expects the classes of training (0, 1), got 2 in row 1: "
+            "add examples of it to the training part, or drop that row",
+            ROWS, BINARY, {"test_rows": ROWS[:2], "test_labels": [0, 2]},
+        ),
+        (
+            InputError,
+            "the test part expects the classes of training (cat, dog), got 'cow' in row 0: "
+            "add examples of it to the training part, or drop that row",
+            ROWS, ["cat", "dog"] * 3, {"test_rows": ROWS[:1], "test_labels": ["cow"]},
+        ),
+        (
+            InputTypeError,
+            "the test part expects labels among cat, dog, got int64 of shape (2,): "
+            "give every part the same kind of labels",
+            ROWS, ["cat", "dog"] * 3, {"test_rows": ROWS[:2], "test_labels": [0, 1]},
+        ),
+        (
+            InputError,
+            "the test part expects labels of shape (m,) as in training, got (2, 2): "
+            "give every part the same kind of labels",
+            ROWS, BINARY, {"test_rows": ROWS[:2], "test_labels": [[0, 1], [1, 0]]},
+        ),
+        (
+            InputError,
+            "the test part expects labels of shape (m, 3) as in training, got (2, 2): "
+            "give every part the same kind of labels",
+            ROWS, np.ones((6, 3)) / 2, {"test_rows": ROWS[:2], "test_labels": np.zeros((2, 2))},
+        ),
+        (
+            InputTypeError,
+            "the test part expects numbers as regression targets, got 'a': convert them first",
+            ROWS, np.ones(6) / 2, {"test_rows": ROWS[:1], "test_labels": ["a"]},
+        ),
+        (
+            InputError,
+            "from_arrays expects test_rows or test_fraction, got both: leave one of them out",
+            ROWS, BINARY, {"test_rows": ROWS[:2], "test_labels": [0, 1], "test_fraction": 0.5},
+        ),
+        (
+            InputError,
+            "the split expects a test_fraction between 0 and 1, got -0.1: 0.2 is usual",
+            ROWS, BINARY, {"test_fraction": -0.1},
+        ),
+    ],
+)  # fmt: skip
+def test_what_it_refuses(refused, kind, text, rows, labels, options):
+    with refused(kind, text):
+        make(rows, labels, **options)
+
+
+def test_encoding_checks_the_columns_on_its_own(refused):
+    with refused(
+        InputError, "the test part expects labels with 3 columns, got (2, 2): give every part the same columns"
+    ):
+        encode(np.eye(2), Coding("multilabel", (0, 1, 2), "flags"), "the test part")

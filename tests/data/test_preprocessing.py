@@ -1,0 +1,142 @@
+"""Raw rows to network input and back: values, dtypes, and the record on its way through a file."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from jaxmlp.data import Preprocessing
+from jaxmlp.errors import InputError, InputTypeError
+
+BYTES = np.arange(256, dtype=np.uint8).reshape(2, 128)
+
+
+def test_the_identity_changes_the_dtype_alone():
+    rows = np.array([[1, 2], [3, 4]])
+    result = Preprocessing()(rows)
+    np.testing.assert_array_equal(result, rows)
+    assert result.dtype == np.float32
+    assert Preprocessing()(rows, np.float64).dtype == np.float64
+    assert Preprocessing().to_dict() == {}
+    assert Preprocessing().n_columns is None
+
+
+def test_the_result_is_a_copy():
+    rows = np.ones((2, 2))
+    Preprocessing()(rows, np.float64)[:] = 7
+    np.testing.assert_array_equal(rows, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_images_are_divided_by_255_exactly(dtype):
+    result = Preprocessing.images()(BYTES, dtype)
+    assert result.dtype == dtype
+    exact = BYTES / 255 if dtype == np.float64 else (BYTES / np.float32(255)).astype(dtype)
+    np.testing.assert_array_equal(result, exact)
+    np.testing.assert_array_equal(np.round(Preprocessing.images().inverse(result)), BYTES)
+
+
+def test_standardize_by_hand():
+    # columns (1, 3) and (2, 8): means 2 and 5, deviations 1 and 3
+    p = Preprocessing.standardize([[1, 2], [3, 8]])
+    np.testing.assert_array_equal(p.shift, [2, 5])
+    np.testing.assert_array_equal(p.scale, [1, 3])
+    np.testing.assert_array_equal(p([[1, 2], [3, 8], [2, 11]]), [[-1, -1], [1, 1], [0, 2]])
+    assert p.n_columns == 2
+
+
+def test_float64_rows_cancel_in_float64():
+    rows = np.array([[1e9], [1e9 + 1]])
+    np.testing.assert_array_equal(Preprocessing.standardize(rows)(rows, np.float32), [[-1], [1]])
+
+
+@pytest.mark.parametrize("value", [0.1, 1e100, -3.7])
+def test_a_constant_column_becomes_zero(value):
+    rows = np.full((7, 1), value)  # the computed deviation of seven times 0.1 is 1.4e-17, not 0
+    p = Preprocessing.standardize(rows)
+    assert p.scale.tolist() == [1]
+    np.testing.assert_array_equal(p(rows, np.float64), 0)
+    assert Preprocessing.standardize(rows, constant=255).scale.tolist() == [255]
+
+
+def test_deviations_below_the_range_of_float64_count_as_constant():
+    assert Preprocessing.standardize([[0.0], [1e-200]]).scale.tolist() == [1]
+
+
+@given(hnp.arrays(np.float64, (5, 3), elements=st.floats(-1e6, 1e6)))
+def test_inverse_returns_the_rows(rows):
+    p = Preprocessing.standardize(rows)
+    np.testing.assert_allclose(p.inverse(p(rows, np.float64)), rows, rtol=1e-9, atol=1e-9)
+
+
+def test_inverse_has_the_dtype_asked_for():
+    p = Preprocessing(shift=[1.0], scale=2.0)
+    np.testing.assert_array_equal(p.inverse([[3]]), [[7]])
+    assert p.inverse([[3]], np.float32).dtype == np.float32
+    assert p.inverse([[3]]).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "p", [Preprocessing(), Preprocessing.images(), Preprocessing.standardize(np.arange(6.0).reshape(3, 2))]
+)
+def test_the_record_survives_a_dict_of_arrays(p):
+    again = Preprocessing.from_dict({name: np.asarray(array) for name, array in p.to_dict().items()})
+    assert again.to_dict().keys() == p.to_dict().keys()
+    rows = np.array([[1.5, 2.5]])
+    np.testing.assert_array_equal(again(rows), p(rows))
+
+
+def test_what_it_refuses_to_transform(refused):
+    p = Preprocessing.standardize([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]])
+    with refused(InputError, "preprocessing expects rows with 3 columns, got (4, 2): give the columns of training"):
+        p(np.zeros((4, 2)))
+    with refused(
+        InputError, "preprocessing expects rows with 3 columns, got (3, 2): one example per row here: pass rows.T"
+    ):
+        p.inverse(np.zeros((3, 2)))
+    with refused(
+        InputError,
+        "preprocessing expects rows with 3 columns, got (3,): pass rows.reshape(1, -1) for one example",
+    ):
+        p(np.zeros(3))
+    with refused(
+        InputError,
+        "preprocessing expects rows with n columns, got (2, 8, 8): pass rows.reshape(len(rows), -1)",
+    ):
+        Preprocessing.images()(np.zeros((2, 8, 8)))
+    with refused(InputTypeError, "preprocessing expects rows of real numbers, got dtype <U1: convert them first"):
+        Preprocessing()([["a"]])
+    with refused(
+        InputError,
+        "preprocessing expects numbers within the range of float32, got 1e+300: "
+        "standardize the columns or rescale them",
+    ):
+        Preprocessing()([[1e300]])
+
+
+def test_what_it_refuses_to_be(refused):
+    with refused(InputError, "preprocessing expects a scale without zeros, got 0: give constant columns the scale 1"):
+        Preprocessing(scale=[1, 0])
+    with refused(
+        InputError,
+        "preprocessing expects shift and scale of one shape (n,), got shift (2,) and scale (3,): "
+        "fit both on the same rows",
+    ):
+        Preprocessing(shift=[1, 2], scale=[1, 2, 3])
+    with refused(
+        InputError, "preprocessing expects a shift of shape () or (n,), got (1, 2): give one number per column"
+    ):
+        Preprocessing(shift=[[1, 2]])
+    with refused(InputError, "preprocessing expects a finite scale, got nan: fit it on finite rows"):
+        Preprocessing(scale=[1, np.nan])
+    with refused(
+        InputError,
+        "preprocessing expects the keys shift and scale, got ['mean']: was the file saved by jaxmlp?",
+    ):
+        Preprocessing.from_dict({"mean": np.zeros(2)})
+    with refused(
+        InputError,
+        "preprocessing expects columns with a finite deviation, got a number as large as 1e+200: rescale that column",
+    ):
+        Preprocessing.standardize([[1e200], [-1e200]])
