@@ -20,6 +20,7 @@ from jaxmlp.training import Report as Report
 from jaxmlp.training import TrainState as TrainState
 from jaxmlp.training import epochs as epochs
 from jaxmlp.training import fit as fit
+from jaxmlp.training import make_batches as make_batches
 from jaxmlp.training import make_step as make_step
 from jaxmlp.training import network_for as network_for
 from jaxmlp.training import start as start

@@ -38,6 +38,13 @@ class Model:
       classes: class labels by class id; empty for regression.
       preprocessing, target_preprocessing: from raw rows and targets to the network's.
       feature_names, target_names, image_shape: what the columns are, where it is known.
+
+    >>> from jaxmlp import fit, network_for
+    >>> data = Dataset.from_arrays(np.array([[0.0], [1.0], [2.0], [3.0]]), ["low", "low", "high", "high"])
+    >>> net = network_for(data, hidden=(8,), activation="tanh")
+    >>> model = Model.of(net, fit(net, data, epochs=300).params, data)
+    >>> model.predict(np.array([[-1.0], [4.0]])).tolist(), model.evaluate(data.train)["accuracy"]
+    (['low', 'high'], 1.0)
     """
 
     net: Network
@@ -57,14 +64,12 @@ class Model:
 
     @classmethod
     def of(cls, net: Network, params: Params, data: Dataset, objective: Objective | None = None) -> Self:
-        """The model of parameters that were trained on a data set.
+        """The model of parameters that were trained on a data set, whose classes and preprocessing it takes over.
 
-        >>> from jaxmlp import fit, network_for
-        >>> data = Dataset.from_arrays(np.array([[0.0], [1.0], [2.0], [3.0]]), ["low", "low", "high", "high"])
-        >>> net = network_for(data, hidden=())
-        >>> model = Model.of(net, fit(net, data, batch_size="full", epochs=1).params, data)
-        >>> model.classes, model.predict_proba(np.zeros((3, 1))).shape
-        (('high', 'low'), (3, 2))
+        Args:
+          net, params: the trained network.
+          data: what it was trained on.
+          objective: with what; the cost that follows from the output if None.
         """
         found = costs.find(objective.cost if objective else None, net.activations[-1])
         return cls(

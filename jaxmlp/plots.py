@@ -44,7 +44,7 @@ def curves(history: Sequence[Report]) -> Figure:
         axes.plot(epochs, [getattr(report, panel) for report in history], color=TRAINING, label="training")
         if (last := getattr(history[-1], f"validation_{panel}")) is not None:
             values = [getattr(report, f"validation_{panel}") for report in history]
-            axes.plot(epochs, values, color=VALIDATION, label=f"validation, at last {last:.3g}")
+            axes.plot(epochs, values, color=VALIDATION, label=f"validation (last {last:.3g})")
         axes.set(xlabel="epoch", ylabel=panel, title=panel)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
@@ -139,11 +139,33 @@ def picture(model: Model, data: Dataset) -> tuple[str, Figure] | None:
     return None
 
 
+def mistakes(model: Model, part: Part, most: int = 24) -> Figure | None:
+    """The images that the model gets wrong, each with its true class and the answer; None when it gets all right."""
+    shape = model.image_shape or ()
+    answers = model.predict(part.rows)
+    truth = np.asarray(model.classes)[part.targets]
+    wrong = np.flatnonzero(answers != truth)
+    if not wrong.size:
+        return None
+    shown, columns = wrong[:most], 6
+    figure = Figure(figsize=(1.5 * columns, 1.75 * -(-len(shown) // columns)), layout="constrained")
+    for panel, i in enumerate(shown, start=1):
+        axes = figure.add_subplot(-(-len(shown) // columns), columns, panel)
+        axes.imshow(part.rows[i].reshape(shape), cmap="gray_r" if len(shape) == 2 else None)
+        axes.set_title(f"{truth[i]} → {answers[i]}", fontsize=9)
+        axes.set_axis_off()
+    figure.suptitle(f"{len(wrong)} mistakes of {len(truth)}: true → answer")
+    return figure
+
+
 def draw_all(folder: str | os.PathLike[str], model: Model, data: Dataset, history: Sequence[Report]) -> list[str]:
-    """Write curves.png and the picture of the model into a folder; return their names."""
+    """Write curves.png, the picture of the model and, for images, its mistakes into a folder; return their names."""
     figures = [("curves.png", curves(history))]
     if found := picture(model, data):
         figures.append(found)
+    images = model.image_shape is not None and data.task in ("binary", "multiclass")
+    if images and (wrong := mistakes(model, data.test or data.validation or data.train)):
+        figures.append(("mistakes.png", wrong))
     for name, figure in figures:
         save(figure, Path(folder) / name)
     return [name for name, _ in figures]

@@ -1,0 +1,1 @@
+"""The commands: `jaxmlp train | evaluate | predict | info`."""

@@ -49,6 +49,7 @@ NAMES: dict[str, Callable[[], Dataset]] = {
     "circles": generators.circles,
     "spirals": generators.spirals,
 }
+TEST_FRACTION = 0.2
 FILES: dict[str, Callable[[Path], Arrays]] = {**dict.fromkeys(hdf5.SUFFIXES, hdf5.read), ".npz": npz.read}
 
 
@@ -56,8 +57,8 @@ def load(
     source: Source,
     *,
     target: str | int | None = None,
-    test_fraction: float | None = 0.2,
-    seed: int = 0,
+    test_fraction: float | None = None,
+    seed: int | None = None,
     standardize: bool | Literal["auto"] = "auto",
     task: str = "auto",
 ) -> Dataset:
@@ -66,15 +67,15 @@ def load(
     Args:
         source: one of `NAMES`, or a path to a .h5, .hdf5, .npz or .csv file, an HDF5 pair or a folder of idx files.
         target: the target column of a .csv, by name or number; the last one unless given.
-        test_fraction: the share held back where the source has no test part of its own; 0 or None holds back nothing.
-        seed: which rows those are.
+        test_fraction: the share held back where the source has no test part of its own, 0.2 unless given; 0 for none.
+        seed: which rows those are, 0 unless given.
         standardize: True or False; "auto" standardises tables only. Without it images of bytes are divided by 255.
         task: "auto" reads it off the labels (see `data.tasks`); or "binary", "multiclass", "multilabel", "regression".
 
     Raises:
         MissingFileError: no such file.
         InputError, InputTypeError: an unknown name, a file that is damaged or holds something else, unusable rows or
-            labels; always one sentence.
+            labels, a test_fraction or seed for a source that has its own test part; always one sentence.
 
     >>> load("digits").train.rows.shape
     (1438, 64)
@@ -82,14 +83,18 @@ def load(
     if standardize not in (True, False, "auto"):
         raise InputError(sentence("standardize", "True, False or 'auto'", repr(standardize), "take one of these"))
     if isinstance(source, str) and source in NAMES:
-        return _named(source, target, standardize is True, task)
+        dataset = _named(source, target, standardize is True, task)
+        _check_split(source, dataset.test is not None, test_fraction, seed)
+        return dataset
     path = _existing(source)
     table = path.suffix.lower() == ".csv" and path.is_file()
     if target is not None and not table:
         raise _no_columns(path.name, target)
     arrays = tables.read(path, target) if table else _arrays(path)
     standardize = table if standardize == "auto" else standardize
-    return _dataset(arrays, path.stem, task=task, test_fraction=test_fraction, seed=seed, standardize=standardize)
+    _check_split(path.name, arrays.test_rows is not None, test_fraction, seed)
+    fraction = TEST_FRACTION if test_fraction is None else test_fraction
+    return _dataset(arrays, path.stem, task=task, test_fraction=fraction, seed=seed or 0, standardize=standardize)
 
 
 def _named(name: str, target: str | int | None, standardize: bool, task: str) -> Dataset:
@@ -102,6 +107,14 @@ def _named(name: str, target: str | int | None, standardize: bool, task: str) ->
         expects = f"task 'auto' or {dataset.task!r}"
         raise InputError(sentence(f"source {name!r}", expects, repr(task), "leave the task out"))
     return dataset.standardize() if standardize else dataset
+
+
+def _check_split(name: str, own_test: bool, test_fraction: float | None, seed: int | None) -> None:
+    """There is nothing to choose where the source comes with a test part."""
+    if own_test and (test_fraction or seed is not None):
+        expects = "neither test_fraction nor seed, having a test part of its own"
+        got = f"test_fraction {test_fraction}" if test_fraction else f"seed {seed}"
+        raise InputError(sentence(f"source {name!r}", expects, got, "leave it out"))
 
 
 def _no_columns(name: str, target: str | int) -> InputError:
@@ -117,7 +130,7 @@ def _existing(source: Source) -> Path:
     if path.exists():
         return path
     if isinstance(source, str) and not path.suffix and path.name == source:
-        raise unknown("a source that is no file or folder", source, NAMES)
+        raise unknown("data source", source, [*NAMES, "or a path to a file or folder"])
     raise _missing(path)
 
 

@@ -1,0 +1,1 @@
+"""The mathematics: activations, initializers, the dense block, costs, networks and the objective."""

@@ -270,7 +270,7 @@ def forward(params: Params, X: Array, net: Network) -> Array:
 def logits(params: Params, X: Array, net: Network) -> Array:
     """Z_L, the last layer before its activation: (n_L, m), or (k·n_L, m) for maxout(k).
 
-    Arguments and errors as for `forward`.
+    Arguments (params, X, net) and errors are those of `forward`.
 
     >>> net = Network((2, 1), "relu", "sigmoid")
     >>> params = ({"W": jnp.array([[0.5, -0.25]]), "b": jnp.ones((1, 1))},)
@@ -285,7 +285,7 @@ def logits(params: Params, X: Array, net: Network) -> Array:
 def trace(params: Params, X: Array, net: Network) -> tuple[dict[str, Array], ...]:
     """Every Z and A: a tuple of {"Z": Z_l, "A": A_l}, l = 1 … L.
 
-    Arguments and errors as for `forward`.
+    Arguments (params, X, net) and errors are those of `forward`.
 
     >>> net = Network((1, 1, 1), "relu", "identity")
     >>> layer = {"W": jnp.array([[-2.0]]), "b": jnp.ones((1, 1))}

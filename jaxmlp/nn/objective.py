@@ -214,7 +214,8 @@ def backprop(
 ) -> tuple[Array, Params]:
     """J and dJ/dparams by the four equations, as a plain loop without autodiff.
 
-    Arguments and errors as for `cost`; the gradient has the shapes of `params`.
+    Arguments (params, X, Y, net, objective, weights) and errors are those of `cost`; the gradient has the shapes of
+    `params`.
 
     Source: Nielsen, chapter 2; the tutorials' BP1 to BP4.
 

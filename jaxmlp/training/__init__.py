@@ -1,5 +1,6 @@
 """The engine: state, step, epochs, fit."""
 
+from jaxmlp.training.batches import make_batches as make_batches
 from jaxmlp.training.epoch import epochs as epochs
 from jaxmlp.training.fit import fit as fit
 from jaxmlp.training.fit import network_for as network_for

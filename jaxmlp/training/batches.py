@@ -86,14 +86,34 @@ def gather(rows: Rows, index: Array | None) -> Batch:
 
 
 def make_batches(
-    data: Dataset, net: Network, objective: Objective, batch_size: int | str, dtype: Any, shuffle: bool = True
+    data: Dataset,
+    net: Network,
+    objective: Objective,
+    batch_size: int | str,
+    *,
+    dtype: Any = None,
+    shuffle: bool = True,
 ) -> Batches:
     """Preprocess a data set and put it on the device.
 
+    Args:
+      data: rows and targets; its validation part is kept too, or its test part where it has no other.
+      net: the network, for the form of the targets.
+      objective: its cost likewise.
+      batch_size: rows per step, or "full" for all of them.
+      dtype: of the rows; JAX's default float if None.
+      shuffle: whether each epoch draws a new order.
+
     Raises:
       InputError: when the data do not fit the network, or the batch size is neither "full" nor a positive whole number.
+
+    >>> from jaxmlp.data import load
+    >>> batches = make_batches(load("digits"), Network((64, 10), "relu", "softmax"), Objective(), 100)
+    >>> batches.n_rows, batches.steps, int(batches.sizes()[-1])
+    (1438, 15, 38)
     """
     check_fit(data, net)
+    dtype = dtype or jax.dtypes.canonicalize_dtype(float)
     m = len(data.train.rows)
     if batch_size == FULL:
         batch_size = m

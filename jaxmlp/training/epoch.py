@@ -65,13 +65,30 @@ def epochs(
 ) -> Iterator[tuple[TrainState, Report]]:
     """Train without end, an epoch at a time; stop with `break`.
 
-    The state given is left as it is. The state yielded is consumed by the next epoch: copy what is to be kept.
+    Args:
+      net: the network.
+      objective: what is minimised.
+      optimizer: any optax transformation; keep the object, its compiled program is found by it.
+      state: where to begin, from `start`; it is left as it is. The state yielded is consumed by the next epoch: copy
+        what is to be kept.
+      batches: from `make_batches`.
 
     Yields:
       (state, report) after every epoch, the report with Python numbers.
 
     Raises:
       DivergenceError: when a cost is infinite or not a number, naming the step and the epoch.
+
+    >>> import jaxmlp
+    >>> data = jaxmlp.load("xor")
+    >>> net, optimizer, objective = jaxmlp.network_for(data, (8,), "tanh"), optax.adam(0.05), Objective()
+    >>> state = jaxmlp.start(jax.random.key(0), net, optimizer)
+    >>> batches = jaxmlp.make_batches(data, net, objective, "full")
+    >>> for state, report in epochs(net, objective, optimizer, state, batches):
+    ...     if report.cost < 0.01:
+    ...         break
+    >>> report.accuracy
+    1.0
     """
     program = epoch_program(net, optimizer, batches.task)
     seed = tuple(int(word) for word in np.ravel(jax.random.key_data(state.key)))

@@ -20,9 +20,9 @@ from jaxmlp.training.optimizers import make_optimizer
 from jaxmlp.training.state import Report, TrainState, start
 from jaxmlp.training.step import check_optimizer
 
-EPOCHS = 30
+EPOCHS = 50
 BATCH_SIZE = 32
-HIDDEN = (100,)
+HIDDEN = (128,)
 ACTIVATION = "relu"
 
 Observer = Callable[[TrainState, Report], Any]
@@ -40,8 +40,16 @@ class Result(NamedTuple):
 
 
 def network_for(data: Dataset, hidden: Iterable[int] = HIDDEN, activation: Any = ACTIVATION) -> Network:
-    """A network with the data set's inputs and outputs: sigmoid for two classes or several labels, softmax for more
-    classes, identity for values.
+    """A network with the data set's inputs and outputs.
+
+    Args:
+      data: its task decides the output: sigmoid for two classes or for several labels at once, softmax for more
+        classes, identity for values.
+      hidden: units of the hidden layers; () for none.
+      activation: of the hidden layers, as for `Network`.
+
+    Raises:
+      InputError: for sizes or activations that `Network` refuses.
 
     >>> data = Dataset.from_arrays([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 2])
     >>> network_for(data, hidden=(4,))
@@ -60,6 +68,7 @@ def fit(
     batch_size: int | str = BATCH_SIZE,
     key: Array | None = None,
     params: Params | None = None,
+    scheme: Any = "auto",
     shuffle: bool = True,
     observers: Iterable[Observer] = (),
 ) -> Result:
@@ -76,6 +85,7 @@ def fit(
       batch_size: rows per step, or "full" for all of them.
       key: of the initial weights and of the order of the rows; `jax.random.key(0)` if None.
       params: where to start from instead; left as they are. Their dtype is that of the computation.
+      scheme: how the initial weights are drawn, as for `jaxmlp.init`.
       shuffle: whether each epoch draws a new order.
       observers: functions of (state, report) called after every epoch; a true answer ends the training. The state is
         consumed by the next epoch: copy what is to be kept.
@@ -97,11 +107,11 @@ def fit(
     optimizer = make_optimizer() if optimizer is None else optimizer
     check_optimizer(optimizer)
     if not isinstance(epochs, (int, np.integer)) or epochs < 1:
-        raise InputError(sentence("epochs", "a positive whole number", repr(epochs), "write 30, say"))
+        raise InputError(sentence("epochs", "a positive whole number", repr(epochs), f"write {EPOCHS}, say"))
     dtype = jax.dtypes.canonicalize_dtype(float) if params is None else check_params(params, net)
     objective = _for_training(objective or Objective(), net, len(data.train.rows))
-    batches = make_batches(data, net, objective, batch_size, dtype, shuffle)
-    state = start(jax.random.key(0) if key is None else key, net, optimizer, params)
+    batches = make_batches(data, net, objective, batch_size, dtype=dtype, shuffle=shuffle)
+    state = start(jax.random.key(0) if key is None else key, net, optimizer, params, scheme=scheme)
     run = epochs_of(net, objective, optimizer, state, batches)
     observers, history = tuple(observers), []
     for state, report in islice(run, int(epochs)):

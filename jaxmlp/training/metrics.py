@@ -30,6 +30,7 @@ def correct(Z: Array, Y: Array, net: Network, task: str) -> Array | None:
       net: the network.
       task: "binary", "multiclass", "multilabel" (right if all labels are) or "regression".
 
+    >>> import jax.numpy as jnp
     >>> net = Network((2, 3), "relu", "softmax")
     >>> Z = jnp.array([[1.0, 0.0], [3.0, 0.0], [2.0, 5.0]])
     >>> correct(Z, jnp.array([[1, 0]]), net, "multiclass").tolist()

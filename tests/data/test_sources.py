@@ -44,7 +44,7 @@ def test_sources_it_refuses(tmp_path, refused):
     names = "digits, planar, xor, moons, circles, spirals"
     with refused(
         InputError,
-        f"a source that is no file or folder expects one of {names}, got 'digts': did you mean 'digits'?",
+        f"data source expects one of {names}, or a path to a file or folder, got 'digts': did you mean 'digits'?",
     ):
         load("digts")
     for missing in (tmp_path / "a.csv", str(tmp_path / "folder")):
@@ -163,3 +163,12 @@ def test_rows_to_predict_it_refuses(tmp_path, refused):
         f"got {tmp_path.name}: convert it to one of these",
     ):
         load_rows(tmp_path, 3)
+
+
+def test_a_source_with_its_own_test_part_takes_no_split(refused):
+    expects = "source 'digits' expects neither test_fraction nor seed, having a test part of its own, got "
+    with refused(InputError, f"{expects}test_fraction 0.3: leave it out"):
+        load("digits", test_fraction=0.3)
+    with refused(InputError, f"{expects}seed 1: leave it out"):
+        load("digits", seed=1)
+    assert load("digits", test_fraction=0).test is not None

@@ -1,0 +1,65 @@
+"""Options that several commands share, and the kinds of values they take."""
+
+import re
+from typing import Any
+
+import click
+
+from jaxmlp.data.tasks import TASKS
+
+
+class Numbers(click.ParamType):
+    """Whole numbers with commas: "100,50"; "none" for none."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The numbers as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        if value.strip() in ("", "none"):
+            return ()
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"expects whole numbers with commas as in 100,50, or none, got {value!r}", param, ctx)
+
+
+class Names(click.ParamType):
+    """One name, or several with commas; commas within parentheses stay: "leaky_relu(0.2),tanh"."""
+
+    name = "NAME,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name alone, or a tuple of names."""
+        names = tuple(part.strip() for part in re.split(r",(?![^(]*\))", value))
+        return names[0] if len(names) == 1 else names
+
+
+class BatchSize(click.ParamType):
+    """A whole number, or "full"."""
+
+    name = "B|full"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or "full"."""
+        if value == "full" or isinstance(value, int):
+            return value
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"expects a whole number or full, got {value!r}", param, ctx)
+
+
+def data_options(command: Any) -> Any:
+    """How to read a data source; the defaults are those of `jaxmlp.load`."""
+    options = (
+        click.option("--target", metavar="COLUMN", help="The target column of a .csv, by name or number [last]."),
+        click.option("--task", type=click.Choice(["auto", *TASKS]), help="What the labels are [read off the labels]."),
+        click.option("--test-fraction", type=float, help="Rows held back where there is no test part [0.2]."),
+        click.option("--split-seed", type=int, help="Which rows those are [0]."),
+        click.option("--standardize/--no-standardize", default=None, help="Scale by mean and deviation [tables only]."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

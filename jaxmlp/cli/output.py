@@ -1,0 +1,76 @@
+"""What the commands print: tables and a progress bar for people on stderr or stdout, JSON for programs on stdout."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jaxmlp.training.state import Report, TrainState
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; NumPy numbers and arrays become plain ones."""
+    click.echo(json.dumps(answer, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+
+
+def table(title: str, rows: Mapping[str, Any]) -> Table:
+    """A table of names and values; rows without a value are left out."""
+    drawn = Table(title=title, show_header=False, title_justify="left", title_style="bold")
+    for name, value in rows.items():
+        if value is not None:
+            drawn.add_row(name, value if isinstance(value, str) else _shown(value))
+    return drawn
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Rich's console, without colouring of numbers."""
+    return Console(stderr=stderr, highlight=False)
+
+
+@contextmanager
+def progress_bar(total: int, heading: str) -> Iterator[Callable[[TrainState, Report], None]]:
+    """On stderr a heading and, in a terminal, a bar over the epochs with cost and validation accuracy."""
+    out = console(stderr=True)
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
+        task = bar.add_task("train", total=total, figures="", rate="")
+
+        def observe(state: TrainState, report: Report) -> None:
+            if report.epoch == 1:  # not before: a mistake that training refuses is to be the only line
+                out.print(heading, soft_wrap=True)
+            rate = f"{report.epoch / report.seconds:.1f} epochs/s" if report.epoch and report.seconds else ""
+            bar.update(task, completed=report.epoch, figures=_figures(report), rate=rate)
+
+        yield observe
+
+
+def _figures(report: Report) -> str:
+    figures = f"cost {report.cost:.4f}"
+    if report.validation_accuracy is not None:
+        return f"{figures}, validation accuracy {report.validation_accuracy:.2%}"
+    if report.validation_cost is not None:
+        return f"{figures}, validation cost {report.validation_cost:.4f}"
+    return figures

@@ -1,0 +1,65 @@
+"""`jaxmlp predict MODEL FILE`: answers for rows without labels, or for one picture."""
+
+import csv
+import io
+import os
+from typing import Any
+
+import click
+import numpy as np
+
+from jaxmlp.cli.output import console, json_option, print_json
+from jaxmlp.data.files import atomic_path
+from jaxmlp.data.sources import load_rows
+from jaxmlp.model import PROBABILITIES, Model, load_model
+
+
+@click.command(short_help="Answer for rows of a file, or for a picture.")
+@click.argument("model")
+@click.argument("file")
+@click.option("--threshold", type=float, default=0.5, show_default=True, help="Above it, a single sigmoid says yes.")
+@click.option("--out", metavar="CSV", help="Write to this file instead of stdout.")
+@json_option
+def predict(model: str, file: str, threshold: float, out: str | None, as_json: bool) -> None:
+    """Answer for every row of FILE (.csv, .npz, .h5), or for one picture (.png, .jpg, ...).
+
+    MODEL is a run folder or a model.h5. A picture is resized to the images that the model was trained on. The answer
+    is CSV: the prediction and, for classifiers, the probability of each class.
+    """
+    trained = load_model(model)
+    rows = load_rows(file, trained.net.sizes[0], trained.image_shape, trained.feature_names, trained.target_names)
+    answers = trained.predict(rows, threshold=threshold)
+    probabilities = trained.predict_proba(rows) if has_probabilities(trained) else None
+    if out:
+        with atomic_path(out) as temporary:
+            temporary.write_text(as_csv(trained, answers, probabilities), encoding="utf-8")
+        console(stderr=True).print(f"{len(rows)} predictions in {out}")
+    if as_json:
+        print_json({"predictions": answers, "probabilities": probabilities, "classes": trained.classes, "out": out})
+    elif not out:
+        click.echo(as_csv(trained, answers, probabilities), nl=False)
+
+
+def has_probabilities(model: Model) -> bool:
+    """Whether the outputs of the model are probabilities."""
+    return model.task != "regression" and model.net.activations[-1].name in PROBABILITIES
+
+
+def as_csv(model: Model, answers: np.ndarray, probabilities: np.ndarray | None) -> str:
+    """A header and a row per answer."""
+    columns = answers.reshape(len(answers), -1)
+    if columns.shape[1] == 1:
+        header = ["prediction"]
+    else:
+        names: Any = model.classes or model.target_names or range(1, columns.shape[1] + 1)
+        header = [f"prediction {name}" for name in names]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator=os.linesep)
+    if probabilities is None:
+        writer.writerow(header)
+        writer.writerows(columns.tolist())
+    else:
+        writer.writerow([*header, *(f"probability {label}" for label in model.classes)])
+        for answer, row in zip(columns.tolist(), probabilities, strict=True):
+            writer.writerow([*answer, *(f"{p:.6g}" for p in row)])
+    return text.getvalue()

@@ -1,0 +1,107 @@
+"""The house: imports go down the floors, optional packages stay in their homes, `import jaxmlp` is light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxmlp
+
+PACKAGE = Path(jaxmlp.__file__).parent
+
+# From the ground up; a module imports from its own floor or from one below.
+FLOORS = [
+    ["errors"],
+    ["nn"],
+    ["data"],
+    ["training"],
+    ["model_file"],
+    ["model"],
+    ["plots"],
+    ["cli"],
+    ["__init__"],
+]
+# Within these floors, only from modules that stand before.
+ORDER = {
+    "nn": ["names", "activations", "initializers", "dense", "costs", "network", "objective"],
+    "training": ["state", "metrics", "step", "batches", "epoch", "optimizers", "fit", "__init__"],
+    "cli": ["output", "options", "run_folder", "train", "evaluate", "predict", "info", "main"],
+}
+KNOWS = {
+    "nn": {"jax", "numpy"},
+    "data": {"numpy", "h5py", "pandas", "PIL"},
+    "training": {"jax", "numpy", "optax"},
+    "cli": {"jax", "numpy", "click", "rich"},
+}
+HOMES = {
+    "h5py": {"data/hdf5.py", "model_file.py"},
+    "pandas": {"data/tables.py"},
+    "PIL": {"data/pictures.py"},
+    "matplotlib": {"plots.py"},
+    "click": {"cli"},
+    "rich": {"cli/output.py", "cli/info.py"},
+}
+
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def imports(module: Path) -> set[str]:
+    """Every dotted name that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            found.add(str(node.module))
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def floor(dotted: str) -> int:
+    """The floor of jaxmlp.x.y."""
+    room = [*dotted.split("."), "__init__"][1]
+    return next((i for i, rooms in enumerate(FLOORS) if room in rooms), -1)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_go_down(module):
+    here = floor(".".join(["jaxmlp", *module.with_suffix("").parts]))
+    assert here >= 0, f"{module} stands on no floor"
+    ours = {name for name in imports(module) if name.startswith("jaxmlp.") and floor(name) >= 0}
+    for name in ours:
+        assert floor(name) <= here, f"{module} imports {name} from above"
+    top, stem = module.parts[0], module.stem
+    if top in ORDER and stem in ORDER[top]:
+        before = ORDER[top][: ORDER[top].index(stem)]
+        for name in ours:
+            parts = name.split(".")
+            if parts[1] == top and len(parts) > 2 and parts[2] in ORDER[top]:
+                assert parts[2] in before, f"{module} imports {name}, which does not stand before it"
+
+
+def test_every_module_of_an_ordered_floor_is_listed():
+    for top, order in ORDER.items():
+        listed = {*order, "__init__"}
+        assert {path.stem for path in MODULES if path.parts[0] == top} == listed
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_packages_stay_in_their_homes(module):
+    outside = {name.split(".")[0] for name in imports(module)} - sys.stdlib_module_names - {"jaxmlp"}
+    place = module.as_posix()
+    for package, homes in HOMES.items():
+        if package in outside:
+            assert place in homes or module.parts[0] in homes, f"{place} imports {package}"
+    if module.parts[0] in KNOWS:
+        assert outside <= KNOWS[module.parts[0]]
+
+
+def test_import_is_light():
+    code = "import sys, jaxmlp; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "jax" in loaded
+    assert not loaded & {"h5py", "sklearn", "matplotlib", "orbax", "pandas", "PIL", "click", "rich", "onnx"}

@@ -1,0 +1,107 @@
+"""The zoo: every activation, cost, output, initializer and a handful of networks, listed once.
+
+Tests that cut across the package run over these lists, so that what is added to a registry is tested by being listed
+here; `test_zoo.py` fails while it is not.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmlp
+from jaxmlp import Activation, Network
+from jaxmlp.nn import activations
+
+SINE = jaxmlp.activation("sine", jnp.sin, lambda Z, A, dA: dA * jnp.cos(Z))
+SOFTSIGN = jaxmlp.activation("softsign", lambda Z: Z / (1 + jnp.abs(Z)))  # no pullback: JAX's own
+
+ACTIVATIONS: tuple[Activation, ...] = (
+    *map(
+        activations.find,
+        (
+            "identity",
+            "step",
+            "sigmoid",
+            "tanh",
+            "relu",
+            "leaky_relu",
+            "leaky_relu(0)",
+            "leaky_relu(0.2)",
+            "elu",
+            "elu(0.5)",
+            "maxout(2)",
+            "maxout(3)",
+            "softmax",
+            "gelu",
+            "silu",
+            "softplus",
+        ),
+    ),
+    SINE,
+    SOFTSIGN,
+)
+ELEMENTWISE = tuple(g for g in ACTIVATIONS if g.elementwise)
+
+COSTS = ("quadratic", "binary_cross_entropy", "categorical_cross_entropy")
+
+# every cost with every output it is defined for
+HEADS: tuple[tuple[str, Activation], ...] = (
+    *(("quadratic", g) for g in ACTIVATIONS),
+    ("binary_cross_entropy", activations.sigmoid),
+    ("categorical_cross_entropy", activations.softmax),
+)
+
+INITIALIZERS = (
+    "zeros",
+    "constant(0.3)",
+    "normal",
+    "normal(0.5)",
+    "lecun_normal",
+    "xavier_normal",
+    "xavier_uniform",
+    "he_normal",
+    "he_uniform",
+)
+
+# 0 to 3 hidden layers; all widths differ, because a square W hides a missing transpose
+SIZES = ((3, 4), (3, 5, 4), (3, 5, 2, 4), (3, 5, 2, 6, 4))
+
+NETWORKS: dict[str, tuple[Network, str]] = {
+    "logistic regression": (Network((3, 1), "relu", "sigmoid"), "binary_cross_entropy"),
+    "softmax regression": (Network((3, 4), "relu", "softmax"), "categorical_cross_entropy"),
+    "linear regression": (Network((3, 2), "relu", "identity"), "quadratic"),
+    "tutorial": (Network((2, 3, 5, 4, 2, 1), "relu", "sigmoid"), "binary_cross_entropy"),
+    "several labels": (Network((3, 5, 2), "tanh", "sigmoid"), "binary_cross_entropy"),
+    "Nielsen": (Network((4, 3, 2), "sigmoid", "sigmoid"), "quadratic"),
+    "mixed": (Network((3, 5, 2, 6, 4), ("maxout(2)", "gelu", "elu(0.5)"), "softmax"), "categorical_cross_entropy"),
+    "softmax, quadratic": (Network((3, 5, 4), "leaky_relu(0.2)", "softmax"), "quadratic"),
+    "maxout output": (Network((3, 5, 4), "silu", "maxout(3)"), "quadratic"),
+    "own": (Network((3, 5, 2, 4), (SINE, SOFTSIGN), SINE), "quadratic"),
+}
+
+
+class Example(NamedTuple):
+    """Parameters and a batch for a network, in NumPy and float64."""
+
+    params: tuple[dict[str, np.ndarray], ...]
+    X: np.ndarray
+    Y: np.ndarray
+    weights: np.ndarray
+
+
+def example(net: Network, cost: str, m: int = 7, seed: int = 0) -> Example:
+    """A batch of m examples, none of it at a kink."""
+    rng = np.random.default_rng(seed)
+    params = tuple({"W": 0.7 * rng.normal(size=row.W), "b": 0.3 * rng.normal(size=row.b)} for row in net.shapes)
+    X = rng.normal(size=(net.sizes[0], m))
+    n = net.sizes[-1]
+    Y = rng.uniform(size=(n, m)) if n > 1 else rng.integers(0, 2, size=(1, m)).astype(float)
+    if cost == "categorical_cross_entropy":
+        Y = np.eye(n)[:, rng.integers(0, n, size=m)]
+    return Example(params, X, Y, rng.uniform(0.5, 2.0, size=(1, m)))
+
+
+def names(net: Network) -> list[str]:
+    """The full names of g_1 … g_L, as the oracle takes them."""
+    return [g.name for g in net.activations]
