@@ -24,6 +24,7 @@ from jaxmlp.nn.objective import Batch, Objective, evaluate
 from jaxmlp.training.batches import target_rows
 from jaxmlp.training.metrics import correct
 
+CHUNK = 8192  # rows predicted at once, so that memory stays bounded however many there are
 PROBABILITIES = ("sigmoid", "softmax")
 
 
@@ -60,7 +61,19 @@ class Model:
 
     def __post_init__(self) -> None:
         check_params(self.params, self.net)
+        self._check_rest()
         object.__setattr__(self, "params", jax.tree.map(np.asarray, self.params))
+
+    def _check_rest(self) -> None:
+        n0, nL = self.net.sizes[0], self.net.sizes[-1]
+        if self.preprocessing.n_columns not in (None, n0):
+            remedy = "fit it on rows like the network's inputs"
+            expects = f"preprocessing of {n0} columns"
+            raise InputError(sentence("the model", expects, self.preprocessing.n_columns, remedy))
+        C = 0 if self.task == "regression" else max(nL, 2) if self.task != "multilabel" else nL
+        if len(self.classes) != C:
+            expects = f"{C} classes for its output of {nL}"
+            raise InputError(sentence("the model", expects, len(self.classes), "give one label per class"))
 
     @classmethod
     def of(cls, net: Network, params: Params, data: Dataset, objective: Objective | None = None) -> Self:
@@ -93,24 +106,34 @@ class Model:
         Raises:
           InputError: when the rows are not of the width that the model was trained on.
         """
+        rows = self._checked(rows)
         dtype = np.dtype(self.params[0]["W"].dtype)
-        rows = np.asarray(rows)
-        if self.image_shape and rows.shape[1:] == self.image_shape:
-            rows = rows.reshape(len(rows), -1)
-        if rows.ndim != 2 or rows.shape[1] != self.net.sizes[0]:
-            remedy = "one example per row here: pass rows.T" if rows.shape[:1] == self.net.sizes[:1] else "one per row"
-            expects = f"rows of shape (m, {self.net.sizes[0]})"
-            raise InputError(sentence("the model", expects, rows.shape, remedy))
         if not len(rows):
             return np.zeros((0, self.net.sizes[-1]), dtype)
         return np.concatenate([self._outputs(self.preprocessing(chunk, dtype)) for chunk in _chunks(rows)])
+
+    def _checked(self, rows: Any) -> np.ndarray:
+        """Rows (m, n0), images flattened, or an error."""
+        rows = np.asarray(rows)
+        if self.image_shape and rows.shape[1:] == self.image_shape:
+            return rows.reshape(len(rows), -1)
+        if rows.ndim != 2 or rows.shape[1] != self.net.sizes[0]:
+            remedy = "give the columns that it was trained on"
+            if rows.ndim == 1:
+                remedy = "pass rows.reshape(1, -1) for one example"
+            elif rows.shape[:1] == self.net.sizes[:1]:
+                remedy = "one example per row here: pass rows.T"
+            expects = f"rows of shape (m, {self.net.sizes[0]})"
+            raise InputError(sentence("the model", expects, rows.shape, remedy))
+        return rows
 
     def _outputs(self, X: np.ndarray) -> np.ndarray:
         # rows are filled up to a power of two, so that any number of them meets a handful of compiled programs
         m = len(X)
         padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)
         padded[:m] = X
-        return np.asarray(forward(self.params, padded.T, self.net)).T[:m]
+        A = np.asarray(forward(self.params, padded.T, self.net)).T[:m]
+        return A if A.dtype.kind == "f" else A.astype(np.float32)  # NumPy itself has no bfloat16
 
     def predict_proba(self, rows: Any) -> np.ndarray:
         """Probabilities: (m, C), a column per class (two for a single sigmoid); (m, k) for several labels.
@@ -156,14 +179,18 @@ class Model:
         Returns:
           {"cost": …, "accuracy": …}; for regression {"cost": …, "r2": …}, R² averaged over the targets.
         """
+        rows = self._checked(part.rows)
+        if not len(rows):
+            remedy = "the mean over no examples is not defined"
+            raise InputError(sentence("evaluate", "at least one row", rows.shape, remedy))
         dtype = self.params[0]["W"].dtype
         found = costs.find(self.cost, self.net.activations[-1])
         Y = target_rows(part.targets, self.task, self.target_preprocessing, self.net, found, dtype)
-        batch = Batch(jnp.asarray(self.preprocessing(part.rows, dtype)).T, jnp.asarray(Y).T)
+        batch = Batch(jnp.asarray(self.preprocessing(rows, dtype)).T, jnp.asarray(Y).T)
         J, right = _judge(self.params, batch, self.net, Objective(found), self.task)
         if right is not None:
-            return {"cost": float(J), "accuracy": float(right) / len(part.rows)}
-        answers = self.target_preprocessing.inverse(self.outputs(part.rows))
+            return {"cost": float(J), "accuracy": float(right) / len(rows)}
+        answers = self.target_preprocessing.inverse(self.outputs(rows))
         return {"cost": float(J), "r2": r2(part.targets, answers)}
 
     # --- the file -----------------------------------------------------------------------------------------------------
@@ -217,7 +244,6 @@ def r2(targets: np.ndarray, answers: np.ndarray) -> float:
     return float(1 - shares.mean())
 
 
-def _chunks(rows: np.ndarray, size: int = 8192) -> Iterator[np.ndarray]:
-    """Pieces of the rows, so that memory stays bounded however many there are."""
-    for i in range(0, len(rows), size):
-        yield rows[i : i + size]
+def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for i in range(0, len(rows), CHUNK):
+        yield rows[i : i + CHUNK]

@@ -24,12 +24,17 @@ def choose(out: str | None, name: str) -> Path:
     """The folder that was asked for, or the first free one of runs/NAME, runs/NAME-2, …
 
     Raises:
-      InputError: when the folder that was asked for exists and is not empty, or its place is a file.
+      InputError: when the folder that was asked for exists and is not empty, or cannot be made.
     """
     if out is None:
         names = (name if i == 1 else f"{name}-{i}" for i in count(1))
-        return next(path for path in (Path(PARENT) / name for name in names) if not path.exists())
-    path = Path(out)
+        path = next(path for path in (Path(PARENT) / name for name in names) if not path.exists())
+    else:
+        path = Path(out)
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):  # said before the training, not after it
+        got = f"{'the read-only folder' if above.is_dir() else 'the file'} {str(above)!r}"
+        raise InputError(sentence(f"run folder {path}", "a place it may write to", got, "choose another with --out"))
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         got = "a folder that is not empty" if path.is_dir() else "a file"
         raise InputError(sentence(f"--out {out}", "a new folder", got, "name another, or remove this one first"))
@@ -39,14 +44,9 @@ def choose(out: str | None, name: str) -> Path:
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that takes its name when the block ends well, and vanishes otherwise."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-        temporary.mkdir()
-    except OSError as error:
-        got = error.strerror or str(error)
-        remedy = "choose another place with --out"
-        raise InputError(sentence(f"run folder {path}", "a place it may write to", got, remedy)) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    temporary.mkdir()
     try:
         yield temporary
         os.replace(temporary, path)

@@ -159,8 +159,7 @@ def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: An
     [((4, 3), (4, 1)), ((1, 4), (1, 1))]
     """
     _check_net(net)
-    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        raise InputTypeError(sentence("key", "a typed key", getattr(key, "dtype", key), "write jax.random.key(0)"))
+    check_key(key)
     dtype = jnp.dtype(dtype or jax.dtypes.canonicalize_dtype(float))
     params = []
     for layer_key, row, g in zip(jax.random.split(key, net.depth), net.shapes, net.activations, strict=True):
@@ -168,6 +167,13 @@ def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: An
         W = initializer.draw(layer_key, row.W, row.n_in, row.n_out, dtype)
         params.append({"W": W, "b": jnp.zeros(row.b, dtype)})
     return tuple(params)
+
+
+def check_key(key: Any) -> None:
+    """Raise unless `key` is one typed key."""
+    if not isinstance(key, Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
+        got = f"{key.dtype} of shape {key.shape}" if isinstance(key, Array) else type(key).__name__
+        raise InputTypeError(sentence("key", "a typed key", got, "write jax.random.key(0)"))
 
 
 def check_params(params: Any, net: Network) -> jnp.dtype:

@@ -43,7 +43,7 @@ def correct(Z: Array, Y: Array, net: Network, task: str) -> Array | None:
     scores = Z if monotone else g.apply(Z)
     if scores.shape[0] > 1 and task != "multilabel":
         ids = Y if Y.shape[0] == 1 else Y.argmax(axis=0, keepdims=True)
-        right = scores.argmax(axis=0, keepdims=True) == ids
+        right = scores.argmax(axis=0, keepdims=True).astype(ids.dtype) == ids
     else:
         threshold = 0 if monotone else 0.5
         right = ((scores > threshold) == (Y > 0.5)).all(axis=0, keepdims=True)

@@ -9,6 +9,7 @@ adamw       adam with decoupled weight decay 0.0001 (Loshchilov and Hutter, 2019
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import optax
@@ -33,6 +34,7 @@ OPTIMIZERS = {
 DEFAULT = "adam"
 
 
+@cache  # the compiled programs are found by the optimizer object: equal arguments, equal object
 def make_optimizer(name: str = DEFAULT, learning_rate: float | None = None) -> optax.GradientTransformation:
     """The optimizer of this name, with its own usual learning rate unless one is given.
 

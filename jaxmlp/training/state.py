@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxmlp.nn.network import Network, Params, init
+from jaxmlp.nn.network import Network, Params, check_key, init
 
 
 class TrainState(NamedTuple):
@@ -77,6 +77,7 @@ def start(
     >>> int(state.step), state.params[0]["W"].shape
     (0, (1, 2))
     """
+    check_key(key)
     if params is None:
         return _fresh(key, net, optimizer, scheme, dtype)
     return _from_params(params, key, optimizer)

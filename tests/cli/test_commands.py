@@ -1,0 +1,384 @@
+"""The commands as a person runs them: what they print, what they leave behind, and what they say to a mistake."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp.cli.main import run
+
+QUICK = ["--hidden", "4", "--epochs", "2"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_a_user():
+    """float32 and the promotion of dtypes that users have."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder to stand in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A run folder of a small network on the digits."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    assert run(["train", "digits", "--hidden", "16", "--epochs", "3", "--out", str(folder), "--json"]) == 0
+    return folder
+
+
+def answer(capsys, *arguments):
+    """Run a command with --json and return its object; stdout must hold nothing else."""
+    capsys.readouterr()
+    code = run([*arguments, "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return json.loads(out)
+
+
+def mistake(capsys, *arguments):
+    """Run a command that must fail with exit code 2 and one line on stderr; return the line."""
+    capsys.readouterr()
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("error: ").strip()
+
+
+def test_train_leaves_a_whole_run_folder(place, capsys):
+    assert run(["train", "digits", *QUICK]) == 0
+    out, err = capsys.readouterr()
+    assert "test accuracy" in out
+    assert "runs/digits" in out
+    assert "1438 training and 359 test rows" in err
+    assert [path.name for path in place.iterdir()] == ["runs"]
+    assert [path.name for path in (place / "runs").iterdir()] == ["digits"]
+    names = {path.name for path in (place / "runs" / "digits").iterdir()}
+    assert names == {"model.h5", "history.csv", "run.json", "curves.png", "confusion.png", "mistakes.png"}
+    for picture in (place / "runs" / "digits").glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_answers_in_json(place, capsys):
+    found = answer(capsys, "train", "planar", *QUICK, "--seed", "3", "--l2", "0.1")
+    wanted = {"test_accuracy", "train_accuracy", "cost", "epochs", "seconds", "seed", "run"}
+    assert wanted <= found.keys()
+    assert (found["epochs"], found["seed"], found["run"]) == (2, 3, "runs/planar")
+    model = jaxmlp.load_model(found["run"])
+    data = jaxmlp.load("planar")
+    assert data.test is not None
+    assert model.evaluate(data.test)["accuracy"] == pytest.approx(found["test_accuracy"], abs=1e-12)
+    assert model.evaluate(data.train)["accuracy"] == pytest.approx(found["train_accuracy"], abs=1e-12)
+    assert (place / "runs" / "planar" / "boundary.png").exists()
+    with open(place / "runs" / "planar" / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["cost"]) == found["cost"]
+
+
+def test_runs_never_write_over_one_another(place, capsys):
+    runs = [answer(capsys, "train", "xor", *QUICK)["run"] for _ in range(3)]
+    assert runs == ["runs/xor", "runs/xor-2", "runs/xor-3"]
+    assert mistake(capsys, "train", "xor", *QUICK, "--out", "runs/xor") == (
+        "--out runs/xor expects a new folder, got a folder that is not empty: name another, or remove this one first"
+    )
+    Path("note.txt").write_text("mine")
+    assert "got a file" in mistake(capsys, "train", "xor", *QUICK, "--out", "note.txt")
+    assert "a place it may write to" in mistake(capsys, "train", "xor", *QUICK, "--out", "note.txt/run")
+    assert Path("note.txt").read_text() == "mine"
+
+
+OPTIONS = {
+    "--hidden": "5",
+    "--activation": "tanh",
+    "--cost": "quadratic",
+    "--init": "normal(0.5)",
+    "--epochs": "3",
+    "--batch-size": "full",
+    "--learning-rate": "0.1",
+    "--optimizer": "sgd",
+    "--l2": "9",
+    "--seed": "1",
+    "--test-fraction": "0.5",
+    "--split-seed": "1",
+    "--task": "regression",
+    "--target": "a",
+    "--standardize": None,
+}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A small table with a header, three features and a target of two whole values."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("table") / "flowers.csv"
+    rows = rng.normal(3, 2, size=(60, 3)).round(3)
+    rows[:, 0] = rng.integers(0, 2, 60)
+    lines = [f"{int(a)},{b},{c},{int(b > c)}" for a, b, c in rows]
+    path.write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    assert run(["train", str(table), *QUICK, "--out", str(folder), "--no-standardize"]) == 0
+    return folder
+
+
+def figures(folder):
+    """The parameters and the last report of a run: what any option must change."""
+    model = jaxmlp.load_model(folder)
+    last = (Path(folder) / "history.csv").read_text().splitlines()[-1].rsplit(",", 1)[0]  # without its seconds
+    return model.net, [leaf.tolist() for leaf in jax.tree.leaves(model.params)], last
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_of_train_changes_the_run(option, table, plain, place, capsys):
+    standard = [] if option == "--standardize" else ["--no-standardize"]
+    value = [] if OPTIONS[option] is None else [OPTIONS[option]]
+    found = answer(capsys, "train", str(table), *QUICK, *standard, option, *value)
+    assert figures(found["run"]) != figures(plain)
+
+
+def test_the_same_command_gives_the_same_run(table, plain, place, capsys):
+    found = answer(capsys, "train", str(table), *QUICK, "--no-standardize")
+    assert figures(found["run"]) == figures(plain)
+
+
+def test_a_table_from_training_to_prediction(table, place, capsys):
+    found = answer(capsys, "train", str(table), "--epochs", "60", "--learning-rate", "0.02")
+    assert found["test_accuracy"] > 0.7
+    again = answer(capsys, "evaluate", found["run"], str(table))
+    assert (again["part"], again["rows"]) == ("test", 12)
+    assert again["accuracy"] == pytest.approx(found["test_accuracy"])
+    for part, rows in (("all", 60), ("train", 48)):
+        assert answer(capsys, "evaluate", found["run"], str(table), "--part", part)["rows"] == rows
+    other = place / "other.csv"
+    other.write_text("".join(table.read_text().splitlines(keepends=True)[:31]))
+    assert answer(capsys, "evaluate", found["run"], str(other))["rows"] == 30  # other data count as a whole
+    predicted = answer(capsys, "predict", found["run"], str(table))
+    assert len(predicted["predictions"]) == 60
+    assert predicted["classes"] == [0, 1]
+    np.testing.assert_allclose(np.sum(predicted["probabilities"], axis=1), 1, rtol=1e-6)
+    run(["predict", found["run"], str(table)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "prediction,probability 0,probability 1"
+    assert [int(line.split(",")[0]) for line in lines[1:]] == predicted["predictions"]
+    assert run(["predict", found["run"], str(table), "--out", "answers.csv"]) == 0
+    assert capsys.readouterr().out == ""
+    assert Path("answers.csv").read_text().splitlines() == lines
+
+
+def test_a_threshold_moves_the_answers(table, plain, capsys):
+    counts = [
+        sum(answer(capsys, "predict", str(plain), str(table), "--threshold", t)["predictions"])
+        for t in ("0", "0.5", "1")
+    ]
+    assert counts[0] == 60
+    assert counts[2] == 0
+
+
+def test_values_are_predicted_in_their_units(place, capsys):
+    x = np.linspace(0, 1, 50)
+    Path("line.csv").write_text("x,price\n" + "".join(f"{v},{1000 + 500 * v}\n" for v in x))
+    found = answer(capsys, "train", "line.csv", "--hidden", "none", "--epochs", "200", "--learning-rate", "0.05")
+    assert found["task"] == "regression"
+    assert found["test_accuracy"] is None
+    assert found["test_r2"] > 0.99
+    assert (place / found["run"] / "predictions.png").exists()
+    predicted = answer(capsys, "predict", found["run"], "line.csv")
+    np.testing.assert_allclose(predicted["predictions"], 1000 + 500 * x, rtol=0.02)
+    assert predicted["probabilities"] is None
+    run(["predict", found["run"], "line.csv"])
+    assert capsys.readouterr().out.splitlines()[0] == "prediction"
+    assert answer(capsys, "evaluate", found["run"], "line.csv")["r2"] == pytest.approx(found["test_r2"], abs=1e-9)
+
+
+def test_evaluate_finds_the_figures_of_training(digits, capsys):
+    found = json.loads((digits / "run.json").read_text())["result"]
+    again = answer(capsys, "evaluate", str(digits), "digits")
+    assert again["accuracy"] == pytest.approx(found["test_accuracy"])
+    assert again["cost"] == pytest.approx(found["test_cost"])
+    assert answer(capsys, "evaluate", str(digits / "model.h5"), "digits", "--part", "train")["rows"] == 1438
+    run(["evaluate", str(digits), "digits"])
+    assert f"{found['test_accuracy']:.2%}" in capsys.readouterr().out
+
+
+def test_one_picture_is_resized_and_answered(digits, place, capsys):
+    image = pytest.importorskip("PIL.Image")
+    data = jaxmlp.load("digits")
+    rows = data.train.rows[:5]
+    answers = []
+    for i, row in enumerate(rows):
+        image.fromarray(row.reshape(8, 8)).save(f"{i}.png")
+        answers += answer(capsys, "predict", str(digits), f"{i}.png")["predictions"]
+    assert answers == jaxmlp.load_model(digits).predict(rows).tolist()
+
+
+def test_info_shows_the_table_of_shapes(digits, capsys):
+    assert run(["info", str(digits)]) == 0
+    out = capsys.readouterr().out
+    for text in ("(16, 64)", "(16, 1)", "(16, m)", "1,040", "170", "1,210", "relu", "softmax"):
+        assert text in out
+    found = answer(capsys, "info", str(digits))
+    assert found["parameters"] == 1210
+    assert [layer["W"] for layer in found["layers"]] == [[16, 64], [10, 16]]
+
+
+def test_help_version_and_nothing():
+    for arguments in ([], ["--help"], ["train", "--help"], ["--version"]):
+        assert run(arguments) == 0
+
+
+NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("train nope", f"data source expects one of {NAMES}, got 'nope': take one of these names"),
+        (
+            "train no.csv",
+            "reading expects an existing file or folder, got 'no.csv', which does not exist: check the path",
+        ),
+        ("train", "Missing argument 'DATA'."),
+        ("train xor --epochs 0", "epochs expects a positive whole number, got 0: write 50, say"),
+        (
+            "train xor --hidden 3,x",
+            "Invalid value for '--hidden': expects whole numbers with commas as in 100,50, or none, got '3,x'",
+        ),
+        (
+            "train xor --hidden 0",
+            "sizes expects at least two positive whole numbers, got (2, 0, 1): "
+            "give the units of every layer from the input on, as in (2, 4, 1)",
+        ),
+        (
+            "train xor --activation relu,tanh",
+            "hidden expects 1 activations, got 2: give one activation for all, or one for each hidden layer",
+        ),
+        (
+            "train xor --activation leaky_relu(-1)",
+            "leaky_relu expects 0 ≤ α ≤ 1, got -1: write 'leaky_relu(0.1)', say",
+        ),
+        (
+            "train xor --batch-size x",
+            "Invalid value for '--batch-size': expects a whole number or full, got 'x'",
+        ),
+        ("train xor --batch-size 0", "batch_size expects a positive whole number or 'full', got 0: write 32, say"),
+        ("train xor --learning-rate nan", "learning rate expects a positive number, got nan: try 0.001 for 'adam'"),
+        ("train xor --l2 -1", "l2 expects a finite number ≥ 0, got -1.0: leave it out for none"),
+        (
+            "train xor --cost categorical_cross_entropy",
+            "cost 'categorical_cross_entropy' is defined for output 'softmax'; the network has output 'sigmoid': take "
+            "cost 'binary_cross_entropy' or 'quadratic', or output 'softmax'",
+        ),
+        ("info nope", "load_model expects a model file or a run folder, got 'nope': check the path"),
+    ],
+)
+def test_a_mistake_gets_one_line(arguments, line, place, capsys):
+    assert mistake(capsys, *arguments.split()) == line
+    assert list(place.iterdir()) == []
+
+
+def test_an_unknown_command(place, capsys):
+    assert mistake(capsys, "trane").startswith("No such command 'trane'.")
+
+
+def test_a_mistake_in_json_is_an_object_too(place, capsys):
+    assert run(["train", "nope", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"] == err.removeprefix("error: ").strip()
+
+
+def test_data_that_a_model_does_not_take(digits, table, place, capsys):
+    assert mistake(capsys, "evaluate", str(digits), "planar") == (
+        "the model expects multiclass data, got binary data: give --task, or the data that the model was made for"
+    )
+    assert mistake(capsys, "evaluate", str(digits), "spirals").startswith("the model expects rows")
+    assert "expects 64 feature columns, got 4" in mistake(capsys, "predict", str(digits), str(table))
+    assert "--part of 'digits' expects one of train, test, got validation" in mistake(
+        capsys, "evaluate", str(digits), "digits", "--part", "validation"
+    )
+
+
+def test_classes_are_matched_by_label(place, capsys):
+    rows = np.random.default_rng(0).normal(size=(40, 2)).round(3)
+    kinds = np.array(["b", "c", "d"])[(rows[:, 0] > 0).astype(int) + (rows[:, 1] > 0)]
+    Path("train.csv").write_text("".join(f"{x},{y},{kind}\n" for (x, y), kind in zip(rows, kinds, strict=True)))
+    found = answer(capsys, "train", "train.csv", "--epochs", "30")
+    both = [i for i in range(40) if kinds[i] != "b"]
+    Path("some.csv").write_text("".join(f"{rows[i, 0]},{rows[i, 1]},{kinds[i]}\n" for i in both))
+    model = jaxmlp.load_model(found["run"])
+    expected = (model.predict(rows[both]) == kinds[both]).mean()
+    got = answer(capsys, "evaluate", found["run"], "some.csv", "--task", "multiclass")
+    assert got["accuracy"] == pytest.approx(expected)
+    Path("new.csv").write_text("0,1,z\n1,0,b\n1,1,c\n")
+    assert mistake(capsys, "evaluate", found["run"], "new.csv") == (
+        "the model expects the classes b, c, d, got 'z': is this the data it was made for?"
+    )
+
+
+def test_a_diverging_run_leaves_nothing(place, capsys):
+    Path("far.csv").write_text("x,y\n" + "".join(f"{i}e6,{i}.5\n" for i in range(9)))
+    capsys.readouterr()
+    assert run(["train", "far.csv", "--no-standardize", "--optimizer", "sgd", "--learning-rate", "1e30"]) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    expected = r"error: cost became non-finite at step \d \(epoch \d\); lower the learning rate or clip gradients"
+    assert re.fullmatch(expected, line)
+    assert [path.name for path in place.iterdir()] == ["far.csv"]
+
+
+def test_an_interrupt_leaves_nothing_and_is_no_traceback(place, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxmlp.cli.train.fit", interrupted)
+    assert run(["train", "xor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(place.iterdir()) == []
+
+
+def test_a_failure_while_writing_leaves_nothing(place, capsys, monkeypatch):
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("jaxmlp.cli.run_folder.write_history", fail)
+    with pytest.raises(OSError, match="disk full"):
+        run(["train", "xor", *QUICK])
+    assert list((place / "runs").iterdir()) == []
+
+
+def test_without_matplotlib_the_model_is_kept(place, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    monkeypatch.delitem(sys.modules, "jaxmlp.plots", raising=False)
+    assert run(["train", "xor", *QUICK]) == 0
+    out, err = capsys.readouterr()
+    assert "no pictures drawn: pictures expects Matplotlib" in err
+    assert (place / "runs" / "xor" / "model.h5").exists()
+    assert ".png" not in out
+
+
+def test_the_console_script_in_a_process_of_its_own(place):
+    command = [sys.executable, "-c", "from jaxmlp.cli.main import main; main()"]
+    done = subprocess.run([*command, "train", "xor", *QUICK, "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["epochs"] == 2
+    done = subprocess.run([*command, "train", "xor", "--hidden", "x"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr

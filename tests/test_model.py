@@ -1,0 +1,251 @@
+"""Models: the answers of the network in the data's own terms, and a file that keeps every bit or says what is wrong."""
+
+from typing import Any
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import r2_score
+
+import jaxmlp
+from jaxmlp.data import Dataset, Preprocessing
+from jaxmlp.data.dataset import Part
+from jaxmlp.errors import InputError, MissingFileError
+from jaxmlp.model import Model, r2
+
+RNG = np.random.default_rng(0)
+
+
+def model_for(data, hidden=(4,), activation: Any = "tanh", dtype=None, **more):
+    net = jaxmlp.network_for(data, hidden, activation)
+    return Model.of(net, jaxmlp.init(jax.random.key(1), net, dtype=dtype), data, **more)
+
+
+IMAGES = Dataset.from_arrays(RNG.integers(0, 256, (9, 2, 3), np.uint8), list("abcabcabc"), name="letters")
+PAIRS = Dataset.from_arrays(RNG.normal(size=(6, 2)), [True, False] * 3, standardize=True, feature_names=("u", "v"))
+FLAGS = Dataset.from_arrays(RNG.normal(size=(4, 2)), np.array([[1, 1], [0, 1], [0, 0], [1, 0]]))
+VALUES = Dataset.from_arrays(RNG.normal(size=(5, 2)), RNG.normal(10, 5, size=(5, 2)), standardize=True)
+PRICE = Dataset.from_arrays(RNG.normal(size=(5, 2)), RNG.normal(10, 5, size=5), standardize=True)
+ALL = [IMAGES, PAIRS, FLAGS, VALUES, PRICE]
+
+
+def A_of(model, rows):
+    return np.asarray(jaxmlp.forward(model.params, model.preprocessing(rows, np.float64).T, model.net)).T
+
+
+def test_classes_answer_by_their_labels():
+    model = model_for(IMAGES)
+    A = A_of(model, IMAGES.train.rows)
+    assert model.predict(IMAGES.train.rows).tolist() == [("a", "b", "c")[i] for i in A.argmax(axis=1)]
+    np.testing.assert_allclose(model.predict_proba(IMAGES.train.rows), A, rtol=1e-12)
+    pictures = IMAGES.train.rows.reshape(9, 2, 3)
+    np.testing.assert_array_equal(model.predict(pictures), model.predict(IMAGES.train.rows))
+
+
+def test_a_single_sigmoid_has_a_threshold_and_two_probabilities():
+    model = model_for(PAIRS)
+    A = A_of(model, PAIRS.train.rows)
+    np.testing.assert_allclose(model.predict_proba(PAIRS.train.rows), np.hstack([1 - A, A]), rtol=1e-12)
+    for threshold in (0.0, float(np.median(A)), 1.0):
+        assert model.predict(PAIRS.train.rows, threshold=threshold).tolist() == (A[:, 0] > threshold).tolist()
+
+
+def test_one_sigmoid_per_class_sums_to_one():
+    net = jaxmlp.Network((6, 3), "tanh", "sigmoid")
+    model = Model.of(net, jaxmlp.init(jax.random.key(1), net), IMAGES)
+    probabilities = model.predict_proba(IMAGES.train.rows)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert (probabilities.argmax(axis=1) == A_of(model, IMAGES.train.rows).argmax(axis=1)).all()
+
+
+def test_several_labels_answer_with_flags():
+    model = model_for(FLAGS)
+    A = A_of(model, FLAGS.train.rows)
+    np.testing.assert_array_equal(model.predict(FLAGS.train.rows), A > 0.5)
+    np.testing.assert_allclose(model.predict_proba(FLAGS.train.rows), A, rtol=1e-12)
+    accuracy = (model.predict(FLAGS.train.rows) == FLAGS.train.targets).all(axis=1).mean()
+    assert model.evaluate(FLAGS.train)["accuracy"] == accuracy
+
+
+def test_values_answer_in_the_units_of_the_targets():
+    model = model_for(VALUES)
+    A = A_of(model, VALUES.train.rows)
+    expected = A * VALUES.train.targets.std(axis=0) + VALUES.train.targets.mean(axis=0)
+    np.testing.assert_allclose(model.predict(VALUES.train.rows), expected, rtol=1e-12)
+    assert model_for(PRICE).predict(PRICE.train.rows).shape == (5,)
+    figures = model.evaluate(VALUES.train)
+    np.testing.assert_allclose(figures["r2"], r2_score(VALUES.train.targets, expected), rtol=1e-12)
+
+
+def test_evaluate_is_cost_and_accuracy_without_penalty():
+    model = model_for(IMAGES, objective=jaxmlp.Objective(l2=9.0))
+    X, Y = IMAGES.train.rows.T / 255, IMAGES.train.targets[None]
+    figures = model.evaluate(IMAGES.train)
+    np.testing.assert_allclose(figures["cost"], jaxmlp.cost(model.params, X, Y, model.net), rtol=1e-12)
+    right = model.predict(IMAGES.train.rows) == np.array(["a", "b", "c"])[IMAGES.train.targets]
+    assert figures["accuracy"] == right.mean()
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 7, 64, 65])
+def test_any_number_of_rows_gives_the_same_answers(m):
+    model = model_for(PAIRS)
+    rows = np.tile(PAIRS.train.rows, (11, 1))[:m]
+    np.testing.assert_allclose(model.outputs(rows), A_of(model, rows), rtol=1e-13)
+
+
+def test_rows_beyond_a_chunk_and_no_rows_at_all(monkeypatch):
+    model = model_for(PAIRS)
+    rows = np.tile(PAIRS.train.rows, (2, 1))
+    expected = model.outputs(rows)
+    monkeypatch.setattr("jaxmlp.model.CHUNK", 5)
+    np.testing.assert_allclose(model.outputs(rows), expected, rtol=1e-13)
+    assert model.predict(np.zeros((0, 2))).shape == (0,)
+
+
+def test_a_constant_target_counts_one_if_met_else_nothing():
+    targets = np.array([[1.0, 2.0], [1.0, 4.0]])
+    assert r2(targets, targets) == 1
+    assert r2(targets, targets + np.array([[1, 0]])) == 0.5
+
+
+@pytest.mark.parametrize("data", ALL, ids=lambda data: data.task)
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32, jnp.bfloat16])
+def test_a_file_keeps_every_bit(data, dtype, tmp_path):
+    model = model_for(data, hidden=(3, 2), activation=("leaky_relu(0.2)", "maxout(3)"), dtype=dtype)
+    model.save(tmp_path / "model.h5")
+    again = jaxmlp.load_model(tmp_path)
+    assert again.net == model.net
+    for ours, theirs in zip(jax.tree.leaves(model.params), jax.tree.leaves(again.params), strict=True):
+        assert ours.dtype == theirs.dtype == dtype
+        assert ours.tobytes() == theirs.tobytes()
+    for name in ("task", "cost", "classes", "feature_names", "target_names", "image_shape"):
+        assert getattr(again, name) == getattr(model, name), name
+    assert [type(label) for label in again.classes] == [type(label) for label in model.classes]
+    np.testing.assert_array_equal(model.outputs(data.train.rows), again.outputs(data.train.rows))
+    for name in ("preprocessing", "target_preprocessing"):
+        assert getattr(again, name).to_dict().keys() == getattr(model, name).to_dict().keys()
+    np.testing.assert_array_equal(model.predict(data.train.rows), again.predict(data.train.rows))
+
+
+def test_the_file_is_plain_hdf5(tmp_path):
+    model_for(IMAGES, hidden=()).save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5") as file:
+        assert file["params/1/W"].shape == (3, 6)  # pyright: ignore
+        assert list(file["network"].attrs["sizes"]) == [6, 3]  # pyright: ignore
+        assert file.attrs["format"] == "jaxmlp.model"
+        assert file["classes"].asstr()[()].tolist() == ["a", "b", "c"]  # pyright: ignore
+
+
+def test_an_activation_of_ones_own_comes_back_by_its_name(tmp_path):
+    square = jaxmlp.activation("square", lambda Z: Z * Z)
+    model = model_for(PAIRS, activation=square)
+    model.save(tmp_path / "m.h5")
+    again = jaxmlp.load_model(tmp_path / "m.h5", activations=[square])
+    np.testing.assert_array_equal(again.outputs(PAIRS.train.rows), model.outputs(PAIRS.train.rows))
+    with pytest.raises(InputError) as caught:
+        jaxmlp.load_model(tmp_path / "m.h5")
+    assert str(caught.value) == (
+        f"{tmp_path / 'm.h5'} expects an activation named 'square', got none of that name: "
+        "give its record: load_model(path, activations=[...])"
+    )
+
+
+def refused(call, *arguments):
+    with pytest.raises(InputError) as caught:
+        call(*arguments)
+    return str(caught.value)
+
+
+def edit(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def test_files_that_are_no_models(tmp_path):
+    path = tmp_path / "m.h5"
+    with pytest.raises(MissingFileError) as caught:
+        jaxmlp.load_model(path)
+    assert str(caught.value) == (f"load_model expects a model file or a run folder, got {str(path)!r}: check the path")
+    path.write_bytes(b"not HDF5")
+    assert refused(jaxmlp.load_model, path).startswith(
+        f"{path} expects a jaxmlp model in HDF5, got a damaged or foreign file ("
+    )
+    with h5py.File(path, "w") as file:
+        file["x"] = 1
+    remedy = "give the model.h5 that `jaxmlp train` or Model.save wrote"
+    assert refused(jaxmlp.load_model, path) == f"{path} expects a jaxmlp model, got another HDF5 file: {remedy}"
+
+
+def test_models_that_do_not_fit_together(tmp_path):
+    path = tmp_path / "m.h5"
+    model = model_for(PAIRS)
+    model.save(path)
+    whole = path.read_bytes()
+    edit(path, lambda file: file.attrs.update({"format_version": 99, "jaxmlp_version": "7.0"}))
+    assert refused(jaxmlp.load_model, path) == (
+        f"{path} expects model format 1 or older, got 99: upgrade jaxmlp to 7.0 or newer"
+    )
+    path.write_bytes(whole)
+    edit(path, lambda file: file["network"].attrs.update({"sizes": [2, 5, 1]}))
+    assert refused(jaxmlp.load_model, path) == (
+        f"{path}: layer 1 expects W of shape (5, 2), got (4, 2): a row per unit, a column per input"
+    )
+    path.write_bytes(whole)
+    edit(path, lambda file: file.__delitem__("params/2"))
+    assert "a damaged or foreign file" in refused(jaxmlp.load_model, path)
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "a damaged or foreign file" in refused(jaxmlp.load_model, path)
+
+
+def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "m.h5"
+    model_for(PAIRS).save(path)
+    before = path.read_bytes()
+
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("jaxmlp.model_file._write_arrays", fail)
+    with pytest.raises(OSError, match="disk full"):
+        model_for(PAIRS).save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["m.h5"]
+    assert "create the folder first" in refused(model_for(PAIRS).save, tmp_path / "no" / "m.h5")
+
+
+def test_rows_and_numbers_that_do_not_fit():
+    model = model_for(IMAGES)
+    assert refused(model.predict, np.zeros((6, 4))) == (
+        "the model expects rows of shape (m, 6), got (6, 4): one example per row here: pass rows.T"
+    )
+    assert refused(model.predict, np.zeros(6)) == (
+        "the model expects rows of shape (m, 6), got (6,): pass rows.reshape(1, -1) for one example"
+    )
+    assert refused(lambda: model.predict(np.zeros((1, 6)), threshold=2)) == (
+        "threshold expects a number from 0 to 1, got 2: leave it at 0.5"
+    )
+    assert refused(model_for(VALUES).predict_proba, VALUES.train.rows) == (
+        "predict_proba expects a classifier with output 'sigmoid' or 'softmax', got task 'regression' and output "
+        "'identity': use predict"
+    )
+
+
+def test_preprocessing_of_another_width_is_refused_at_once():
+    net = jaxmlp.Network((2, 1), "relu", "sigmoid")
+    params = jaxmlp.init(jax.random.key(0), net)
+    pre = Preprocessing.standardize(np.zeros((3, 5)))
+    assert refused(lambda: Model(net, params, "binary", "binary_cross_entropy", (0, 1), pre)) == (
+        "the model expects preprocessing of 2 columns, got 5: fit it on rows like the network's inputs"
+    )
+    assert refused(lambda: Model(net, params, "binary", "binary_cross_entropy", (0, 1, 2))) == (
+        "the model expects 2 classes for its output of 1, got 3: give one label per class"
+    )
+
+
+def test_evaluate_takes_parts_of_raw_rows():
+    part = Part(np.zeros((0, 2)), np.zeros(0, int))
+    assert refused(model_for(PAIRS).evaluate, part) == (
+        "evaluate expects at least one row, got (0, 2): the mean over no examples is not defined"
+    )

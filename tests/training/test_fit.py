@@ -1,0 +1,306 @@
+"""Training: equal to a hand-written loop, reproducible, honest about its figures, and it stops when it should."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxmlp
+from jaxmlp.data import Dataset
+from jaxmlp.errors import DivergenceError, InputError, InputTypeError
+from jaxmlp.nn.objective import Objective
+from jaxmlp.training.epoch import epoch_program
+from jaxmlp.training.metrics import correct
+from jaxmlp.training.optimizers import OPTIMIZERS, make_optimizer
+
+NET = jaxmlp.Network((3, 5, 2), "tanh", "softmax")
+KEY = jax.random.key(7)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(25, 3))
+    labels = (rows[:, 0] * rows[:, 1] > 0).astype(int)
+    return Dataset.from_arrays(rows, labels, test_fraction=0.2)
+
+
+def by_hand(data, net, alpha, epochs, B, objective, key=KEY):
+    """Gradient descent in a Python loop over true, unpadded batches in the same order."""
+    state = jaxmlp.start(key, net, optax.sgd(alpha))
+    params, costs = state.params, []
+    X, Y = data.train.rows, data.train.targets
+    words = [int(word) for word in np.ravel(jax.random.key_data(state.key))]
+    m = len(X)
+    for epoch in range(epochs):
+        order = np.random.default_rng([*words, epoch]).permutation(m) if m > B else np.arange(m)
+        total = 0.0
+        for i in range(0, m, B):
+            batch = order[i : i + B]
+            J, dparams = jaxmlp.backprop(params, X[batch].T, Y[None, batch], net, objective)
+            params = jax.tree.map(lambda theta, dtheta: theta - alpha * dtheta, params, dparams)
+            total += float(J) * len(batch) / m
+        costs.append(total)
+    return params, costs
+
+
+@pytest.mark.parametrize("B", [1, 6, 20, 64])
+@pytest.mark.parametrize("l2", [None, 0.7])
+def test_fit_is_gradient_descent(data, B, l2):
+    result = jaxmlp.fit(
+        NET, data, optimizer=optax.sgd(0.3), objective=Objective(l2=l2), epochs=3, batch_size=B, key=KEY
+    )
+    params, costs = by_hand(data, NET, 0.3, 3, B, Objective(l2=l2, examples=20 if l2 else None))
+    chex.assert_trees_all_close(result.params, params, rtol=1e-11)
+    np.testing.assert_allclose([report.cost for report in result.history], costs, rtol=1e-12)
+    assert [report.step for report in result.history] == [-(-20 // B) * (i + 1) for i in range(3)]
+    assert [report.epoch for report in result.history] == [1, 2, 3]
+
+
+def test_reported_accuracies_and_costs_are_those_of_the_parameters(data):
+    watched = []
+
+    def observe(state, report):
+        J = jaxmlp.cost(state.params, data.test.rows.T, data.test.targets[None], NET)
+        A = np.asarray(jaxmlp.forward(state.params, data.test.rows.T, NET))
+        watched.append((float(J), float((np.argmax(A, axis=0) == data.test.targets).mean())))
+
+    result = jaxmlp.fit(NET, data, epochs=4, batch_size=8, observers=[observe])
+    for (J, accuracy), report in zip(watched, result.history, strict=True):
+        np.testing.assert_allclose((report.validation_cost, report.validation_accuracy), (J, accuracy), rtol=1e-12)
+    frozen = jaxmlp.fit(NET, data, epochs=1, batch_size=8, optimizer=optax.sgd(1e-300), params=result.params)
+    A = np.asarray(jaxmlp.forward(result.params, data.train.rows.T, NET))
+    assert frozen.history[0].accuracy == (np.argmax(A, axis=0) == data.train.targets).mean()
+
+
+def test_same_key_same_run_and_other_key_another(data):
+    runs = [jaxmlp.fit(NET, data, epochs=2, batch_size=8, key=jax.random.key(s)).params for s in (0, 0, 1)]
+    chex.assert_trees_all_equal(runs[0], runs[1])
+    assert (runs[0][0]["W"] != runs[2][0]["W"]).all()
+
+
+def test_given_parameters_are_left_alone(data):
+    params = jaxmlp.init(KEY, NET)
+    kept = jax.tree.map(np.array, params)
+    result = jaxmlp.fit(NET, data, epochs=2, batch_size=8, params=params)
+    chex.assert_trees_all_equal(params, kept)
+    assert (result.params[0]["W"] != kept[0]["W"]).any()
+    numpy_start = jaxmlp.fit(NET, data, epochs=2, batch_size=8, params=kept)
+    chex.assert_trees_all_equal(numpy_start.params, result.params)
+
+
+def test_a_pair_of_arrays_will_do(data):
+    pair = (data.train.rows, data.train.targets)
+    result = jaxmlp.fit(NET, pair, epochs=1)
+    assert result.history[0].validation_cost is None
+    assert result.history[0].accuracy is not None
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_named_optimizer_lowers_the_cost(data, name):
+    result = jaxmlp.fit(NET, data, optimizer=make_optimizer(name), epochs=30, batch_size=8)
+    assert result.history[-1].cost < result.history[0].cost
+
+
+def test_line_searches_get_what_they_need(data):
+    result = jaxmlp.fit(NET, data, optimizer=optax.lbfgs(), epochs=40, batch_size="full")
+    assert result.history[-1].cost < 0.2  # plain descent is at 0.6 after as many steps
+
+
+OPTIONS = {
+    "optimizer": {"optimizer": optax.sgd(0.1)},
+    "cost": {"objective": Objective("quadratic")},
+    "l2": {"objective": Objective(l2=5.0)},
+    "epochs": {"epochs": 3},
+    "batch_size": {"batch_size": 5},
+    "key": {"key": jax.random.key(5)},
+    "scheme": {"scheme": "normal(0.5)"},
+    "shuffle": {"shuffle": False},
+    "params": {"params": jaxmlp.init(jax.random.key(9), NET)},
+}
+
+
+BASE: dict[str, Any] = {"epochs": 2, "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def plain(data):
+    return jaxmlp.fit(NET, data, **BASE)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_changes_the_result(data, plain, option):
+    changed = jaxmlp.fit(NET, data, **(BASE | OPTIONS[option]))
+    assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (plain.params, changed.params)), strict=True))
+
+
+def test_observers_are_all_told_and_any_may_stop(data):
+    told = []
+    observers = (observer for observer in (lambda s, r: r.epoch == 3, lambda s, r: told.append(r.epoch)))
+    result = jaxmlp.fit(NET, data, epochs=9, observers=observers)
+    assert len(result.history) == 3
+    assert told == [1, 2, 3]
+
+
+def test_going_on_from_a_state_is_going_on():
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    data = Dataset.from_arrays(rows, (rows[:, 0] > 0).astype(int))
+    optimizer, objective = optax.adam(0.01), Objective()
+    batches = jaxmlp.make_batches(data, NET, objective, 8)
+
+    def run(state, n):
+        for state, report in jaxmlp.epochs(NET, objective, optimizer, state, batches):  # noqa: B020
+            if report.epoch == n:
+                return state
+        raise AssertionError("epochs ended")
+
+    whole = run(jaxmlp.start(KEY, NET, optimizer), 4)
+    halves = run(run(jaxmlp.start(KEY, NET, optimizer), 2), 4)
+    chex.assert_trees_all_equal(whole.params, halves.params)
+    chex.assert_trees_all_equal(whole.opt_state, halves.opt_state)
+    assert int(whole.step) == 12
+
+
+def test_an_epoch_is_traced_once_in_all_runs(data):
+    traces = []
+
+    def update(updates, state, params=None):
+        traces.append(1)  # runs while tracing only
+        return jax.tree.map(lambda leaf: -0.1 * leaf, updates), state
+
+    optimizer = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    for seed in range(3):
+        jaxmlp.fit(NET, data, optimizer=optimizer, epochs=3, batch_size=8, key=jax.random.key(seed))
+    equal = jaxmlp.Network([3, 5, 2], ("tanh",), "softmax")  # pyright: ignore[reportArgumentType]
+    jaxmlp.fit(equal, data, optimizer=optimizer, epochs=3, batch_size=8)
+    assert len(traces) == 1
+
+
+def test_nothing_but_the_order_and_the_report_crosses_to_the_host(data):
+    optimizer = optax.sgd(0.1)
+    objective = Objective()
+    batches = jaxmlp.make_batches(data, NET, objective, 8)
+    state = jaxmlp.start(KEY, NET, optimizer)
+    program = epoch_program(NET, optimizer, batches.task)
+    order = jax.device_put(batches.order((0, 1), 0))
+    with jax.transfer_guard("disallow"):
+        program(state, batches.train, batches.validation, order, objective)
+
+
+def test_make_step_donates_counts_and_weighs(data):
+    step = jaxmlp.make_step(NET, optax.sgd(0.1), Objective(l2=0.1))
+    state = jaxmlp.start(KEY, NET, optax.sgd(0.1))
+    before = jax.tree.map(np.array, state.params)
+    X, Y = jnp.asarray(data.train.rows.T), jnp.asarray(data.train.targets[None])
+    weights = jnp.arange(20.0)[None]
+    after, report = step(state, X, Y, weights)
+    assert state.params[0]["W"].is_deleted()
+    J, dparams = jaxmlp.backprop(before, X, Y, NET, Objective(l2=0.1), weights)
+    chex.assert_trees_all_close(after.params, jax.tree.map(lambda t, d: t - 0.1 * d, before, dparams), rtol=1e-13)
+    right = np.asarray(correct(jaxmlp.logits(before, X, NET), Y, NET, "multiclass"))
+    np.testing.assert_allclose(report.cost, J, rtol=1e-14)
+    np.testing.assert_allclose(report.accuracy, np.average(right, weights=np.arange(20.0)[None]), rtol=1e-14)
+    assert int(report.step) == 1
+
+
+def test_accuracy_by_output_and_task():
+    Z = jnp.array([[2.0, -1.0, 0.5], [1.0, 3.0, 0.7]])
+    N = jaxmlp.Network
+    one_hot = jnp.array([[1, 1, 0], [0, 0, 1]])
+    check = [
+        (N((1, 2), "relu", "softmax"), one_hot, "multiclass", [1, 0, 1]),
+        (N((1, 2), "relu", "sigmoid"), one_hot, "multiclass", [1, 0, 1]),
+        (N((1, 2), "relu", "sigmoid"), jnp.array([[1, 0, 1], [1, 1, 0]]), "multilabel", [1, 1, 0]),
+        (N((1, 2), "relu", "identity"), jnp.array([[1, 0, 0], [1, 1, 1]]), "multilabel", [1, 1, 1]),
+    ]
+    for net, Y, task, expected in check:
+        right = correct(Z, Y, net, task)
+        assert right is not None
+        assert right.tolist() == [expected] or (task, net.output) == ("multilabel", "identity")
+    identity = correct(Z, jnp.array([[1, 0, 0], [1, 1, 1]]), N((1, 2), "relu", "identity"), "multilabel")
+    assert identity is not None
+    assert identity.tolist() == [[1.0, 1.0, 1.0]]  # 0.5 is not above 1/2
+    single = correct(Z[:1], jnp.array([[1, 0, 0]]), N((1, 1), "relu", "sigmoid"), "binary")
+    assert single is not None
+    assert single.tolist() == [[1.0, 1.0, 0.0]]
+    assert correct(Z, Y=Z, net=N((1, 2), "relu", "identity"), task="regression") is None
+
+
+def test_divergence_names_step_and_epoch():
+    rows = np.arange(12.0).reshape(6, 2)
+    pair = (rows, rows.sum(axis=1) * 1.5)
+    net = jaxmlp.Network((2, 1), "relu", "identity")
+    with pytest.raises(DivergenceError) as caught:
+        jaxmlp.fit(net, pair, optimizer=optax.sgd(1e80), epochs=9, batch_size=3)
+    assert str(caught.value) == (
+        "cost became non-finite at step 3 (epoch 2); lower the learning rate or clip gradients"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "sentence"),
+    [
+        ({"epochs": 0}, InputError, "epochs expects a positive whole number, got 0: write 50, say"),
+        ({"epochs": 1.5}, InputError, "epochs expects a positive whole number, got 1.5: write 50, say"),
+        (
+            {"optimizer": "adam"},
+            InputTypeError,
+            "optimizer expects an optax transformation, got str: write optax.adam(1e-3), say",
+        ),
+        (
+            {"objective": Objective("binary_cross_entropy")},
+            InputError,
+            "cost 'binary_cross_entropy' is defined for output 'sigmoid'; the network has output 'softmax': take cost "
+            "'categorical_cross_entropy' or 'quadratic', or output 'sigmoid'",
+        ),
+        ({"key": 0}, InputTypeError, "key expects a typed key, got int: write jax.random.key(0)"),
+    ],
+)
+def test_mistakes_get_one_sentence(data, arguments, kind, sentence):
+    with pytest.raises(kind) as caught:
+        jaxmlp.fit(NET, data, **arguments)
+    assert str(caught.value) == sentence
+
+
+def test_what_is_no_data_set():
+    with pytest.raises(InputTypeError) as caught:
+        jaxmlp.fit(NET, "digits")  # pyright: ignore[reportArgumentType]
+    assert str(caught.value) == (
+        "fit expects a Dataset or a pair (rows, labels), got str: use jaxmlp.load or Dataset.from_arrays"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "sentence"),
+    [
+        (
+            "sgdd",
+            None,
+            "optimizer expects one of sgd, momentum, rmsprop, adam, adamw, got 'sgdd': did you mean 'sgd'?",
+        ),
+        ("sgd", 0.0, "learning rate expects a positive number, got 0.0: try 0.1 for 'sgd'"),
+        ("adam", float("nan"), "learning rate expects a positive number, got nan: try 0.001 for 'adam'"),
+    ],
+)
+def test_named_optimizers_refuse(name, rate, sentence):
+    with pytest.raises(InputError) as caught:
+        make_optimizer(name, rate)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("labels", "sizes", "output"),
+    [
+        ([0, 1, 0], (2, 128, 1), "sigmoid"),
+        (["a", "b", "c"], (2, 128, 3), "softmax"),
+        (np.array([[1, 1], [0, 1], [1, 0]]), (2, 128, 2), "sigmoid"),
+        ([0.5, 1.5, 2.5], (2, 128, 1), "identity"),
+    ],
+)
+def test_network_for_data(labels, sizes, output):
+    net = jaxmlp.network_for(Dataset.from_arrays(np.eye(3, 2), labels))
+    assert (net.sizes, net.output) == (sizes, output)
