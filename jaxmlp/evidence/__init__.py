@@ -1,0 +1,1 @@
+"""The evidence: every formula checked on the user's own machine, and every fault named."""
