@@ -20,13 +20,14 @@ import numpy as np
 import optax
 
 import jaxmlp
+from jaxmlp.nn.network import Params
 
 jax.config.update("jax_enable_x64", True)
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
 
 
 # %% parameters as the notebooks drew them
-def drawn(seed: int | None, sizes: tuple[int, ...], scale: Any) -> jaxmlp.nn.network.Params:
+def drawn(seed: int | None, sizes: tuple[int, ...], scale: Any) -> Params:
     """W = randn(n, n_prev) · scale(n_prev), layer after layer from one seed; zeros without a seed."""
     random = np.random.RandomState(seed)
     layers = []

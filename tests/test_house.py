@@ -17,6 +17,7 @@ FLOORS = [
     ["nn"],
     ["data"],
     ["training"],
+    ["evidence"],
     ["model_file"],
     ["model"],
     ["plots"],
@@ -33,6 +34,7 @@ KNOWS = {
     "nn": {"jax", "numpy"},
     "data": {"numpy", "h5py", "pandas", "PIL"},
     "training": {"jax", "numpy", "optax"},
+    "evidence": {"jax", "numpy", "chex"},
     "cli": {"jax", "numpy", "click", "rich"},
 }
 HOMES = {

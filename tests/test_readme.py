@@ -1,0 +1,69 @@
+"""README keeps its promises: its Python runs, its tables are those of the code, its commands exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import jax
+import pytest
+
+import jaxmlp
+from jaxmlp.cli.main import commands
+from jaxmlp.nn.activations import ACTIVATIONS, find
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def activation_rows():
+    """The table as the code has it."""
+    records = [find(name) for name in ACTIVATIONS]
+    return [f"| `{g.name}` | {g.formula} | {g.derivative} | `{g.init}` |" for g in records]
+
+
+def test_activation_table_is_that_of_the_code():
+    table = re.search(r"<!-- activations.*?-->\n(.*?)<!-- /activations -->", README, flags=re.DOTALL)
+    assert table is not None
+    assert table[1].splitlines()[2:] == activation_rows()
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=["five lines", "bare"])
+def test_python_runs(code):
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        names: dict = {}
+        exec(compile(code, "README.md", "exec"), names)  # it is our own text
+        if "model" in names:
+            data = names["data"]
+            assert names["model"].evaluate(data.test)["accuracy"] > 0.95
+        else:
+            assert float(names["report"].accuracy) == 1.0
+
+
+def test_commands_parse():
+    lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
+    ours = [shlex.split(line)[1:] for line in lines if line.startswith("jaxmlp ")]
+    assert {line[0] for line in ours} >= {"train", "evaluate", "predict", "info"}
+    for name, *arguments in ours:
+        command = commands.commands[name]
+        command.make_context(name, list(arguments))  # raises click.UsageError for an option that is not there
+
+
+def test_every_command_is_shown():
+    for name, command in commands.commands.items():
+        assert f"jaxmlp {name}" in README
+        assert isinstance(command, click.Command)
+        assert command.help
+
+
+def test_the_two_commands_stand_in_it():
+    assert 'python3 -m venv .venv && .venv/bin/pip install -q ".[all]" && .venv/bin/jaxmlp train digits' in README
+    assert '.venv/bin/pip install -q ".[all,dev]" && .venv/bin/pytest' in README
+
+
+def test_the_changelog_has_this_version():
+    changes = (Path(jaxmlp.__file__).parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {jaxmlp.__version__}\n" in changes
