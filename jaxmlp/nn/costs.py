@@ -80,8 +80,10 @@ def one_hot(Y: Array, n_classes: int, dtype: Any) -> Array:
     """
     if Y.shape[0] == n_classes:
         return Y.astype(dtype)
+    if Y.dtype.itemsize < 4:  # the dtype of the ids need not hold the number of classes: 256 of them in uint8
+        Y = Y.astype(jnp.int32)
     rows = jnp.arange(n_classes, dtype=Y.dtype)[:, None]
-    known = (Y >= 0) & (n_classes > Y)
+    known = (Y >= 0) & (Y < n_classes)
     return jnp.where(known, (rows == Y).astype(dtype), jnp.asarray(jnp.nan, dtype))
 
 

@@ -7,7 +7,7 @@
 from the output to the input. Both call the same functions, so a test of one is a test of the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,7 +54,19 @@ class Objective:
         object.__setattr__(self, "examples", _number("examples", self.examples, least=1.0))
 
 
-jax.tree_util.register_dataclass(Objective, data_fields=["l2", "examples"], meta_fields=["cost"])
+def _flatten(objective: Objective) -> tuple[tuple[Any, Any], str | Cost | None]:
+    return (objective.l2, objective.examples), objective.cost
+
+
+def _unflatten(cost: str | Cost | None, leaves: Iterable[Any]) -> Objective:
+    """Without the checks of a user's numbers: the leaves may be a gradient, which is negative with good reason."""
+    objective = object.__new__(Objective)
+    for name, value in zip(("cost", "l2", "examples"), (cost, *leaves), strict=True):
+        object.__setattr__(objective, name, value)
+    return objective
+
+
+jax.tree_util.register_pytree_node(Objective, _flatten, _unflatten)
 
 
 def _number(name: str, value: Any, least: float) -> Any:

@@ -1,0 +1,39 @@
+"""The zoo is complete: a new activation, cost or initializer must be listed there, and the oracle must know it."""
+
+import oracle
+import zoo
+
+from jaxmlp.nn import activations, costs, initializers
+
+
+def test_zoo_lists_every_activation():
+    built_in = {g.name.partition("(")[0] for g in zoo.ACTIVATIONS} - {"sine", "softsign"}
+
+    assert built_in == set(activations.ACTIVATIONS)
+
+
+def test_zoo_lists_an_activation_of_ones_own_with_and_one_without_pullback():
+    assert [g.autodiff for g in zoo.ACTIVATIONS if g.name in ("sine", "softsign")] == [False, True]
+    assert [g.name for g in zoo.ACTIVATIONS if g.autodiff] == ["softsign"]  # ours are all written by hand
+
+
+def test_zoo_lists_every_cost_with_every_output_it_is_defined_for():
+    assert set(zoo.COSTS) == set(costs.COSTS)
+    for name, cost in costs.COSTS.items():
+        outputs = {output.name for head, output in zoo.HEADS if head == name}
+        assert outputs == set(cost.outputs or (g.name for g in zoo.ACTIVATIONS))
+
+
+def test_zoo_lists_every_initializer():
+    assert {name.partition("(")[0] for name in zoo.INITIALIZERS} == set(initializers.INITIALIZERS)
+
+
+def test_oracle_knows_the_whole_zoo():
+    for g in zoo.ACTIVATIONS:
+        assert oracle.activation(g.name)
+    assert set(oracle.COSTS) == set(zoo.COSTS)
+
+
+def test_widths_of_the_zoo_all_differ():
+    for sizes in zoo.SIZES:
+        assert len({*sizes, 7}) == len(sizes) + 1  # 7 examples
