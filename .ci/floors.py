@@ -2,9 +2,11 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
-project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-for requirement in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+file = Path(__file__).parent.parent / "pyproject.toml"
+project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+for requirement in chain(project["dependencies"], *project["optional-dependencies"].values()):
     name, floor = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)", requirement).groups()
     print(f"{name}=={floor}")

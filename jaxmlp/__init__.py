@@ -1,6 +1,8 @@
 """jaxmlp: the textbook neural network in JAX, proven and fast."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
 
 from jaxmlp.data import Dataset as Dataset
 from jaxmlp.data import load as load
@@ -25,4 +27,42 @@ from jaxmlp.training import make_step as make_step
 from jaxmlp.training import network_for as network_for
 from jaxmlp.training import start as start
 
+if TYPE_CHECKING:
+    from jaxmlp.evidence.check_vjp import assert_vjp as assert_vjp
+    from jaxmlp.evidence.check_vjp import check_vjp as check_vjp
+    from jaxmlp.evidence.curvature import hessian as hessian
+    from jaxmlp.evidence.curvature import hvp as hvp
+    from jaxmlp.evidence.curvature import largest_eigenvalue as largest_eigenvalue
+    from jaxmlp.evidence.diagnose import diagnose as diagnose
+    from jaxmlp.evidence.linear import collapse as collapse
+    from jaxmlp.evidence.linear import example_gradient_norms as example_gradient_norms
+    from jaxmlp.evidence.linear import example_gradients as example_gradients
+    from jaxmlp.evidence.student import verify_numpy as verify_numpy
+    from jaxmlp.evidence.verify import verify as verify
+
 __version__ = _version("jaxmlp")
+
+# The evidence is imported when it is first asked for: a training script need not wait for it.
+_EVIDENCE = {
+    "assert_vjp": "jaxmlp.evidence.check_vjp",
+    "check_vjp": "jaxmlp.evidence.check_vjp",
+    "hessian": "jaxmlp.evidence.curvature",
+    "hvp": "jaxmlp.evidence.curvature",
+    "largest_eigenvalue": "jaxmlp.evidence.curvature",
+    "diagnose": "jaxmlp.evidence.diagnose",
+    "collapse": "jaxmlp.evidence.linear",
+    "example_gradient_norms": "jaxmlp.evidence.linear",
+    "example_gradients": "jaxmlp.evidence.linear",
+    "verify_numpy": "jaxmlp.evidence.student",
+    "verify": "jaxmlp.evidence.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EVIDENCE:
+        return getattr(_import_module(_EVIDENCE[name]), name)
+    raise AttributeError(f"module 'jaxmlp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EVIDENCE} - {"TYPE_CHECKING", "Any"})

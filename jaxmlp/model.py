@@ -4,9 +4,10 @@ raw rows → preprocessing → columns → forward → class labels, probabiliti
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Real
 from typing import Any, Self
 
 import jax
@@ -16,13 +17,15 @@ import numpy as np
 from jaxmlp import model_file
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.data.rows import check_finite
+from jaxmlp.data.tasks import TASKS
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.nn import costs
 from jaxmlp.nn.activations import Activation
-from jaxmlp.nn.network import Network, Params, check_params, forward
+from jaxmlp.nn.network import Network, Params, check_params, forward, logits
 from jaxmlp.nn.objective import Batch, Objective, evaluate
 from jaxmlp.training.batches import target_rows
-from jaxmlp.training.metrics import correct
+from jaxmlp.training.metrics import decide, n_correct
 
 CHUNK = 8192  # rows predicted at once, so that memory stays bounded however many there are
 PROBABILITIES = ("sigmoid", "softmax")
@@ -39,6 +42,7 @@ class Model:
       classes: class labels by class id; empty for regression.
       preprocessing, target_preprocessing: from raw rows and targets to the network's.
       feature_names, target_names, image_shape: what the columns are, where it is known.
+      row_dtype: of the raw rows: "uint8" for images of bytes.
 
     >>> from jaxmlp import fit, network_for
     >>> data = Dataset.from_arrays(np.array([[0.0], [1.0], [2.0], [3.0]]), ["low", "low", "high", "high"])
@@ -58,13 +62,21 @@ class Model:
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     image_shape: tuple[int, ...] | None = None
+    row_dtype: str = "float64"
 
     def __post_init__(self) -> None:
         check_params(self.params, self.net)
-        self._check_rest()
         object.__setattr__(self, "params", jax.tree.map(np.asarray, self.params))
+        self._check_rest()
 
     def _check_rest(self) -> None:
+        if self.task not in TASKS:
+            raise unknown("task", self.task, TASKS)
+        costs.find(self.cost, self.net.activations[-1])
+        for l, layer in enumerate(self.params, start=1):
+            if not all(np.isfinite(leaf.astype(np.float64)).all() for leaf in layer.values()):
+                remedy = "it comes from a training that diverged"
+                raise InputError(sentence("the model", "finite parameters", f"NaN or inf in layer {l}", remedy))
         n0, nL = self.net.sizes[0], self.net.sizes[-1]
         if self.preprocessing.n_columns not in (None, n0):
             remedy = "fit it on rows like the network's inputs"
@@ -96,6 +108,7 @@ class Model:
             data.feature_names,
             data.target_names,
             data.image_shape,
+            str(data.train.rows.dtype),
         )
 
     # --- answers ------------------------------------------------------------------------------------------------------
@@ -106,11 +119,14 @@ class Model:
         Raises:
           InputError: when the rows are not of the width that the model was trained on.
         """
+        return self._run(forward, rows)
+
+    def _run(self, program: Callable[..., Any], rows: Any) -> np.ndarray:
+        """`forward` or `logits` on raw rows, as rows."""
         rows = self._checked(rows)
-        dtype = np.dtype(self.params[0]["W"].dtype)
         if not len(rows):
-            return np.zeros((0, self.net.sizes[-1]), dtype)
-        return np.concatenate([self._outputs(self.preprocessing(chunk, dtype)) for chunk in _chunks(rows)])
+            return np.zeros((0, self.net.sizes[-1]), np.float32)
+        return np.concatenate([self._chunk(program, chunk) for chunk in _chunks(rows)])
 
     def _checked(self, rows: Any) -> np.ndarray:
         """Rows (m, n0), images flattened, or an error."""
@@ -125,14 +141,16 @@ class Model:
                 remedy = "one example per row here: pass rows.T"
             expects = f"rows of shape (m, {self.net.sizes[0]})"
             raise InputError(sentence("the model", expects, rows.shape, remedy))
+        check_finite(rows, "the model", self.feature_names)
         return rows
 
-    def _outputs(self, X: np.ndarray) -> np.ndarray:
+    def _chunk(self, program: Callable[..., Any], rows: np.ndarray) -> np.ndarray:
         # rows are filled up to a power of two, so that any number of them meets a handful of compiled programs
+        X = self.preprocessing(rows, np.dtype(self.params[0]["W"].dtype))
         m = len(X)
         padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)
         padded[:m] = X
-        A = np.asarray(forward(self.params, padded.T, self.net)).T[:m]
+        A = np.asarray(program(self.params, padded.T, self.net)).T[:m]
         return A if A.dtype.kind == "f" else A.astype(np.float32)  # NumPy itself has no bfloat16
 
     def predict_proba(self, rows: Any) -> np.ndarray:
@@ -160,18 +178,21 @@ class Model:
           rows: raw rows, (m, n0) or images (m, h, w[, c]).
           threshold: the output above which a single sigmoid says "second class", or a label is present.
         """
-        if not 0 <= threshold <= 1:
-            raise InputError(sentence("threshold", "a number from 0 to 1", threshold, "leave it at 0.5"))
-        return self._decide(self.outputs(rows), threshold)
-
-    def _decide(self, A: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+        if not (isinstance(threshold, Real) and 0 <= threshold <= 1):
+            raise InputError(sentence("threshold", "a number from 0 to 1", repr(threshold), "leave it at 0.5"))
+        if threshold != 0.5 and not self.has_threshold:
+            got = f"task {self.task!r} with outputs {self.net.sizes[-1]}"
+            raise InputError(sentence("threshold", "single sigmoids that it decides", got, "leave it out"))
         if self.task == "regression":
-            values = self.target_preprocessing.inverse(A)
+            values = self.target_preprocessing.inverse(self.outputs(rows))
             return values[:, 0] if values.shape[1] == 1 else values
-        if self.task == "multilabel":
-            return (threshold < A).astype(np.int64)
-        ids = A.argmax(axis=1) if A.shape[1] > 1 else (A[:, 0] > threshold).astype(np.int64)
-        return np.asarray(self.classes)[ids]
+        answers = np.asarray(decide(jnp.asarray(self._run(logits, rows).T), self.net, self.task, float(threshold)))
+        return answers.T if self.task == "multilabel" else np.asarray(self.classes)[answers[0]]
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether single outputs say yes or no, above or below a threshold."""
+        return self.task == "multilabel" or (self.task == "binary" and self.net.sizes[-1] == 1)
 
     def evaluate(self, part: Part) -> dict[str, float]:
         """Cost (without penalties) and accuracy, or R² for regression, on raw rows with their targets.
@@ -179,10 +200,14 @@ class Model:
         Returns:
           {"cost": …, "accuracy": …}; for regression {"cost": …, "r2": …}, R² averaged over the targets.
         """
+        if not isinstance(part, Part):
+            got, remedy = type(part).__name__, "give data.test, say"
+            raise InputTypeError(sentence("evaluate", "a part of a data set", got, remedy))
         rows = self._checked(part.rows)
         if not len(rows):
             remedy = "the mean over no examples is not defined"
             raise InputError(sentence("evaluate", "at least one row", rows.shape, remedy))
+        self._check_ids(part.targets)
         dtype = self.params[0]["W"].dtype
         found = costs.find(self.cost, self.net.activations[-1])
         Y = target_rows(part.targets, self.task, self.target_preprocessing, self.net, found, dtype)
@@ -192,6 +217,14 @@ class Model:
             return {"cost": float(J), "accuracy": float(right) / len(rows)}
         answers = self.target_preprocessing.inverse(self.outputs(rows))
         return {"cost": float(J), "r2": r2(part.targets, answers)}
+
+    def _check_ids(self, targets: np.ndarray) -> None:
+        C = len(self.classes)
+        if self.task in ("binary", "multiclass") and not np.isin(targets, np.arange(C)).all():
+            odd = targets[~np.isin(targets, np.arange(C))][0]
+            raise InputError(
+                sentence("evaluate", f"class ids from 0 to {C - 1}", odd, "are these the model's classes?")
+            )
 
     # --- the file -----------------------------------------------------------------------------------------------------
 
@@ -228,8 +261,7 @@ load_model = Model.load
 @partial(jax.jit, static_argnames="task")
 def _judge(params: Params, batch: Batch, net: Network, objective: Objective, task: str):
     J, Z = evaluate(params, batch, net, objective)
-    right = correct(Z, batch.Y, net, task)
-    return J, None if right is None else right.sum()
+    return J, n_correct(Z, batch.Y, None, net, task)
 
 
 def r2(targets: np.ndarray, answers: np.ndarray) -> float:

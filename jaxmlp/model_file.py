@@ -1,6 +1,6 @@
 """The file of a model: plain HDF5, readable with any HDF5 tool, numbers and names only.
 
-/                        attributes format, format_version, jaxmlp_version, task, cost, image_shape
+/                        attributes format, format_version, jaxmlp_version, task, cost, row_dtype, image_shape
 /network                 attributes sizes, hidden, output
 /params/1 … /params/L    datasets W and b
 /preprocessing, /target_preprocessing    datasets shift and scale, where there are any
@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxmlp.data.files import atomic_path
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.errors import InputError, MissingFileError, sentence
+from jaxmlp.errors import InputError, InputTypeError, MissingFileError, sentence
 from jaxmlp.nn.activations import ACTIVATIONS, Activation
 from jaxmlp.nn.network import Network
 
@@ -39,7 +39,7 @@ def write(path: str | os.PathLike[str], model: Any) -> None:
 
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "jaxmlp_version": version("jaxmlp")})
-        file.attrs.update({"task": model.task, "cost": model.cost})
+        file.attrs.update({"task": model.task, "cost": model.cost, "row_dtype": model.row_dtype})
         if model.image_shape:
             file.attrs["image_shape"] = model.image_shape
         *hidden, output = (g.name for g in model.net.activations)
@@ -71,6 +71,8 @@ def read(path: str | os.PathLike[str], activations: Iterable[Activation] = ()) -
     """The fields of the `Model` in a file or run folder; see `Model.load` for what is refused."""
     import h5py
 
+    if not isinstance(path, str | os.PathLike):
+        raise InputTypeError(sentence("load_model", "a path", type(path).__name__, "give a model file or a run folder"))
     path = Path(path)
     path = path / FILE_NAME if path.is_dir() else path
     if not path.exists():
@@ -81,8 +83,8 @@ def read(path: str | os.PathLike[str], activations: Iterable[Activation] = ()) -
         with h5py.File(path, "r") as file:
             _check_format(path, file.attrs)
             return _fields(path, file, {record.name: record for record in activations})
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:  # what h5py raises on damaged files
         got = f"a damaged or foreign file ({str(error).splitlines()[0]})"
         raise InputError(sentence(str(path), "a jaxmlp model in HDF5", got, "train it or copy it again")) from None
@@ -106,6 +108,7 @@ def _fields(path: Path, file: Any, own: Mapping[str, Activation]) -> dict[str, A
         "params": tuple(_layer(file[f"params/{l}"]) for l in range(1, net.depth + 1)),
         "task": file.attrs["task"],
         "cost": file.attrs["cost"],
+        "row_dtype": file.attrs["row_dtype"],
         "image_shape": None if shape is None else tuple(map(int, shape)),
         **{name: Preprocessing.from_dict({k: v[()] for k, v in file[name].items()}) for name in _PREPROCESSINGS},
         **{name: _list(file[name]) if name in file else () for name in _LISTS},

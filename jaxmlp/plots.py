@@ -13,6 +13,7 @@ import numpy as np
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.files import atomic_path
 from jaxmlp.errors import InputError, sentence
+from jaxmlp.evidence.diagnose import Diagnosis
 from jaxmlp.model import Model
 from jaxmlp.training.state import Report
 
@@ -142,6 +143,8 @@ def picture(model: Model, data: Dataset) -> tuple[str, Figure] | None:
 def mistakes(model: Model, part: Part, most: int = 24) -> Figure | None:
     """The images that the model gets wrong, each with its true class and the answer; None when it gets all right."""
     shape = model.image_shape or ()
+    if len(shape) == 3 and shape[2] == 1:
+        shape = shape[:2]
     answers = model.predict(part.rows)
     truth = np.asarray(model.classes)[part.targets]
     wrong = np.flatnonzero(answers != truth)
@@ -163,9 +166,47 @@ def draw_all(folder: str | os.PathLike[str], model: Model, data: Dataset, histor
     figures = [("curves.png", curves(history))]
     if found := picture(model, data):
         figures.append(found)
-    images = model.image_shape is not None and data.task in ("binary", "multiclass")
+    shape = model.image_shape or ()
+    images = (len(shape) == 2 or shape[2:] in ((1,), (3,), (4,))) and data.task in ("binary", "multiclass")
     if images and (wrong := mistakes(model, data.test or data.validation or data.train)):
         figures.append(("mistakes.png", wrong))
     for name, figure in figures:
         save(figure, Path(folder) / name)
     return [name for name, _ in figures]
+
+
+def layers_picture(diagnosis: Diagnosis) -> Figure:
+    """A diagnosis as two panels of bars by layer: root mean square of A forward, ‖dZ‖ backward on a log scale.
+
+    What of a layer is dead or saturated is hatched, and its share written on the bar; findings make the title.
+
+    Raises:
+      InputError: for a diagnosis without numbers, because a value was not finite.
+    """
+    layers = diagnosis.layers
+    if not layers:
+        remedy = "repair the values that are not finite first"
+        raise InputError(sentence("layers_picture", "a diagnosis with numbers", "none", remedy))
+    figure = Figure(figsize=(max(7.6, 0.5 * len(layers) + 3), 3.8), layout="constrained")
+    forward, backward = figure.subplots(1, 2)
+    numbers = [row.layer for row in layers]
+    signals, idle = np.array([row.signal for row in layers]), np.array([max(row.dead, row.saturated) for row in layers])
+    forward.bar(numbers, signals, color=TRAINING)
+    forward.bar(numbers, signals * idle, color="white", hatch="////", edgecolor=TRAINING, label="dead or saturated")
+    for l, height, share in zip(numbers, signals, idle, strict=True):
+        if share:
+            forward.text(l, height, f"{share:.0%}", ha="center", va="bottom", fontsize=7)
+    if idle.any():
+        forward.legend(loc="lower left")
+    forward.set(xlabel="layer", ylabel="root mean square of A", title="activations")
+    gradients = np.array([row.gradient for row in layers])
+    backward.bar(numbers, gradients, color=VALIDATION)
+    if (positive := gradients[gradients > 0]).size:
+        backward.set_yscale("log")
+        backward.set_ylim(positive.min() / 10, positive.max() * 10)
+    backward.set(xlabel="layer", ylabel="‖dZ‖", title="gradients")
+    for axes in (forward, backward):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y", alpha=0.3)
+    figure.suptitle(", ".join(f"{found.name} ({found.where})" for found in diagnosis.findings) or "healthy")
+    return figure

@@ -13,7 +13,7 @@ import jaxmlp
 from jaxmlp.nn.network import Network
 
 MODULES = [info.name for info in pkgutil.walk_packages(jaxmlp.__path__, "jaxmlp.")]
-PUBLIC = sorted(name for name in vars(jaxmlp) if not name.startswith("_") and not inspect.ismodule(vars(jaxmlp)[name]))
+PUBLIC = [name for name in dir(jaxmlp) if not name.startswith("_") and not inspect.ismodule(getattr(jaxmlp, name))]
 
 
 def documented(module):

@@ -26,9 +26,38 @@ FLOORS = [
 ]
 # Within these floors, only from modules that stand before.
 ORDER = {
-    "nn": ["names", "activations", "initializers", "dense", "costs", "network", "objective"],
+    "nn": ["compiled", "names", "activations", "initializers", "dense", "costs", "network", "objective"],
+    "evidence": [
+        "certificate",
+        "witnesses",
+        "precision",
+        "derivatives",
+        "equations",
+        "parts",
+        "verify",
+        "loop",
+        "slips",
+        "causes",
+        "trials",
+        "student",
+        "mutants",
+        "undecorated",
+        "vjp_bench",
+        "vjp_gradient",
+        "vjp_transformations",
+        "vjp_second_order",
+        "vjp_types",
+        "check_vjp",
+        "curvature",
+        "linear",
+        "symptoms",
+        "findings",
+        "unit_rules",
+        "gradient_rules",
+        "diagnose",
+    ],
     "training": ["state", "metrics", "step", "batches", "epoch", "optimizers", "fit", "__init__"],
-    "cli": ["output", "options", "run_folder", "train", "evaluate", "predict", "info", "main"],
+    "cli": ["output", "options", "run_folder", "train", "evaluate", "predict", "info", "verify", "diagnose", "main"],
 }
 KNOWS = {
     "nn": {"jax", "numpy"},
@@ -43,7 +72,7 @@ HOMES = {
     "PIL": {"data/pictures.py"},
     "matplotlib": {"plots.py"},
     "click": {"cli"},
-    "rich": {"cli/output.py", "cli/info.py"},
+    "rich": {"cli"},
 }
 
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

@@ -244,6 +244,52 @@ def test_preprocessing_of_another_width_is_refused_at_once():
     )
 
 
+def test_prediction_and_evaluation_decide_alike_where_sigmoids_have_rounded_to_one():
+    data = Dataset.from_arrays(np.ones((3, 1)), ["a", "b", "c"])
+    net = jaxmlp.Network((1, 3), (), "sigmoid")
+    params = ({"W": jnp.array([[40.0], [60.0], [50.0]]), "b": jnp.zeros((3, 1))},)
+    model = Model.of(net, params, data)
+    assert model.predict(np.ones((1, 1))).tolist() == ["b"]
+    assert model.evaluate(Part(np.ones((1, 1)), np.array([1])))["accuracy"] == 1
+
+
+def test_what_a_model_does_not_take():
+    model = model_for(PAIRS)
+    assert "the model expects finite numbers" in refused(model.predict, np.full((2, 2), np.nan))
+    assert refused(model.evaluate, PAIRS) == "evaluate expects a part of a data set, got Dataset: give data.test, say"
+    assert refused(model.evaluate, Part(np.ones((1, 2)), np.array([5]))) == (
+        "evaluate expects class ids from 0 to 1, got 5: are these the model's classes?"
+    )
+    assert "threshold expects a number from 0 to 1" in refused(lambda: model.predict(np.ones((1, 2)), threshold="a"))
+    assert refused(lambda: model_for(IMAGES).predict(IMAGES.train.rows, threshold=0.9)) == (
+        "threshold expects single sigmoids that it decides, got task 'multiclass' with outputs 3: leave it out"
+    )
+    assert refused(jaxmlp.load_model, 3) == "load_model expects a path, got int: give a model file or a run folder"
+
+
+def test_models_of_nothing_that_can_be():
+    net = jaxmlp.Network((2, 1), "relu", "sigmoid")
+    params = jaxmlp.init(jax.random.key(0), net)
+    assert "task expects one of" in refused(lambda: Model(net, params, "foo", "binary_cross_entropy", (0, 1)))
+    assert "is defined for output 'softmax'" in refused(
+        lambda: Model(net, params, "binary", "categorical_cross_entropy", (0, 1))
+    )
+    spoilt = ({"W": params[0]["W"].at[0, 0].set(jnp.nan), "b": params[0]["b"]},)
+    assert refused(lambda: Model(net, spoilt, "binary", "binary_cross_entropy", (0, 1))) == (
+        "the model expects finite parameters, got NaN or inf in layer 1: it comes from a training that diverged"
+    )
+
+
+def test_a_file_with_a_wrong_name_in_it_is_named(tmp_path):
+    path = tmp_path / "m.h5"
+    for key, value in (("task", "foo"), ("cost", "hinge")):
+        model_for(PAIRS).save(path)
+        edit(path, lambda file, key=key, value=value: file.attrs.update({key: value}))
+        line = refused(jaxmlp.load_model, path)
+        assert line.startswith(f"{path}: {key} expects one of ")
+        assert f"got {value!r}" in line
+
+
 def test_evaluate_takes_parts_of_raw_rows():
     part = Part(np.zeros((0, 2)), np.zeros(0, int))
     assert refused(model_for(PAIRS).evaluate, part) == (

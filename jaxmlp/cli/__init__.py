@@ -1,1 +1,1 @@
-"""The commands: `jaxmlp train | evaluate | predict | info`."""
+"""The commands: `jaxmlp train | evaluate | predict | info | verify | diagnose`."""

@@ -7,9 +7,8 @@ import click
 import numpy as np
 
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.options import data_options
 from jaxmlp.cli.output import console, json_option, print_json, table
-from jaxmlp.cli.train import loading_options
+from jaxmlp.cli.train import fingerprint
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.sources import NAMES, load
 from jaxmlp.errors import InputError, sentence
@@ -26,15 +25,16 @@ from jaxmlp.model import Model, load_model
     show_default=True,
     help="Which rows; auto takes the test part, or all rows where there is none.",
 )
-@data_options
+@click.option("--target", metavar="COLUMN", help="The target column of a .csv, by name or number [as in training].")
 @json_option
-def evaluate(model: str, data: str, part: str, as_json: bool, **options: Any) -> None:
+def evaluate(model: str, data: str, part: str, target: str | None, as_json: bool) -> None:
     """Measure MODEL (a run folder or a model.h5) on DATA, by default on its test part.
 
-    The data that the model was trained on is split again as it was then; any other table counts as a whole.
+    The data that the model was trained on is split again as it was then; any other table counts as a whole. Columns
+    and classes are found by their names.
     """
     trained = load_model(model)
-    dataset = load(data, **loading_like_training(model, data, trained, loading_options(options)))
+    dataset = load_for(model, trained, data, target)
     rows = choose_part(dataset, part)
     figures = trained.evaluate(Part(rows.rows, translate(rows.targets, dataset, trained)))
     kind = part if part != "auto" else "test" if dataset.test else "all"
@@ -46,18 +46,28 @@ def evaluate(model: str, data: str, part: str, as_json: bool, **options: Any) ->
     console().print(table("evaluated", shown))
 
 
-def loading_like_training(model: str, data: str, trained: Model, given: dict[str, Any]) -> dict[str, Any]:
-    """How to load the data: as the run did, if it is the run's own data; else unsplit. What is given goes first."""
+def load_for(model: str, trained: Model, data: str, target: str | None = None) -> Dataset:
+    """A data set for a model: its own data split as in training, other data whole; columns as the model has them.
+
+    Raises:
+      InputError: when the model's own data have changed since, so that the split no longer keeps rows apart.
+    """
     settings = run_folder.read_settings(model)
-    source = data if data in NAMES else str(Path(data).resolve())
-    if settings.get("data") == source:
-        return {**settings["loading"], "standardize": False, **given}
-    base: dict[str, Any] = {"test_fraction": 0, "standardize": False}
-    if data not in NAMES:
-        base["task"] = trained.task
-    if Path(data).suffix.lower() == ".csv" and trained.target_names:
-        base["target"] = trained.target_names[0]
-    return {**base, **given}
+    own = settings.get("data") == (data if data in NAMES else str(Path(data).resolve())) and target is None
+    loading: dict[str, Any] = settings["loading"] if own else {"test_fraction": 0, "target": target}
+    if not own and data not in NAMES:
+        loading["task"] = trained.task
+        if Path(data).suffix.lower() == ".csv" and target is None and trained.target_names:
+            loading["target"] = trained.target_names[0]
+    if trained.classes and trained.task in ("binary", "multiclass"):
+        loading["known_classes"] = trained.classes
+    dataset = load(data, **{**loading, "standardize": False})
+    if own and fingerprint(dataset) != settings.get("fingerprint"):
+        got, remedy = "other rows than in training", "copy the new rows to a file of their own"
+        raise InputError(sentence(f"{data!r}, the data of {model},", "the rows of the training", got, remedy))
+    if trained.feature_names and dataset.feature_names and dataset.feature_names != trained.feature_names:
+        return dataset.select(trained.feature_names)
+    return dataset
 
 
 def choose_part(data: Dataset, part: str) -> Part:
@@ -83,7 +93,7 @@ def translate(targets: np.ndarray, data: Dataset, model: Model) -> np.ndarray:
       InputError: when the task differs, or for a class that the model does not know.
     """
     if data.task != model.task:
-        remedy = "give --task, or the data that the model was made for"
+        remedy = "give the data that the model was made for"
         raise InputError(sentence("the model", f"{model.task} data", f"{data.task} data", remedy))
     if data.task not in ("binary", "multiclass") or data.classes == model.classes:
         return targets

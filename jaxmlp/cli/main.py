@@ -11,16 +11,18 @@ from collections.abc import Sequence
 import click
 
 from jaxmlp import __version__
+from jaxmlp.cli.diagnose import diagnose_command
 from jaxmlp.cli.evaluate import evaluate
 from jaxmlp.cli.info import info
 from jaxmlp.cli.output import print_json
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.train import train
+from jaxmlp.cli.verify import verify
 from jaxmlp.errors import InputError
 
 
 @click.group(
-    commands=[train, evaluate, predict, info],
+    commands=[train, evaluate, predict, info, verify, diagnose_command],
     no_args_is_help=False,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -57,7 +57,7 @@ def data_options(command: Any) -> Any:
         click.option("--target", metavar="COLUMN", help="The target column of a .csv, by name or number [last]."),
         click.option("--task", type=click.Choice(["auto", *TASKS]), help="What the labels are [read off the labels]."),
         click.option("--test-fraction", type=float, help="Rows held back where there is no test part [0.2]."),
-        click.option("--split-seed", type=int, help="Which rows those are [0]."),
+        click.option("--split-seed", type=click.IntRange(0, 2**32 - 1), help="Which rows those are [0]."),
         click.option("--standardize/--no-standardize", default=None, help="Scale by mean and deviation [tables only]."),
     )
     for option in reversed(options):

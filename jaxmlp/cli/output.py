@@ -1,6 +1,7 @@
 """What the commands print: tables and a progress bar for people on stderr or stdout, JSON for programs on stdout."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,12 +18,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def print_json(answer: Mapping[str, Any]) -> None:
-    """One JSON object on stdout; NumPy numbers and arrays become plain ones."""
-    click.echo(json.dumps(answer, default=_plain, ensure_ascii=False))
+    """One JSON object on stdout: NumPy's numbers and arrays as plain ones, null for what JSON has no number for."""
+    click.echo(json.dumps(_plain(answer), ensure_ascii=False, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def table(title: str, rows: Mapping[str, Any]) -> Table:
@@ -39,8 +48,8 @@ def _shown(value: Any) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Rich's console, without colouring of numbers."""
-    return Console(stderr=stderr, highlight=False)
+    """Rich's console, that takes brackets for brackets and does not colour numbers."""
+    return Console(stderr=stderr, highlight=False, markup=False)
 
 
 @contextmanager

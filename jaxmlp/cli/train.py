@@ -1,10 +1,12 @@
 """`jaxmlp train DATA`: from a data source to a run folder."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import click
 import jax
+import numpy as np
 
 from jaxmlp.cli import run_folder
 from jaxmlp.cli.options import BatchSize, Names, Numbers, data_options
@@ -47,7 +49,13 @@ _HIDDEN = ",".join(map(str, HIDDEN))
 @click.option("--learning-rate", type=float, help="α [the optimizer's own, 0.001 for adam].")
 @click.option("--optimizer", default=DEFAULT, show_default=True, help=f"One of {', '.join(OPTIMIZERS)}.")
 @click.option("--l2", type=float, help="λ of the penalty λ/2m Σ‖W‖² [none].")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and of the order of the rows.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of the weights and of the order of the rows.",
+)
 @click.option("--out", metavar="RUN", help=f"The run folder to make [{run_folder.PARENT}/NAME].")
 @data_options
 @json_option
@@ -82,10 +90,9 @@ def train(data: str, out: str | None, as_json: bool, **options: Any) -> None:
     with run_folder.new_folder(folder) as temporary:
         model.save(temporary / FILE_NAME)
         run_folder.write_history(temporary, result.history)
-        run_folder.write_settings(
-            temporary, {"data": source, "loading": loading, "options": options, "result": summary}
-        )
-        pictures = _draw(temporary, model, dataset, result)
+        settings = {"data": source, "fingerprint": fingerprint(dataset), "loading": loading, "options": options}
+        run_folder.write_settings(temporary, {**settings, "result": summary})
+    pictures = _draw(folder, model, dataset, result)  # after the folder is whole: no picture is worth a model
     if as_json:
         print_json(summary)
     else:
@@ -99,6 +106,16 @@ def loading_options(options: dict[str, Any]) -> dict[str, Any]:
     names["standardize"] = "standardize"
     given = {argument: options.pop(option) for option, argument in names.items()}
     return {argument: value for argument, value in given.items() if value is not None}
+
+
+def fingerprint(data: Dataset) -> str:
+    """A digest of all rows and targets: whether two data sets, and how they are split, are the same."""
+    digest = hashlib.sha256()
+    for part in (data.train, data.validation, data.test):
+        for array in part or ():
+            digest.update(f"{array.shape} {array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxmlp.data.labels import as_labels, listed
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_image_shape, check_names
+from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_image_shape, check_names, columns_of
 from jaxmlp.data.split import split
 from jaxmlp.data.targets import encode
 from jaxmlp.data.tasks import Coding, Task, settle
@@ -73,6 +73,7 @@ class Dataset:
         validation_rows: Any = None,
         validation_labels: Any = None,
         classes: Sequence[Any] | None = None,
+        known_classes: Sequence[Any] | None = None,
         task: str = "auto",
         name: str = "arrays",
         feature_names: Sequence[str] = (),
@@ -89,6 +90,9 @@ class Dataset:
             labels: (m,) or (m, 1) classes or numbers, (m, C) one-hot, (m, k) flags or numbers; see `data.tasks`.
             test_rows, test_labels, validation_rows, validation_labels: likewise, each pair together or not at all.
             classes: names for the class ids 0..C-1 that the labels then are.
+            known_classes: the classes of a trained model, in its order, to evaluate it on new data; () is None. Labels
+                are coded by them, one row or one class is enough, and a label outside them is an error. Where
+                `classes` names the ids, those stay, and only the check that two classes occur is left out.
             task: "auto", "binary", "multiclass", "multilabel" or "regression".
             image_shape: the shape of an image where `rows` already is (m, h·w·c).
             standardize: fit mean and deviation of the training columns (and regression targets) at once.
@@ -106,9 +110,10 @@ class Dataset:
         arrays = {kind: _checked(*pair, f"the {kind} part") for kind, pair in given.items() if _present(kind, *pair)}
         train, train_labels, found_shape = arrays["training"]
         names = check_names(feature_names, train.shape[1])
-        coding = settle(train_labels, task, classes, "the training part")
+        coding = settle(train_labels, task, classes, "the training part", known_classes)
         parts = {kind: _part(*array, arrays["training"], coding, names, kind) for kind, array in arrays.items()}
-        _check_observed(parts["training"], coding)
+        if known_classes is None:
+            _check_observed(parts["training"], coding)
         if test_fraction:
             parts["training"], parts["test"] = _hold_back(parts, coding.task, test_fraction, seed)
         shape = check_image_shape(image_shape, found_shape, train.shape[1])
@@ -150,6 +155,34 @@ class Dataset:
             self,
             preprocessing=Preprocessing.standardize(self.train.rows, constant),
             target_preprocessing=Preprocessing.standardize(self.train.targets) if regression else Preprocessing(),
+        )
+
+    def select(self, names: Sequence[str]) -> Self:
+        """The same data set with these feature columns only, in this order; preprocessing follows.
+
+        A model's evaluation needs it where a table has the model's columns in another order, or others besides.
+
+        Args:
+            names: members of `feature_names`, each once. The shape of an image stays only where nothing changes.
+
+        Raises:
+            InputError: a name that is missing or doubled, or a data set without feature names.
+
+        >>> data = Dataset.from_arrays([[1.0, 2.0], [3.0, 4.0]], [0, 1], feature_names=["size", "age"])
+        >>> data.select(["age"]).train.rows.tolist()
+        [[2.0], [4.0]]
+        """
+        columns = columns_of(names, self.feature_names, self.name)
+        if columns == list(range(self.n_features)):
+            return self
+        chosen = {
+            kind: part._replace(rows=np.take(part.rows, columns, axis=1))
+            for kind in ("train", "validation", "test")
+            if (part := getattr(self, kind))
+        }
+        preprocessing = self.preprocessing.select(columns)
+        return dataclasses.replace(
+            self, **chosen, feature_names=tuple(names), image_shape=None, preprocessing=preprocessing
         )
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ def as_labels(labels: Any, where: str) -> np.ndarray:
 
     Raises:
         InputTypeError: text mixed with numbers, None, complex numbers.
-        InputError: another rank, or a nan or infinity.
+        InputError: another rank, a nan or infinity, or bytes that are no UTF-8.
     """
     array = _plain(labels, where)
     if array.ndim not in (1, 2):
@@ -38,9 +38,9 @@ def _plain(labels: Any, where: str) -> np.ndarray:
         if len(text) == 2 or any(member is None for member in members):
             kinds = ", ".join(sorted({type(member).__name__ for member in members}))
             raise InputTypeError(sentence(where, "labels of one type", kinds, "make them all text or all numbers"))
-        array = _uniform(array, where)
+        array = _uniform(decoded(array, where), where)
     if array.dtype.kind == "S":
-        return np.char.decode(array, "utf-8")
+        return decoded(array, where)
     if array.dtype.kind == "T":  # NumPy's variable-width strings
         return np.asarray(array.tolist())
     if array.dtype.kind not in "biufU":
@@ -55,6 +55,28 @@ def _uniform(array: np.ndarray, where: str) -> np.ndarray:
     except ValueError:
         got, remedy = "rows of unequal length", "give every row the same number of columns"
         raise InputTypeError(sentence(where, "an array of labels", got, remedy)) from None
+
+
+def decoded(array: np.ndarray, where: str) -> np.ndarray:
+    """Bytes, which is how files keep text, as text; anything else as it is.
+
+    >>> decoded(np.array([b"cat", b"dog"]), "list_classes of a.h5").tolist()
+    ['cat', 'dog']
+    """
+    if array.dtype.kind not in "SO":
+        return array
+    members = [utf8(item, where) if isinstance(item, bytes) else item for item in array.ravel().tolist()]
+    if array.dtype.kind == "S":
+        return np.array(members, dtype=np.str_).reshape(array.shape)
+    return np.fromiter(members, dtype=object, count=len(members)).reshape(array.shape)
+
+
+def utf8(text: bytes, where: str) -> str:
+    """The text of some bytes, or the error for bytes that are none."""
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(sentence(where, "text in UTF-8", repr(text), "write it again as UTF-8")) from None
 
 
 def whole(labels: np.ndarray, where: str) -> np.ndarray:

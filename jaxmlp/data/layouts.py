@@ -6,6 +6,10 @@
 
 Rows are (m, n) or images (m, h, w[, c]); labels (m,), (m, k), or the row (1, m) that the course's files have. Both test
 arrays may be missing; `list_classes` may accompany any layout.
+
+The first two layouts are those of images. Flat rows of bytes in them are intensities 0..255, which get /255, as soon as
+one training value is above 1; bytes of 0 and 1 alone are features as they stand, and so is every flat row under a plain
+name.
 """
 
 import itertools
@@ -14,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.labels import decoded
 from jaxmlp.errors import InputError, sentence
 
 
@@ -57,7 +62,7 @@ def arrange(arrays: Mapping[str, np.ndarray], keys: Iterable[str], where: str) -
         keys: every name found, for the error text.
 
     Raises:
-        InputError: no layout fits, or more than one does.
+        InputError: no layout fits, or more than one does; text that is no UTF-8.
 
     >>> arrange({"x": np.eye(2), "y": np.array([[0, 1]])}, ["x", "y"], "a.npz").labels
     array([0, 1])
@@ -66,16 +71,20 @@ def arrange(arrays: Mapping[str, np.ndarray], keys: Iterable[str], where: str) -
     if len(fitting) != 1:
         remedy = "keep one pair of rows and labels" if fitting else "rename the arrays"
         raise InputError(sentence(where, EXPECTED, described(keys), remedy))
-    rows, labels, test_rows, test_labels = (arrays.get(name) if name else None for name in fitting[0])
-    assert rows is not None
+    layout = fitting[0]
+    rows = arrays[layout.rows]
+    labels, test_labels, classes = (
+        decoded(arrays[name], f"{name} of {where}") if name and name in arrays else None
+        for name in (layout.labels, layout.test_labels, CLASSES)
+    )
     assert labels is not None
     return Arrays(
         rows=rows,
         labels=_flat(labels),
-        test_rows=test_rows,
+        test_rows=arrays.get(layout.test_rows) if layout.test_rows else None,
         test_labels=None if test_labels is None else _flat(test_labels),
-        classes=_names(arrays[CLASSES]) if CLASSES in arrays else None,
-        pixels=fitting[0] == COURSE,
+        classes=None if classes is None else tuple(classes.ravel().tolist()),
+        pixels=layout in (COURSE, KERAS) and rows.dtype == np.uint8 and bool((rows > 1).any()),
     )
 
 
@@ -102,7 +111,3 @@ def described(keys: Iterable[str]) -> str:
 
 def _flat(labels: np.ndarray) -> np.ndarray:
     return labels.reshape(-1) if labels.ndim == 2 and labels.shape[0] == 1 else labels
-
-
-def _names(classes: np.ndarray) -> tuple[Any, ...]:
-    return tuple(name.decode("utf-8") if isinstance(name, bytes) else name for name in classes.ravel().tolist())

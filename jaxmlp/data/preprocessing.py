@@ -8,7 +8,7 @@ divisor is kept, not its reciprocal: pixel/255 is then the correctly rounded quo
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -101,6 +101,15 @@ class Preprocessing:
         """The number of columns it was fitted on; None where any number will do."""
         sizes = [array.size for array in (self.shift, self.scale) if array is not None and array.ndim == 1]
         return sizes[0] if sizes else None
+
+    def select(self, columns: Sequence[int]) -> Self:
+        """The same for rows that have only these columns, in this order.
+
+        >>> Preprocessing(shift=[1.0, 2.0, 3.0], scale=255.0).select([2, 0])
+        Preprocessing(shift=array([3., 1.]), scale=array(255.))
+        """
+        arrays = self.to_dict().items()
+        return type(self)(**{name: array[list(columns)] if array.ndim else array for name, array in arrays})
 
     def __call__(self, rows: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
         """(rows - shift) / scale, (m, n), as `dtype`; always a new array.

@@ -5,10 +5,12 @@ dtype stays that of the source, a byte per pixel where it was one.
 """
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
+from jaxmlp.data.labels import listed
 from jaxmlp.errors import InputError, InputTypeError, sentence
 
 ImageShape = tuple[int, ...]
@@ -68,15 +70,44 @@ def check_names(names: Any, n: int) -> tuple[str, ...]:
     return names
 
 
+def columns_of(names: Any, available: tuple[str, ...], where: str) -> list[int]:
+    """Where each of the names stands among those available.
+
+    Raises:
+        InputError: one that is missing or named twice, none at all, or none to choose from.
+        InputTypeError: one text instead of several.
+
+    >>> columns_of(["c", "a"], ("a", "b", "c"), "pets")
+    [2, 0]
+    """
+    if isinstance(names, str):
+        raise InputTypeError(sentence("select", "a sequence of column names", repr(names), f"pass [{names!r}]"))
+    names = list(names)
+    if not names:
+        raise InputError(sentence("select", "at least one column name", "none", "name the columns to keep"))
+    if not available:
+        remedy = "give feature_names when the data set is made"
+        raise InputError(sentence(where, "feature names to select by", "none", remedy))
+    if missing := [name for name in names if name not in available]:
+        expects, got = f"the feature columns {listed(names)}", listed(available)
+        raise InputError(sentence(where, expects, got, f"add {listed(missing)}"))
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise InputError(sentence("select", "distinct column names", f"{doubled[0]!r} twice", "name it once"))
+    return [available.index(name) for name in names]
+
+
 def check_image_shape(given: Any, found: ImageShape | None, n: int) -> ImageShape | None:
     """One image shape from what the caller said and what the array showed; h·w·c must be n."""
     if given is None:
         return found
-    shape = tuple(int(size) for size in given)
+    expects, remedy = f"(h, w) or (h, w, c) with a product of {n} columns", "give the shape of one image"
+    try:
+        shape = tuple(operator.index(size) for size in given)
+    except TypeError:
+        raise InputTypeError(sentence("image_shape", expects, repr(given), remedy)) from None
     if found is not None and shape != found:
-        remedy = "leave image_shape out, the array has it"
-        raise InputError(sentence("image_shape", f"the shape of the images, {found}", shape, remedy))
-    if len(shape) not in (2, 3) or math.prod(shape) != n:
-        expects = f"(h, w) or (h, w, c) with a product of {n} columns"
-        raise InputError(sentence("image_shape", expects, shape, "give the shape of one image"))
+        expects, remedy = f"the shape of the images, {found}", "leave image_shape out, the array has it"
+        raise InputError(sentence("image_shape", expects, shape, remedy))
+    if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(shape) != n:
+        raise InputError(sentence("image_shape", expects, shape, remedy))
     return shape

@@ -10,9 +10,9 @@ The tables below drive both the reading and the error texts.
 import dataclasses
 import importlib.resources
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -61,6 +61,7 @@ def load(
     seed: int | None = None,
     standardize: bool | Literal["auto"] = "auto",
     task: str = "auto",
+    known_classes: Sequence[Any] | None = None,
 ) -> Dataset:
     """A data set by its name or path.
 
@@ -69,8 +70,11 @@ def load(
         target: the target column of a .csv, by name or number; the last one unless given.
         test_fraction: the share held back where the source has no test part of its own, 0.2 unless given; 0 for none.
         seed: which rows those are, 0 unless given.
-        standardize: True or False; "auto" standardises tables only. Without it images of bytes are divided by 255.
+        standardize: True or False; "auto" standardises tables only. Without it images of bytes are divided by 255,
+            as are flat bytes where the files of images keep them; see `data.layouts`.
         task: "auto" reads it off the labels (see `data.tasks`); or "binary", "multiclass", "multilabel", "regression".
+        known_classes: the classes of a trained model, in its order, to evaluate it on new data: one row or one class
+            is enough (with test_fraction 0), and labels are coded by them unless the source names its own classes.
 
     Raises:
         MissingFileError: no such file.
@@ -94,7 +98,15 @@ def load(
     standardize = table if standardize == "auto" else standardize
     _check_split(path.name, arrays.test_rows is not None, test_fraction, seed)
     fraction = TEST_FRACTION if test_fraction is None else test_fraction
-    return _dataset(arrays, path.stem, task=task, test_fraction=fraction, seed=seed or 0, standardize=standardize)
+    return _dataset(
+        arrays,
+        (path.name if path.is_dir() else path.stem) or str(path),
+        task=task,
+        test_fraction=fraction,
+        seed=seed or 0,
+        standardize=standardize,
+        known_classes=known_classes,
+    )
 
 
 def _named(name: str, target: str | int | None, standardize: bool, task: str) -> Dataset:
@@ -126,12 +138,18 @@ def _existing(source: Source) -> Path:
     if not isinstance(source, str | os.PathLike):
         expects, got = "a name or a path", type(source).__name__
         raise InputTypeError(sentence("load", expects, got, "for arrays take Dataset.from_arrays"))
-    path = Path(source).expanduser()
+    path = _path(source)
     if path.exists():
         return path
     if isinstance(source, str) and not path.suffix and path.name == source:
         raise unknown("data source", source, [*NAMES, "or a path to a file or folder"])
     raise _missing(path)
+
+
+def _path(source: Source) -> Path:
+    """With a name of its own: "." and ".." are the folders that they stand for."""
+    path = Path(source).expanduser()
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def _missing(path: Path) -> MissingFileError:
@@ -159,7 +177,14 @@ def _folder(folder: Path) -> Arrays:
 
 
 def _dataset(
-    arrays: Arrays, name: str, *, task: str, test_fraction: float | None, seed: int, standardize: bool
+    arrays: Arrays,
+    name: str,
+    *,
+    task: str,
+    test_fraction: float | None,
+    seed: int,
+    standardize: bool,
+    known_classes: Sequence[Any] | None = None,
 ) -> Dataset:
     dataset = Dataset.from_arrays(
         arrays.rows,
@@ -167,6 +192,7 @@ def _dataset(
         test_rows=arrays.test_rows,
         test_labels=arrays.test_labels,
         classes=arrays.classes,
+        known_classes=known_classes,
         task=task,
         name=name,
         feature_names=arrays.feature_names,
@@ -200,7 +226,7 @@ def load_rows(
         MissingFileError: no such file.
         InputError: another width, images of another shape, or anything that `load` would refuse.
     """
-    path = Path(path).expanduser()
+    path = _path(path)
     if not path.exists():
         raise _missing(path)
     rows, shape = as_rows(_raw_rows(path, n_features, image_shape, feature_names, target_names), path.name)

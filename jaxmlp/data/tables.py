@@ -1,7 +1,9 @@
 """Tables in text, `.csv`: numeric features and one target column, which may be text.
 
-The separator is the comma, semicolon or tab that the first line has most of. The first line is a header when some
-column has a word in it and a number right below; without a header, columns are named by their numbers, "0", "1", ...
+The separator is the semicolon where the first line has one outside quotes, else the comma or tab that it has more of.
+Numbers have decimal points; a decimal comma is refused, never guessed at. The first line is a header when some column
+has a word in it and a number right below; without a header, columns are named by their numbers, "0", "1", ... A header
+names every column: an index that pandas wrote is refused.
 Empty cells, "?" and pandas' other signs (NA, nan, null, ...) are missing values, and refused. Errors count lines of the
 file.
 
@@ -10,6 +12,7 @@ pandas is imported when a table is read; it is optional.
 
 import csv
 import itertools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +25,6 @@ from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 if TYPE_CHECKING:
     import pandas
 
-SEPARATORS = ",;\t"
 _NO_WORDS = {"", "?", "na", "n/a", "null", "none", "-", "."}
 
 
@@ -45,7 +47,7 @@ def read(path: Path, target: str | int | None = None) -> Arrays:
         InputError: no such target, a missing or infinite value, rows of unequal length, no UTF-8, pandas missing.
         InputTypeError: text in a feature column.
     """
-    frame = _frame(path)
+    frame, separator = _frame(path)
     names = tuple(frame.columns)
     if len(names) < 2:
         remedy = "is the separator a comma, semicolon or tab?"
@@ -53,8 +55,8 @@ def read(path: Path, target: str | int | None = None) -> Arrays:
     aim = names[_position(target, names, path.name)]
     features = tuple(name for name in names if name != aim)
     return Arrays(
-        rows=_numbers(frame, features, path.name),
-        labels=_labels(frame, aim, path.name),
+        rows=_numbers(frame, features, path.name, separator),
+        labels=_labels(frame, aim, path.name, separator),
         feature_names=features,
         target_names=(aim,),
     )
@@ -72,7 +74,7 @@ def read_rows(
     Raises:
         InputError: a feature column is missing, or the count does not fit.
     """
-    frame = _frame(path)
+    frame, separator = _frame(path)
     names = tuple(frame.columns)
     if feature_names and _numbered(feature_names):
         frame.columns = names = tuple(str(i) for i in range(len(names)))
@@ -81,11 +83,11 @@ def read_rows(
         if missing:
             expects, got = f"the feature columns {listed(feature_names)}", listed(names)
             raise InputError(sentence(path.name, expects, got, f"add {listed(missing)}"))
-        return _numbers(frame, feature_names, path.name)
+        return _numbers(frame, feature_names, path.name, separator)
     without_targets = tuple(name for name in names if name not in target_names)
     for chosen in (names, without_targets, names[:-1]):
         if len(chosen) == n_features:
-            return _numbers(frame, chosen, path.name)
+            return _numbers(frame, chosen, path.name, separator)
     remedy = "give the columns that the model was trained on"
     raise InputError(sentence(path.name, f"{n_features} feature columns", len(names), remedy))
 
@@ -94,8 +96,8 @@ def _numbered(names: tuple[str, ...]) -> bool:
     return all(name.isdigit() for name in names)
 
 
-def _frame(path: Path) -> "pandas.DataFrame":
-    """The table, its columns by name, its index the line numbers of the file, blank lines dropped."""
+def _frame(path: Path) -> "tuple[pandas.DataFrame, str]":
+    """The table and its separator: columns by name, the line numbers of the file as index, blank lines dropped."""
     pandas = _pandas()
     try:
         head = _head(path)
@@ -120,7 +122,19 @@ def _frame(path: Path) -> "pandas.DataFrame":
         raise InputError(sentence(path.name, "a table of rows of equal length", repr(got), remedy)) from None
     frame.index = frame.index + head.skip + 1
     frame.columns = _names(head, frame.shape[1], path.name)
-    return frame.dropna(how="all")
+    frame = frame.dropna(how="all")
+    if "" in frame.columns:
+        raise _nameless(frame, path.name)
+    return frame, head.separator
+
+
+def _nameless(frame: "pandas.DataFrame", where: str) -> InputError:
+    """pandas writes its index, distinct whole numbers, as a first column without a name."""
+    position = list(frame.columns).index("")
+    values = _pandas().to_numeric(frame.iloc[:, position], errors="coerce")
+    index = position == 0 and values.is_unique and bool((values % 1 == 0).all())
+    remedy = "it looks like an index, write the file with index=False" if index else "mend the header"
+    return InputError(sentence(where, "a name for every column", f"none for column {position + 1}", remedy))
 
 
 def _exact(version: str) -> dict[str, str]:
@@ -141,7 +155,7 @@ def _pandas() -> Any:
 def _head(path: Path) -> _Head:
     with path.open(encoding="utf-8-sig", newline="") as file:
         first_line = next((line for line in file if line.strip()), "")
-        separator = max(SEPARATORS, key=first_line.count)
+        separator = _separator(first_line)
         file.seek(0)
         reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
         starts = ((before, row) for before, row in _located(reader) if any(cell.strip() for cell in row))
@@ -154,6 +168,11 @@ def _head(path: Path) -> _Head:
     if len(records) == 1 and not any(_is_number(cell) for cell in first):
         raise InputError(sentence(path.name, "at least one row", "a header alone", "is it the right file?"))
     return _Head(separator, None, records[0][0])
+
+
+def _separator(line: str) -> str:
+    bare = re.sub(r'"[^"]*"', "", line)
+    return ";" if ";" in bare else max(",\t", key=bare.count)
 
 
 def _located(reader: Any) -> Any:
@@ -171,8 +190,9 @@ def _is_header(first: list[str], second: list[str]) -> bool:
 
 
 def _is_number(cell: str) -> bool:
+    """Also with a decimal comma: whatever becomes of it, it is no word of a header."""
     try:
-        float(cell)
+        float(cell.replace(",", "."))
     except ValueError:
         return False
     return True
@@ -184,7 +204,7 @@ def _names(head: _Head, n: int, where: str) -> list[str]:
     if len(head.names) != n:
         got = f"{len(head.names)} names over {n} columns"
         raise InputError(sentence(where, "one name per column", got, "mend the header"))
-    doubled = sorted({name for name in head.names if head.names.count(name) > 1})
+    doubled = sorted({name for name in head.names if name and head.names.count(name) > 1})
     if doubled:
         raise InputError(sentence(where, "distinct column names", f"{doubled[0]!r} twice", "rename one of them"))
     return list(head.names)
@@ -205,13 +225,13 @@ def _position(target: str | int | None, names: tuple[str, ...], where: str) -> i
     return position
 
 
-def _numbers(frame: "pandas.DataFrame", names: tuple[str, ...], where: str) -> np.ndarray:
+def _numbers(frame: "pandas.DataFrame", names: tuple[str, ...], where: str, separator: str) -> np.ndarray:
     """The named columns as float64, (m, n); the first cell that is no finite number is an error."""
-    columns = [_column(frame[name], name, where) for name in names]
+    columns = [_column(frame[name], name, where, separator) for name in names]
     return np.stack(columns, axis=1)
 
 
-def _column(series: Any, name: str, where: str) -> np.ndarray:
+def _column(series: Any, name: str, where: str, separator: str) -> np.ndarray:
     values = _pandas().to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     broken = ~np.isfinite(values)
     if not broken.any():
@@ -224,12 +244,25 @@ def _column(series: Any, name: str, where: str) -> np.ndarray:
     if np.isinf(values[row]):
         got = f"{values[row]} in {place}"
         raise InputError(sentence(where, "finite numbers", got, "drop that line or mend the value"))
-    got = f"{str(series.iloc[row])!r} in {place}"
-    remedy = "turn text columns into numbers, or drop them"
+    cell = str(series.iloc[row])
+    got, remedy = f"{cell!r} in {place}", "turn text columns into numbers, or drop them"
+    if _has_decimal_comma(cell):
+        got, remedy = _with_separator(got, separator), _DECIMAL_POINTS
     raise InputTypeError(sentence(where, "a number in every feature column", got, remedy))
 
 
-def _labels(frame: "pandas.DataFrame", name: str, where: str) -> np.ndarray:
+_DECIMAL_POINTS = "write numbers with decimal points, 1.5"
+
+
+def _has_decimal_comma(cell: str) -> bool:
+    return cell.count(",") == 1 and _is_number(cell)
+
+
+def _with_separator(got: str, separator: str) -> str:
+    return f"{got}, where {separator!r} separates the columns"
+
+
+def _labels(frame: "pandas.DataFrame", name: str, where: str, separator: str) -> np.ndarray:
     series = frame[name]
     missing = np.flatnonzero(series.isna())
     if len(missing):
@@ -238,4 +271,9 @@ def _labels(frame: "pandas.DataFrame", name: str, where: str) -> np.ndarray:
     values = series.to_numpy()
     if values.dtype.kind in "biuf":
         return values
-    return np.array([str(value) for value in values])
+    text = [str(value) for value in values]
+    if all(_is_number(cell) for cell in text) and any(_has_decimal_comma(cell) for cell in text):
+        row = next(i for i, cell in enumerate(text) if _has_decimal_comma(cell))
+        got = _with_separator(f"{text[row]!r} in column {name!r}, line {series.index[row]}", separator)
+        raise InputTypeError(sentence(where, "classes or numbers in the target column", got, _DECIMAL_POINTS))
+    return np.array(text)

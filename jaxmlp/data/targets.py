@@ -27,12 +27,36 @@ def _encode_values(labels: np.ndarray, classes: tuple[Any, ...], where: str) -> 
     if labels.ndim != 1 or (labels.dtype.kind == "U") != (known.dtype.kind == "U"):
         expects, got = f"labels among {listed(classes)}", f"{labels.dtype} of shape {labels.shape}"
         raise InputTypeError(sentence(where, expects, got, "give every part the same kind of labels"))
-    ids = np.minimum(np.searchsorted(known, labels), len(known) - 1)
-    if (unseen := known[ids] != labels).any():
+    ids, unseen = _positions(labels, known)
+    if unseen.any():
         row = np.flatnonzero(unseen)[0]
         expects, got = f"the classes of training ({listed(classes)})", f"{labels[row].item()!r} in row {row}"
         raise InputError(sentence(where, expects, got, "add examples of it to the training part, or drop that row"))
-    return ids.astype(np.int64)
+    return ids
+
+
+def _encode_known(labels: np.ndarray, classes: tuple[Any, ...], where: str) -> np.ndarray:
+    known = np.array(classes)
+    alike = (labels.dtype.kind == "U") == (known.dtype.kind == "U")
+    ids, unseen = _positions(labels, known) if alike else _positions(_as_text(labels), _as_text(known))
+    if unseen.any():
+        row = np.flatnonzero(unseen)[0]
+        expects, got = f"the known classes ({listed(classes)})", f"{labels[row].item()!r} in row {row}"
+        raise InputError(sentence(where, expects, got, "drop that row, or train a model on examples of it"))
+    return ids
+
+
+def _positions(labels: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each label stands among the known ones, and which stand nowhere. A model's order need not be sorted."""
+    order = np.argsort(known)
+    ids = order[np.minimum(np.searchsorted(known, labels, sorter=order), len(known) - 1)]
+    return ids.astype(np.int64), known[ids] != labels
+
+
+def _as_text(labels: np.ndarray) -> np.ndarray:
+    """1, 1.0 and "1" are "1"."""
+    values = labels.tolist()
+    return np.array([str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values])
 
 
 def _encode_ids(labels: np.ndarray, classes: tuple[Any, ...], where: str) -> np.ndarray:
@@ -77,6 +101,7 @@ def _encode_numbers(labels: np.ndarray, _: tuple[Any, ...], where: str) -> np.nd
 
 _ENCODERS = {
     "values": _encode_values,
+    "known": _encode_known,
     "ids": _encode_ids,
     "one-hot": _encode_one_hot,
     "flags": _encode_flags,

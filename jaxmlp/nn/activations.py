@@ -12,6 +12,7 @@ would give 1/2). NaN goes in and comes out; ±inf gives the limit where there is
 import math
 from collections.abc import Callable
 from functools import cache
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import jax
@@ -151,10 +152,9 @@ def maxout(pieces: int = 2) -> Activation:
     >>> maxout(2).apply(jnp.array([[1.0], [5.0], [3.0], [4.0]])).tolist()    # units (1, 3) and (5, 4)
     [[3.0], [5.0]]
     """
-    if not isinstance(pieces, int) or pieces < 2:
+    if not isinstance(pieces, Integral) or pieces < 2:
         raise InputError(sentence("maxout", "a whole number of pieces, at least 2", pieces, "write 'maxout(2)'"))
-
-    return _maxout(pieces)
+    return _maxout(int(pieces))
 
 
 @cache
@@ -323,7 +323,7 @@ def activation(
 
 
 def _coefficient(where: str, alpha: float, most: float = math.inf) -> float:
-    if not (isinstance(alpha, (int, float)) and 0 <= alpha <= most and math.isfinite(alpha)):
+    if not (isinstance(alpha, Real) and 0 <= alpha <= most and math.isfinite(alpha)):
         bound = f"0 ≤ α ≤ {most:g}" if math.isfinite(most) else "a finite α ≥ 0"
         raise InputError(sentence(where, bound, alpha, f"write '{where}(0.1)', say"))
     return float(alpha)

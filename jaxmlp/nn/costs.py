@@ -58,13 +58,18 @@ def _quadratic_delta(g: Activation, Z: Array, Y: Array) -> Array:
 # --- binary cross-entropy ---------------------------------------------------------------------------------------------
 
 
+def _labels(Y: Array) -> Array:
+    """Y, and NaN for what is no label: inside `jit` a failure is a value, and this one cannot go unseen."""
+    return jnp.where((Y >= 0) & (Y <= 1), Y, jnp.asarray(jnp.nan, Y.dtype))
+
+
 def _binary_losses(g: Activation, Z: Array, Y: Array) -> Array:
     # -y ln σ(z) - (1 - y) ln(1 - σ(z)) = ln(1 + eᶻ) - yz; logaddexp, because autodiff of |z| is not 0 at 0
-    return (jnp.logaddexp(Z, jnp.zeros_like(Z)) - Y * Z).sum(axis=0, keepdims=True)
+    return (jnp.logaddexp(Z, jnp.zeros_like(Z)) - _labels(Y) * Z).sum(axis=0, keepdims=True)
 
 
 def _binary_delta(g: Activation, Z: Array, Y: Array) -> Array:
-    return g.apply(Z) - Y
+    return g.apply(Z) - _labels(Y)
 
 
 # --- categorical cross-entropy ----------------------------------------------------------------------------------------
@@ -79,7 +84,7 @@ def one_hot(Y: Array, n_classes: int, dtype: Any) -> Array:
     [[0.0, 1.0], [1.0, 0.0]]
     """
     if Y.shape[0] == n_classes:
-        return Y.astype(dtype)
+        return _labels(Y.astype(dtype))
     if Y.dtype.itemsize < 4:  # the dtype of the ids need not hold the number of classes: 256 of them in uint8
         Y = Y.astype(jnp.int32)
     rows = jnp.arange(n_classes, dtype=Y.dtype)[:, None]
@@ -145,7 +150,7 @@ def find(spec: str | Cost | None, output: Activation) -> Cost:
 'softmax': take cost 'categorical_cross_entropy' or 'quadratic', or output 'sigmoid'
     """
     default = _DEFAULT.get(output.name, "quadratic")
-    cost = spec if isinstance(spec, Cost) else resolve("cost", spec or default, COSTS)
+    cost = spec if isinstance(spec, Cost) else resolve("cost", default if spec is None else spec, COSTS)
     if cost.outputs and output.name not in cost.outputs:
         wanted = " or ".join(map(repr, cost.outputs))
         other = " or ".join(map(repr, dict.fromkeys((default, "quadratic"))))
@@ -223,4 +228,6 @@ def check_weights(weights: Any, m: int, dtype: Any) -> Array | None:
         got = getattr(weights, "shape", type(weights).__name__)
         remedy = "give one weight per column, with weights.reshape(1, -1)"
         raise InputError(sentence("weights", f"an array of shape (1, {m})", got, remedy))
+    if jnp.issubdtype(weights.dtype, jnp.complexfloating):
+        raise InputTypeError(sentence("weights", "real numbers", weights.dtype, "take weights.real"))
     return jnp.asarray(weights, dtype)

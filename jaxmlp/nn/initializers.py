@@ -14,6 +14,7 @@ Sources: LeCun et al. 1998 (Efficient BackProp); Glorot and Bengio 2010; He et a
 import math
 from collections.abc import Callable
 from functools import cache
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
@@ -54,7 +55,7 @@ def _uniform(name: str, variance: Callable[[int, int], float]) -> Initializer:
 
 
 def _finite(where: str, value: float) -> float:
-    if not (isinstance(value, (int, float)) and math.isfinite(value)):
+    if not (isinstance(value, Real) and math.isfinite(value)):
         raise InputError(sentence(where, "a finite number", value, f"write '{where}(0.01)', say"))
     return float(value)
 

@@ -43,7 +43,7 @@ def _make(kind: str, name: str, maker: Any, text: str) -> Any:
     try:
         numbers = [_number(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        remedy = f"write it as in {kind}('{name.split('(')[0].strip()}(0.1)')"
+        remedy = f"write it as in '{name.partition('(')[0].strip()}(0.1)'"
         raise InputError(sentence(f"{kind} {name!r}", "numbers in its parentheses", repr(text), remedy)) from None
     most = len(signature(maker).parameters)
     if len(numbers) > most:

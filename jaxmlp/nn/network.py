@@ -11,7 +11,6 @@ A `Network` holds names and numbers only. It is hashable, and for JAX it is a py
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -21,6 +20,7 @@ from jax import Array
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn import activations, initializers
 from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.compiled import compiled
 from jaxmlp.nn.dense import LayerParams, dense
 from jaxmlp.nn.initializers import Initializer
 
@@ -59,6 +59,9 @@ class Network:
         hidden = self.hidden
         if isinstance(hidden, (str, Activation)):
             hidden = (hidden,) * (len(sizes) - 2)
+        elif not isinstance(hidden, (tuple, list)):
+            remedy = "write 'relu', say"
+            raise InputTypeError(sentence("hidden", "a name, or one for each hidden layer", repr(hidden), remedy))
         elif len(hidden) != len(sizes) - 2:
             remedy = "give one activation for all, or one for each hidden layer"
             raise InputError(sentence("hidden", f"{len(sizes) - 2} activations", len(hidden), remedy))
@@ -128,14 +131,18 @@ def _sizes(sizes: Any) -> tuple[int, ...]:
 def _spelled(spec: str | Activation) -> str | Activation:
     """A built-in activation by the one spelling of its name; a user's own as its record."""
     record = activations.find(spec)
-    name = record.name.partition("(")[0]
-    return record.name if name in activations.ACTIVATIONS else record
+    if record.name.partition("(")[0] not in activations.ACTIVATIONS:
+        return record
+    if activations.find(record.name) != record:
+        got, remedy = f"another one named {record.name!r}", "make it with jaxmlp.activation, under a name of its own"
+        raise InputError(sentence("the network", "the built-in activation of that name", got, remedy))
+    return record.name
 
 
 # --- parameters -------------------------------------------------------------------------------------------------------
 
 
-@partial(jax.jit, static_argnames=("scheme", "dtype"))
+@compiled(static=("scheme", "dtype"))
 def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: Any = None) -> Params:
     """Random weights and zero biases.
 
@@ -158,9 +165,11 @@ def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: An
     >>> [(layer["W"].shape, layer["b"].shape) for layer in params]
     [((4, 3), (4, 1)), ((1, 4), (1, 1))]
     """
-    _check_net(net)
+    check_network(net)
     check_key(key)
     dtype = jnp.dtype(dtype or jax.dtypes.canonicalize_dtype(float))
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise InputTypeError(sentence("init", "a float dtype", dtype, "leave it out for the default"))
     params = []
     for layer_key, row, g in zip(jax.random.split(key, net.depth), net.shapes, net.activations, strict=True):
         initializer = initializers.find(g.init if scheme == "auto" else scheme)
@@ -178,7 +187,7 @@ def check_key(key: Any) -> None:
 
 def check_params(params: Any, net: Network) -> jnp.dtype:
     """Raise unless `params` are parameters of `net`; return their dtype."""
-    _check_net(net)
+    check_network(net)
     if not isinstance(params, (tuple, list)) or len(params) != net.depth:
         got = f"{len(params)}" if isinstance(params, (tuple, list)) else type(params).__name__
         expects = f"a tuple of {net.depth} layers for sizes {net.sizes}"
@@ -225,7 +234,8 @@ def check_inputs(X: Any, net: Network, dtype: Any) -> Array:
     return jnp.asarray(X, dtype)
 
 
-def _check_net(net: Any) -> None:
+def check_network(net: Any) -> None:
+    """Raise unless `net` is a `Network`."""
     if not isinstance(net, Network):
         raise InputTypeError(sentence("net", "a jaxmlp.Network", type(net).__name__, "write jaxmlp.Network(sizes=...)"))
 
@@ -245,7 +255,7 @@ def to_logits(params: Params, X: Array, net: Network, block: Block = dense) -> A
     return propagate(params, X, (*net.activations[:-1], activations.identity), block)
 
 
-@jax.jit
+@compiled()
 def forward(params: Params, X: Array, net: Network) -> Array:
     """A_L = g_L(Z_L), the network's output.
 
@@ -272,7 +282,7 @@ def forward(params: Params, X: Array, net: Network) -> Array:
     return propagate(params, X, net.activations)
 
 
-@jax.jit
+@compiled()
 def logits(params: Params, X: Array, net: Network) -> Array:
     """Z_L, the last layer before its activation: (n_L, m), or (k·n_L, m) for maxout(k).
 
@@ -287,7 +297,7 @@ def logits(params: Params, X: Array, net: Network) -> Array:
     return to_logits(params, X, net)
 
 
-@jax.jit
+@compiled()
 def trace(params: Params, X: Array, net: Network) -> tuple[dict[str, Array], ...]:
     """Every Z and A: a tuple of {"Z": Z_l, "A": A_l}, l = 1 … L.
 

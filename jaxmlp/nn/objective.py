@@ -7,23 +7,24 @@
 from the output to the input. Both call the same functions, so a test of one is a test of the other.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
 import jax.core
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn import activations, costs
+from jaxmlp.nn.compiled import compiled
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.dense import dense, dense_backward, dense_forward, dense_undecorated
 from jaxmlp.nn.network import Block, Network, Params, check_inputs, check_params, to_logits
-
-Number = float | Array | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Objective:
     Raises:
       InputError: for a number that is negative or not finite.
 
-    >>> Objective(cost="quadratic", l2=np.float32(0.5))
+    >>> Objective(cost="quadratic", l2=jnp.float32(0.5))
     Objective(cost='quadratic', l2=0.5, examples=None)
     """
 
     cost: str | Cost | None = None
-    l2: Number | None = None
-    examples: Number | None = None
+    l2: ArrayLike | None = None
+    examples: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "l2", _number("l2", self.l2, least=0.0))
@@ -71,14 +72,16 @@ jax.tree_util.register_pytree_node(Objective, _flatten, _unflatten)
 
 def _number(name: str, value: Any, least: float) -> Any:
     """A concrete scalar as a Python float: all kinds of scalars share one compiled program. The rest as it is."""
-    if isinstance(value, jax.core.Tracer) or np.ndim(value) != 0 or not isinstance(value, _SCALARS):
+    if value is None or isinstance(value, jax.core.Tracer):
         return value
-    if not (np.isfinite(value) and value >= least):
+    if isinstance(value, bool) or not (isinstance(value, Real) or hasattr(value, "ndim")):
+        raise InputTypeError(sentence(name, "a number", repr(value), "leave it out for none"))
+    if getattr(value, "ndim", 0):  # for vmap over it
+        return value
+    number = float(value)
+    if not (math.isfinite(number) and number >= least):
         raise InputError(sentence(name, f"a finite number ≥ {least:g}", value, "leave it out for none"))
-    return float(value)
-
-
-_SCALARS = (int, float, np.number, np.ndarray, jax.Array)
+    return number
 
 
 # --- the penalty ------------------------------------------------------------------------------------------------------
@@ -87,12 +90,13 @@ _SCALARS = (int, float, np.number, np.ndarray, jax.Array)
 def l2_penalty_undecorated(params: Params, l2: Array, m: Array) -> Array:
     """λ/(2m) Σ‖W‖² without a rule of its own: autodiff's witness."""
     squares = [jnp.square(layer["W"]).sum() for layer in params]
-    return l2 / (2 * m) * sum(squares[1:], squares[0])
+    return (l2 / (2 * m)).astype(squares[0].dtype) * sum(squares[1:], squares[0])
 
 
 def l2_gradient(params: Params, l2: Array, m: Array) -> Params:
     """λ/m W for every layer, zero for the biases."""
-    return type(params)({"W": l2 / m * layer["W"], "b": jnp.zeros_like(layer["b"])} for layer in params)
+    scale = (l2 / m).astype(params[0]["W"].dtype)
+    return type(params)({"W": scale * layer["W"], "b": jnp.zeros_like(layer["b"])} for layer in params)
 
 
 def _l2_forward(params: Params, l2: Array, m: Array) -> tuple[Array, tuple[Params, Array, Array]]:
@@ -102,8 +106,9 @@ def _l2_forward(params: Params, l2: Array, m: Array) -> tuple[Array, tuple[Param
 def _l2_backward(cache: tuple[Params, Array, Array], dJ: Array) -> tuple[Params, Array, Array]:
     params, l2, m = cache
     dparams = jax.tree.map(lambda leaf: dJ * leaf, l2_gradient(params, l2, m))
-    per_l2 = l2_penalty_undecorated(params, jnp.ones_like(l2), m)  # ∂/∂λ = 1/(2m) Σ‖W‖², ∂/∂m = -λ/m · that
-    return dparams, dJ * per_l2, -dJ * l2 / m * per_l2
+    # ∂/∂λ = 1/(2m) Σ‖W‖², ∂/∂m = -λ/m · that
+    per_l2 = (dJ * l2_penalty_undecorated(params, jnp.ones_like(l2), m)).astype(l2.dtype)
+    return dparams, per_l2, -l2 / m * per_l2
 
 
 # the same penalty, differentiated by `l2_gradient`
@@ -134,6 +139,13 @@ class Batch(NamedTuple):
     weights: Array | None = None
 
 
+def check_objective(objective: Any) -> None:
+    """Raise unless `objective` is an `Objective`."""
+    if not isinstance(objective, Objective):
+        got = repr(objective) if isinstance(objective, str) else type(objective).__name__
+        raise InputTypeError(sentence("objective", "a jaxmlp.Objective", got, "write jaxmlp.Objective(cost=...)"))
+
+
 def check_batch(
     params: Any, X: Any, Y: Any, net: Network, objective: Objective | None, weights: Any
 ) -> tuple[Batch, Objective]:
@@ -142,9 +154,12 @@ def check_batch(
     X = check_inputs(X, net, dtype)
     if objective is None:
         objective = Objective()
-    if not isinstance(objective, Objective):
-        got = repr(objective) if isinstance(objective, str) else type(objective).__name__
-        raise InputTypeError(sentence("objective", "a jaxmlp.Objective", got, "write jaxmlp.Objective(cost=...)"))
+    check_objective(objective)
+    for name in ("l2", "examples"):
+        number = getattr(objective, name)
+        if number is not None and jnp.shape(number):
+            remedy = "use jax.vmap to go over several"
+            raise InputError(sentence(name, "a single number", f"shape {jnp.shape(number)}", remedy))
     cost = costs.find(objective.cost, net.activations[-1])
     Y = costs.check_targets(Y, cost, net.sizes[-1], X.shape[1], dtype)
     weights = costs.check_weights(weights, X.shape[1], dtype)
@@ -164,17 +179,22 @@ def evaluate(
     return J, Z
 
 
+def wide(dtype: Any) -> Any:
+    """The dtype, or float32 for a smaller one: to count in, and for numbers that float16 does not hold."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+
+
 def _l2_numbers(objective: Objective, batch: Batch) -> tuple[Array, Array]:
-    """λ and m in the dtype of the computation."""
-    dtype = batch.X.dtype
+    """λ and m in float32 at least: float16 holds no m beyond 65504."""
+    dtype = wide(batch.X.dtype)
     if objective.examples is not None:
         m = objective.examples
     else:
-        m = batch.X.shape[1] if batch.weights is None else batch.weights.sum()
+        m = batch.X.shape[1] if batch.weights is None else batch.weights.astype(dtype).sum()
     return jnp.asarray(objective.l2, dtype), jnp.asarray(m, dtype)
 
 
-@jax.jit
+@compiled()
 def cost(
     params: Params,
     X: Array,
@@ -215,7 +235,7 @@ def cost(
     return evaluate(params, batch, net, objective)[0]
 
 
-@jax.jit
+@compiled()
 def backprop(
     params: Params,
     X: Array,

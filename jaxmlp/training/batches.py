@@ -88,7 +88,7 @@ def gather(rows: Rows, index: Array | None) -> Batch:
 def make_batches(
     data: Dataset,
     net: Network,
-    objective: Objective,
+    objective: Objective | None,
     batch_size: int | str,
     *,
     dtype: Any = None,
@@ -99,7 +99,7 @@ def make_batches(
     Args:
       data: rows and targets; its validation part is kept too, or its test part where it has no other.
       net: the network, for the form of the targets.
-      objective: its cost likewise.
+      objective: its cost likewise; the cost that follows from the output if None.
       batch_size: rows per step, or "full" for all of them.
       dtype: of the rows; JAX's default float if None.
       shuffle: whether each epoch draws a new order.
@@ -120,7 +120,7 @@ def make_batches(
     if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
         remedy = "write 32, say"
         raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
-    cost = costs.find(objective.cost, net.activations[-1])
+    cost = costs.find(objective.cost if objective else None, net.activations[-1])
 
     def rows(part: Part) -> Rows:
         X = data.preprocessing(part.rows, dtype)

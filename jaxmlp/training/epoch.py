@@ -10,27 +10,28 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
 from jaxmlp.errors import DivergenceError
 from jaxmlp.nn.network import Network
-from jaxmlp.nn.objective import Batch, Objective, evaluate
+from jaxmlp.nn.objective import Objective, evaluate
 from jaxmlp.training.batches import Batches, Rows, gather
-from jaxmlp.training.metrics import correct
+from jaxmlp.training.metrics import n_correct
 from jaxmlp.training.state import Report, TrainState
 from jaxmlp.training.step import update
 
 
 @lru_cache(maxsize=64)  # a second fit of the same network with the same optimizer object compiles nothing
 def epoch_program(net: Network, optimizer: optax.GradientTransformation, task: str):
-    """(state, train, validation, order, objective) -> state, J per step, right per step, (J, right) of validation."""
+    """(state, train, validation, order, objective) -> state, (J, right) per step and of validation, params finite."""
 
     def step(objective: Objective, train: Rows, state: TrainState, index: Array | None) -> tuple[TrainState, Any]:
         batch = gather(train, index)
         state, J, Z = update(state, batch, net, objective, optimizer)
-        return state, (J, _n_right(Z, batch, net, task))
+        return state, (J, n_correct(Z, batch.Y, batch.weights, net, task))
 
     @partial(jax.jit, donate_argnums=0)
     def epoch(state: TrainState, train: Rows, validation: Rows | None, order: Array | None, objective: Objective):
@@ -43,17 +44,11 @@ def epoch_program(net: Network, optimizer: optax.GradientTransformation, task: s
         if validation is not None:
             batch = gather(validation, None)
             J, Z = evaluate(state.params, batch, net, objective)
-            checked = (J, _n_right(Z, batch, net, task))
-        return state, steps, checked
+            checked = (J, n_correct(Z, batch.Y, None, net, task))
+        finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]).all()
+        return state._replace(epoch=state.epoch + 1), steps, checked, finite
 
     return epoch
-
-
-def _n_right(Z: Array, batch: Batch, net: Network, task: str) -> Array | None:
-    right = correct(Z, batch.Y, net, task)
-    if right is None:
-        return None
-    return right.sum() if batch.weights is None else (right * batch.weights).sum()
 
 
 def epochs(
@@ -93,21 +88,20 @@ def epochs(
     program = epoch_program(net, optimizer, batches.task)
     seed = tuple(int(word) for word in np.ravel(jax.random.key_data(state.key)))
     sizes = batches.sizes()
-    first = int(state.step) // batches.steps
+    epoch, step = int(state.epoch), int(state.step)
     state = jax.tree.map(_copy, state)
     began = time.perf_counter()
-    epoch = first
     while True:
         order = batches.order(seed, epoch)
-        epoch += 1
-        state, steps, checked = program(state, batches.train, batches.validation, order, objective)
-        (J, right), checked = jax.device_get((steps, checked))
-        _check_finite(J, epoch)
+        state, steps, checked, finite = program(state, batches.train, batches.validation, order, objective)
+        (J, right), checked, finite = jax.device_get((steps, checked, finite))
+        _check_converging(J, finite, epoch + 1, step)
+        epoch, step = epoch + 1, step + batches.steps
         report = Report(
             cost=float(np.average(J.astype(np.float64), weights=sizes)),
             accuracy=None if right is None else float(right.sum()) / batches.n_rows,
             epoch=epoch,
-            step=epoch * batches.steps,
+            step=step,
             seconds=time.perf_counter() - began,
         )
         if checked is not None and batches.validation is not None:
@@ -120,10 +114,11 @@ def epochs(
 _copy = jax.jit(lambda leaf: leaf.copy())
 
 
-def _check_finite(J: np.ndarray, epoch: int) -> None:
+def _check_converging(J: np.ndarray, finite: bool, epoch: int, before: int) -> None:
+    """Raise for a cost, or after the last step of the epoch for a parameter, that is infinite or not a number."""
     bad = np.flatnonzero(~np.isfinite(J))
-    if bad.size:
-        step = (epoch - 1) * len(J) + bad[0] + 1
+    if bad.size or not finite:
+        what, step = ("cost", before + bad[0] + 1) if bad.size else ("a parameter", before + len(J))
         raise DivergenceError(
-            f"cost became non-finite at step {step} (epoch {epoch}); lower the learning rate or clip gradients"
+            f"{what} became non-finite at step {step} (epoch {epoch}); lower the learning rate or clip gradients"
         )

@@ -12,8 +12,8 @@ from jax import Array
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn import costs
-from jaxmlp.nn.network import Network, Params, check_params
-from jaxmlp.nn.objective import Objective
+from jaxmlp.nn.network import Network, Params, check_network, check_params
+from jaxmlp.nn.objective import Objective, check_objective
 from jaxmlp.training.batches import make_batches
 from jaxmlp.training.epoch import epochs as epochs_of
 from jaxmlp.training.optimizers import make_optimizer
@@ -39,13 +39,13 @@ class Result(NamedTuple):
     state: TrainState
 
 
-def network_for(data: Dataset, hidden: Iterable[int] = HIDDEN, activation: Any = ACTIVATION) -> Network:
+def network_for(data: Dataset, hidden: int | Iterable[int] = HIDDEN, activation: Any = ACTIVATION) -> Network:
     """A network with the data set's inputs and outputs.
 
     Args:
       data: its task decides the output: sigmoid for two classes or for several labels at once, softmax for more
         classes, identity for values.
-      hidden: units of the hidden layers; () for none.
+      hidden: units of the hidden layers, or of the only one; () for none.
       activation: of the hidden layers, as for `Network`.
 
     Raises:
@@ -55,6 +55,7 @@ def network_for(data: Dataset, hidden: Iterable[int] = HIDDEN, activation: Any =
     >>> network_for(data, hidden=(4,))
     Network(sizes=(2, 4, 3), hidden=('relu',), output='softmax')
     """
+    hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     return Network((data.n_features, *hidden, data.n_outputs), activation, _OUTPUT[data.task])
 
 
@@ -70,7 +71,7 @@ def fit(
     params: Params | None = None,
     scheme: Any = "auto",
     shuffle: bool = True,
-    observers: Iterable[Observer] = (),
+    observers: Observer | Iterable[Observer] = (),
 ) -> Result:
     """Train a network.
 
@@ -103,17 +104,21 @@ def fit(
     >>> len(result.history), result.history[-1].accuracy
     (200, 1.0)
     """
+    check_network(net)
     data = _as_dataset(data)
     optimizer = make_optimizer() if optimizer is None else optimizer
     check_optimizer(optimizer)
     if not isinstance(epochs, (int, np.integer)) or epochs < 1:
         raise InputError(sentence("epochs", "a positive whole number", repr(epochs), f"write {EPOCHS}, say"))
+    if params is not None and scheme != "auto":
+        raise InputError(sentence("fit", "params or scheme", "both", "leave one of them out"))
     dtype = jax.dtypes.canonicalize_dtype(float) if params is None else check_params(params, net)
-    objective = _for_training(objective or Objective(), net, len(data.train.rows))
+    objective = _for_training(Objective() if objective is None else objective, net, len(data.train.rows))
     batches = make_batches(data, net, objective, batch_size, dtype=dtype, shuffle=shuffle)
     state = start(jax.random.key(0) if key is None else key, net, optimizer, params, scheme=scheme)
     run = epochs_of(net, objective, optimizer, state, batches)
-    observers, history = tuple(observers), []
+    observers = (observers,) if callable(observers) else tuple(observers)
+    history = []
     for state, report in islice(run, int(epochs)):
         history.append(report)
         wishes = [observe(state, report) for observe in observers]  # every observer hears of every epoch
@@ -133,6 +138,7 @@ def _as_dataset(data: Any) -> Dataset:
 
 def _for_training(objective: Objective, net: Network, n_rows: int) -> Objective:
     """The objective with its cost found and the m of its penalty set to the size of the training part."""
+    check_objective(objective)
     cost = costs.find(objective.cost, net.activations[-1])
     examples = n_rows if objective.l2 is not None and objective.examples is None else objective.examples
     return Objective(cost, objective.l2, examples)

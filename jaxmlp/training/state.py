@@ -15,11 +15,12 @@ from jaxmlp.nn.network import Network, Params, check_key, init
 
 
 class TrainState(NamedTuple):
-    """A pytree: parameters, the optimizer's memory, the number of steps taken, and the key of the run."""
+    """A pytree: parameters, the optimizer's memory, the steps and epochs finished, and the key of the run."""
 
     params: Params
     opt_state: Any
     step: Array
+    epoch: Array
     key: Array
 
 
@@ -43,19 +44,6 @@ class Report(NamedTuple):
     seconds: float | None = None
 
 
-@partial(jax.jit, static_argnames=("optimizer", "scheme", "dtype"))
-def _fresh(key: Array, net: Network, optimizer: optax.GradientTransformation, scheme: Any, dtype: Any) -> TrainState:
-    init_key, run_key = jax.random.split(key)
-    params = init(init_key, net, scheme, dtype)
-    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), run_key)
-
-
-@partial(jax.jit, static_argnames="optimizer")
-def _from_params(params: Params, key: Array, optimizer: optax.GradientTransformation) -> TrainState:
-    params = jax.tree.map(jnp.array, params)  # a copy: the step deletes its input, never what the caller gave
-    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), key)
-
-
 def start(
     key: Array,
     net: Network,
@@ -65,7 +53,7 @@ def start(
     scheme: Any = "auto",
     dtype: Any = None,
 ) -> TrainState:
-    """The state before the first step, made by one compiled program.
+    """The state before the first step.
 
     Args:
       key: a typed key, `jax.random.key(0)`.
@@ -73,11 +61,30 @@ def start(
       params: where to start from, left as they are; drawn by `jaxmlp.init` from `key` if None.
       scheme, dtype: for `jaxmlp.init`.
 
+    Raises:
+      InputTypeError: when `key` is not a key.
+
     >>> state = start(jax.random.key(0), Network((2, 1), "relu", "sigmoid"), optax.sgd(0.1))
     >>> int(state.step), state.params[0]["W"].shape
     (0, (1, 2))
     """
     check_key(key)
     if params is None:
-        return _fresh(key, net, optimizer, scheme, dtype)
-    return _from_params(params, key, optimizer)
+        params, key = _draw(key, net, scheme, dtype)
+    return _begin(params, key, optimizer)
+
+
+# Two programs, not one: another optimizer must not compile the drawing of the weights again.
+
+
+@partial(jax.jit, static_argnames=("scheme", "dtype"))
+def _draw(key: Array, net: Network, scheme: Any, dtype: Any) -> tuple[Params, Array]:
+    init_key, run_key = jax.random.split(key)
+    return init(init_key, net, scheme, dtype), run_key
+
+
+@partial(jax.jit, static_argnames="optimizer")
+def _begin(params: Params, key: Array, optimizer: optax.GradientTransformation) -> TrainState:
+    params = jax.tree.map(jnp.array, params)  # a copy: the step deletes its input, never what the caller gave
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(params, optimizer.init(params), zero, zero, key)

@@ -9,10 +9,11 @@ import jax
 import optax
 from jax import Array
 
-from jaxmlp.errors import InputTypeError, sentence
-from jaxmlp.nn.network import Network, Params
+from jaxmlp.data.tasks import TASKS
+from jaxmlp.errors import InputTypeError, sentence, unknown
+from jaxmlp.nn.network import Network, Params, check_network
 from jaxmlp.nn.objective import Batch, Objective, check_batch, evaluate
-from jaxmlp.training.metrics import correct, default_task
+from jaxmlp.training.metrics import default_task, n_correct
 from jaxmlp.training.state import Report, TrainState
 
 
@@ -30,7 +31,7 @@ def update(
     optimizer = optax.with_extra_args_support(optimizer)
     updates, opt_state = optimizer.update(dparams, state.opt_state, state.params, **more)
     params = optax.apply_updates(state.params, updates)
-    return TrainState(cast(Params, params), opt_state, state.step + 1, state.key), J, Z
+    return state._replace(params=cast(Params, params), opt_state=opt_state, step=state.step + 1), J, Z
 
 
 def check_optimizer(optimizer: object) -> None:
@@ -63,27 +64,30 @@ def make_step(
 
     Raises:
       InputTypeError: when `optimizer` is not an optax transformation.
+      InputError: for an unknown task.
 
     >>> import jax.numpy as jnp
     >>> from jaxmlp.training.state import start
     >>> net = Network((2, 1), "relu", "sigmoid")
-    >>> state = start(jax.random.key(0), net, optax.sgd(0.5))
-    >>> step = make_step(net, optax.sgd(0.5))
+    >>> optimizer = optax.sgd(0.5)
+    >>> state, step = start(jax.random.key(0), net, optimizer), make_step(net, optimizer)
     >>> for _ in range(100):
     ...     state, report = step(state, jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.array([[0.0, 1.0]]))
     >>> int(report.step), float(report.accuracy), bool(report.cost < 0.1)
     (100, 1.0, True)
     """
+    check_network(net)
     check_optimizer(optimizer)
+    if task not in (None, *TASKS):
+        raise unknown("task", task, TASKS)
     task = task or default_task(net)
 
     def step(state: TrainState, X: Array, Y: Array, weights: Array | None = None) -> tuple[TrainState, Report]:
         batch, checked = check_batch(state.params, X, Y, net, objective, weights)
         state, J, Z = update(state, batch, net, checked, optimizer)
-        right = correct(Z, batch.Y, net, task)
-        accuracy = None
-        if right is not None:
-            accuracy = right.mean() if batch.weights is None else (right * batch.weights).sum() / batch.weights.sum()
+        right = n_correct(Z, batch.Y, batch.weights, net, task)
+        total = X.shape[1] if batch.weights is None else batch.weights.sum()
+        accuracy = None if right is None else right / total
         return state, Report(J, accuracy, step=state.step)
 
     return jax.jit(step, donate_argnums=0)

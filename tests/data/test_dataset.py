@@ -9,6 +9,7 @@ from jaxmlp.data.tasks import Coding
 from jaxmlp.errors import InputError, InputTypeError
 
 ROWS = np.arange(12.0).reshape(6, 2)
+BINARY = [0, 1] * 3
 make = Dataset.from_arrays
 
 
@@ -30,7 +31,9 @@ make = Dataset.from_arrays
         ([0.5, 1.0] * 3, "regression", (), [[0.5], [1.0]] * 3),
         ([0.0, 1.0, 2.0] * 2, "regression", (), [[0.0], [1.0], [2.0]] * 2),
         ([[1, 2], [3, 4]] * 3, "regression", (), [[1.0, 2.0], [3.0, 4.0]] * 3),
-        ([[1.0, 0.0], [0.0, 1.0]] * 3, "regression", (), [[1.0, 0.0], [0.0, 1.0]] * 3),
+        ([[1.0, 0.0], [0.0, 1.0]] * 3, "binary", (0, 1), [0, 1] * 3),
+        (np.eye(3)[[1, 2, 0] * 2], "multiclass", (0, 1, 2), [1, 2, 0] * 2),
+        ([[1.0, 1.0], [0.0, 1.0]] * 3, "regression", (), [[1.0, 1.0], [0.0, 1.0]] * 3),
     ],
 )
 def test_auto_reads_the_task_off_the_labels(labels, task, classes, targets):
@@ -46,6 +49,85 @@ def test_fifty_integers_are_classes_and_fifty_one_are_numbers():
     assert make(np.zeros((100, 1)), np.arange(100) % 50).task == "multiclass"
     assert make(np.zeros((102, 1)), np.arange(102) % 51).task == "regression"
     assert make(np.zeros((102, 1)), np.arange(102) % 51, task="multiclass").n_outputs == 51
+
+
+def test_integers_that_hardly_repeat_are_numbers():
+    assert make(np.zeros((40, 1)), np.arange(40) * 1000).task == "regression"
+    assert make(np.zeros((21, 1)), np.arange(21) % 11).task == "regression"
+    assert make(np.zeros((22, 1)), np.arange(22) % 11).task == "multiclass"
+    assert make(np.zeros((10, 1)), np.arange(10)).task == "multiclass"
+    assert make(np.zeros((11, 1)), [f"{i}" for i in range(11)]).task == "multiclass"
+
+
+@pytest.mark.parametrize(
+    ("labels", "known", "task", "targets"),
+    [
+        (["dog"], ["dog", "cat", "ant"], "multiclass", [0]),
+        (["cat", "dog", "cat"], ("dog", "cat"), "binary", [1, 0, 1]),
+        ([7, 7], np.array([9, 7]), "binary", [1, 1]),
+        ([1.0, 1.0], (0, 1), "binary", [1, 1]),
+        (["1", "1"], (0, 1), "binary", [1, 1]),
+        ([1, 0], ("0", "1"), "binary", [1, 0]),
+        ([2.0, 0.0], ("0", "1", "2"), "multiclass", [2, 0]),
+        ([True], (False, True), "binary", [1]),
+        (["True"], (False, True), "binary", [1]),
+        ([b"cat"], [b"dog", np.str_("cat")], "binary", [1]),
+        ([[0, 1, 0]], ("x", "y", "z"), "multiclass", [1]),
+        ([[1.0, 1.0, 0.0]], ("x", "y", "z"), "multilabel", [[1, 1, 0]]),
+        (list(range(20)), tuple(range(20)), "multiclass", list(range(20))),
+    ],
+)
+def test_new_data_has_the_classes_of_the_model(labels, known, task, targets):
+    data = make(np.ones((len(labels), 2)), labels, known_classes=known)
+    assert (data.task, len(data.classes), data.train.targets.tolist()) == (task, len(known), targets)
+    assert data.classes == tuple(name.decode() if isinstance(name, bytes) else name for name in known)
+    assert data.train.targets.dtype == np.int64
+
+
+def test_names_of_ids_stay_beside_known_classes():
+    data = make(ROWS[:1], [1], classes=["no", "yes"], known_classes=["yes", "no"])
+    assert (data.classes, data.train.targets.tolist()) == (("no", "yes"), [1])
+    assert make(ROWS[:1], [1], known_classes=[1, 0], task="multiclass").n_outputs == 2
+    assert make(ROWS, [0.5] * 6, known_classes=()).task == "regression"
+
+
+def test_selecting_columns_by_name():
+    rows = np.arange(18.0).reshape(6, 3) ** 2
+    names = ["a", "b", "c"]
+    data = make(rows, BINARY, test_rows=rows[:2], test_labels=[0, 1], feature_names=names, standardize=True)
+    chosen = data.select(["c", "a"])
+    assert (chosen.feature_names, chosen.n_features) == (("c", "a"), 2)
+    assert chosen.test is not None
+    np.testing.assert_array_equal(chosen.train.rows, rows[:, [2, 0]])
+    np.testing.assert_array_equal(chosen.test.rows, rows[:2, [2, 0]])
+    np.testing.assert_array_equal(chosen.train.targets, BINARY)
+    assert chosen.train.rows.flags.c_contiguous
+    np.testing.assert_array_equal(chosen.preprocessing(chosen.train.rows), data.preprocessing(rows)[:, [2, 0]])
+    assert data.select(names) is data
+
+
+def test_selecting_pixels_keeps_their_scale_and_loses_their_shape():
+    images = np.zeros((6, 1, 2), np.uint8)
+    data = make(images, BINARY, feature_names=["left", "right"])
+    assert data.select(["left", "right"]).image_shape == (1, 2)
+    assert (data.select(["right"]).image_shape, data.select(["right"]).preprocessing.scale) == (None, 255)
+
+
+def test_columns_it_cannot_select(refused):
+    data = make(ROWS, BINARY, feature_names=["size", "age"], name="pets")
+    with refused(InputError, "pets expects the feature columns age, weight, job, got size, age: add weight, job"):
+        data.select(["age", "weight", "job"])
+    with refused(InputError, "select expects distinct column names, got 'age' twice: name it once"):
+        data.select(["age", "size", "age"])
+    with refused(InputError, "select expects at least one column name, got none: name the columns to keep"):
+        data.select([])
+    with refused(InputTypeError, "select expects a sequence of column names, got 'age': pass ['age']"):
+        data.select("age")
+    with refused(
+        InputError,
+        "arrays expects feature names to select by, got none: give feature_names when the data set is made",
+    ):
+        make(ROWS, BINARY).select(["age"])
 
 
 @pytest.mark.parametrize(
@@ -149,9 +231,6 @@ def test_a_short_description():
     assert repr(make(np.zeros((24, 1)), np.arange(24) % 12)) == (
         "Dataset arrays: 24 training rows, 1 features, multiclass, classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (12)"
     )
-
-
-BINARY = [0, 1] * 3
 
 
 @pytest.mark.parametrize(
@@ -421,6 +500,92 @@ BINARY = [0, 1] * 3
             InputTypeError,
             "the test part expects numbers as regression targets, got 'a': convert them first",
             ROWS, np.ones(6) / 2, {"test_rows": ROWS[:1], "test_labels": ["a"]},
+        ),
+        (
+            InputTypeError,
+            "image_shape expects (h, w) or (h, w, c) with a product of 2 columns, got 2: "
+            "give the shape of one image",
+            ROWS, BINARY, {"image_shape": 2},
+        ),
+        (
+            InputError,
+            "image_shape expects (h, w) or (h, w, c) with a product of 2 columns, got (-1, -2): "
+            "give the shape of one image",
+            ROWS, BINARY, {"image_shape": (-1, -2)},
+        ),
+        (
+            InputTypeError,
+            "classes expects a sequence of names, got 2: give one name for each of the ids 0, 1, ...",
+            ROWS, BINARY, {"classes": 2},
+        ),
+        (
+            InputTypeError,
+            "classes expects a sequence of names, got 'ab': give one name for each of the ids 0, 1, ...",
+            ROWS, BINARY, {"classes": "ab"},
+        ),
+        (
+            InputTypeError,
+            "classes expects text or numbers of one type, got int, str: make them all text or all numbers",
+            ROWS, BINARY, {"classes": [1, "a"]},
+        ),
+        (
+            InputTypeError,
+            "classes expects text or numbers of one type, got list: make them all text or all numbers",
+            ROWS, BINARY, {"classes": [["a"], ["b"]]},
+        ),
+        (
+            InputError,
+            r"classes expects text in UTF-8, got b'\xff': write it again as UTF-8",
+            ROWS, BINARY, {"classes": [b"no", b"\xff"]},
+        ),
+        (
+            InputError,
+            r"the training part expects text in UTF-8, got b'\xff': write it again as UTF-8",
+            ROWS, [b"no", b"\xff"] * 3, {},
+        ),
+        (
+            InputTypeError,
+            "known_classes expects a sequence of names, got 2: give the classes of the trained model, in its order",
+            ROWS, BINARY, {"known_classes": 2},
+        ),
+        (
+            InputError,
+            "known_classes expects two or more distinct names, got ['a']: "
+            "give the classes of the trained model, in its order",
+            ROWS, BINARY, {"known_classes": ["a"]},
+        ),
+        (
+            InputError,
+            "the training part expects the known classes (dog, cat), got 'cow' in row 1: "
+            "drop that row, or train a model on examples of it",
+            ROWS[:2], ["cat", "cow"], {"known_classes": ["dog", "cat"]},
+        ),
+        (
+            InputError,
+            "the training part expects the known classes (dog, cat), got 3 in row 0: "
+            "drop that row, or train a model on examples of it",
+            ROWS[:1], [3], {"known_classes": ["dog", "cat"]},
+        ),
+        (
+            InputError,
+            "the training part expects the known classes (0, 1), got 0.5 in row 0: "
+            "drop that row, or train a model on examples of it",
+            ROWS[:1], [0.5], {"known_classes": [0, 1]},
+        ),
+        (
+            InputError,
+            "known_classes expects one name for each of 2 columns, got 3: give as many names",
+            ROWS[:1], [[1, 0]], {"known_classes": [0, 1, 2]},
+        ),
+        (
+            InputError,
+            "task 'binary' expects 2 classes, got 3 (0, 1, 2): take task 'multiclass'",
+            ROWS[:1], [1], {"known_classes": [0, 1, 2], "task": "binary"},
+        ),
+        (
+            InputError,
+            "regression expects no known_classes, got [0, 1]: leave known_classes out, or name another task",
+            ROWS, BINARY, {"known_classes": [0, 1], "task": "regression"},
         ),
         (
             InputError,

@@ -80,6 +80,41 @@ def test_flat_bytes_of_the_course_are_intensities(tmp_path):
     assert load(path, standardize=True).preprocessing.n_columns == 36
 
 
+@pytest.mark.parametrize("names", ["train_set_x train_set_y", "x_train y_train"])
+@pytest.mark.parametrize("write", [write_h5, lambda path, **arrays: np.savez(path, **arrays) or path])
+@pytest.mark.parametrize(("high", "scale"), [(1, None), (255, 255)])
+def test_flat_bytes_are_intensities_where_one_is_above_1(tmp_path, names, write, high, scale):
+    flat = (IMAGES.reshape(10, -1) > 127).astype(np.uint8) * high
+    path = tmp_path / ("a.h5" if write is write_h5 else "a.npz")
+    write(path, **dict(zip(names.split(), (flat, LABELS), strict=True)))
+    assert load(path, test_fraction=0).preprocessing.scale == scale
+
+
+def test_flat_bytes_under_a_plain_name_are_features(tmp_path):
+    path = write_h5(tmp_path / "a.h5", x=IMAGES.reshape(10, -1), y=LABELS)
+    assert load(path, test_fraction=0).preprocessing.scale is None
+
+
+def test_a_course_file_of_one_image_for_a_known_model(tmp_path):
+    one = {"test_set_x": None, "test_set_y": None, "train_set_x": IMAGES[:1], "train_set_y": LABELS[None, 1:2]}
+    path = write_h5(tmp_path / "a.h5", **course(**one))
+    data = load(path, test_fraction=0, known_classes=("cat", "non-cat"))
+    assert (data.classes, data.train.targets.tolist()) == (("non-cat", "cat"), [1])
+    path = write_h5(tmp_path / "a.h5", **course(**one, list_classes=None))
+    data = load(path, test_fraction=0, known_classes=("1", "0"))
+    assert (data.task, data.classes, data.train.targets.tolist()) == ("binary", ("1", "0"), [0])
+
+
+@pytest.mark.parametrize("kind", ["fixed", "variable"])
+@pytest.mark.parametrize("key", ["train_set_y", "test_set_y", "list_classes"])
+def test_text_that_is_no_utf8_is_told_by_its_key(tmp_path, refused, kind, key):
+    text = np.array([b"cat", b"\xff\xfe"], dtype="S3" if kind == "fixed" else h5py.special_dtype(vlen=bytes))
+    path = write_h5(tmp_path / "a.h5", **course(**{key: text}))
+    got = r"b'\xff\xfe'"
+    with refused(InputError, f"{key} of a.h5 expects text in UTF-8, got {got}: write it again as UTF-8"):
+        load(path)
+
+
 def test_the_course_data(data_folder):
     data = load(data_folder / "cat")
     assert data.test is not None

@@ -70,6 +70,28 @@ def test_sources_it_refuses(tmp_path, refused):
         load(np.zeros(3))  # pyright: ignore[reportArgumentType]
 
 
+def test_a_folder_is_called_by_its_own_name(tmp_path, monkeypatch, refused):
+    folder = tmp_path / "cats.v2"
+    (folder / "inner").mkdir(parents=True)
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["x"], file["y"] = np.zeros((10, 2)), [0, 1] * 5
+    for place, source in ((folder, "."), (folder, Path()), (folder / "inner", ".."), (tmp_path, "cats.v2")):
+        monkeypatch.chdir(place)
+        assert load(source).name == "cats.v2"
+    monkeypatch.chdir(folder / "inner")
+    with refused(
+        InputError,
+        "inner expects HDF5 or idx files in the folder, got no files: for any other kind name the file itself",
+    ):
+        load(".")
+    with refused(
+        InputError,
+        "rows to predict expects a file .csv, .npz, .h5, .hdf5, .png, .jpg, .jpeg, .bmp, .gif, .webp, "
+        "got inner: convert it to one of these",
+    ):
+        load_rows(".", 3)
+
+
 def test_options_that_do_not_apply_are_refused(tmp_path, refused):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=[0, 1])
     for source, name in (("moons", "moons"), (tmp_path / "a.npz", "a.npz")):

@@ -89,6 +89,20 @@ def test_labels_keep_their_type(table, labels, classes):
     assert [type(name) for name in data.classes] == [type(name) for name in classes]
 
 
+def test_one_line_for_a_known_model(table):
+    data = load(table("size,age,pet\n1.5,2,cat\n"), test_fraction=0, standardize=False, known_classes=("dog", "cat"))
+    assert (data.task, data.classes, data.train.targets.tolist()) == ("binary", ("dog", "cat"), [1])
+    assert data.select(["age", "size"]).train.rows.tolist() == [[2, 1.5]]
+    data = load(table("a,b\n1,1\n2,1\n"), test_fraction=0, known_classes=("0", "1", "x"))
+    assert (data.task, data.train.targets.tolist()) == ("multiclass", [1, 1])
+
+
+def test_a_semicolon_separates_wherever_there_is_one(table):
+    data = load(table('"size, in m";"a, b, c";pet\n1.5;2;cat\n2.5;3;dog\n'), test_fraction=0)
+    assert data.feature_names == ("size, in m", "a, b, c")
+    assert load(table('"a;b",c,pet\n1.5,2,cat\n2.5,3,dog\n'), test_fraction=0).feature_names == ("a;b", "c")
+
+
 def test_tables_are_standardised_unless_told_otherwise(table):
     data = load(table(PETS), test_fraction=0)
     np.testing.assert_allclose(data.preprocessing(data.train.rows, np.float64).std(axis=0), 1)
@@ -114,6 +128,7 @@ def test_numbers_are_read_to_the_last_bit(table):
 
 
 IN_FEATURES = "pets.csv expects a number in every feature column"
+POINTS = "write numbers with decimal points, 1.5"
 
 
 @pytest.mark.parametrize(
@@ -169,6 +184,38 @@ IN_FEATURES = "pets.csv expects a number in every feature column"
             InputError,
             "pets.csv expects one name per column, got 2 names over 3 columns: mend the header",
             PETS.replace("size,", ""),
+        ),
+        (
+            InputTypeError,
+            f"{IN_FEATURES}, got '1,5' in column '0', line 1, where ';' separates the columns: {POINTS}",
+            "1,5;2,5;0\n3;4,5;1\n",
+        ),
+        (
+            InputTypeError,
+            f"{IN_FEATURES}, got '2,5' in column 'age', line 3, where '\\t' separates the columns: {POINTS}",
+            "size\tage\tpet\n1\t2\tcat\n1\t2,5\tdog\n",
+        ),
+        (
+            InputTypeError,
+            "pets.csv expects classes or numbers in the target column, got '2,5' in column 'price', line 3, "
+            f"where ';' separates the columns: {POINTS}",
+            "size;price\n1;2\n2;2,5\n",
+        ),
+        (
+            InputError,
+            "pets.csv expects a name for every column, got none for column 1: "
+            "it looks like an index, write the file with index=False",
+            ",size,pet\n0,1.5,cat\n1,2.5,dog\n2,3.5,cat\n",
+        ),
+        (
+            InputError,
+            "pets.csv expects a name for every column, got none for column 1: mend the header",
+            ",size,pet\n0.5,1.5,cat\n1,2.5,dog\n",
+        ),
+        (
+            InputError,
+            "pets.csv expects a name for every column, got none for column 2: mend the header",
+            "size,,,pet\n0,1,1,cat\n1,2,2,dog\n",
         ),
         (
             InputError,
@@ -244,6 +291,12 @@ def test_rows_to_predict(table, content, names):
 
 
 def test_rows_to_predict_that_do_not_fit(table, refused):
+    with refused(
+        InputError,
+        "pets.csv expects a name for every column, got none for column 1: "
+        "it looks like an index, write the file with index=False",
+    ):
+        load_rows(table(",size,age\n0,1,2\n1,2,3\n"), 2, **NAMES)
     with refused(InputError, "pets.csv expects the feature columns size, age, got size, pet: add age"):
         load_rows(table("size,pet\n1,cat\n"), 2, **NAMES)
     with refused(

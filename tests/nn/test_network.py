@@ -446,14 +446,63 @@ def test_sentence_for_a_wrong_number(numbers, text):
 @pytest.mark.parametrize(("objective", "got"), [((), "tuple"), (0.5, "float")])
 def test_sentence_for_what_is_not_an_objective(objective, got):
     with pytest.raises(InputTypeError) as error:
-        inspect.unwrap(jaxmlp.cost)(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, objective)
+        jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, objective)
     assert str(error.value) == (f"objective expects a jaxmlp.Objective, got {got}: write jaxmlp.Objective(cost=...)")
 
 
 def test_sentence_for_a_name_in_place_of_an_objective():
     with pytest.raises(InputTypeError) as error:
-        inspect.unwrap(jaxmlp.cost)(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, "quadratic")
+        jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, "quadratic")
     assert str(error.value) == "objective expects a jaxmlp.Objective, got 'quadratic': write jaxmlp.Objective(cost=...)"
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: jaxmlp.forward(layers(), "X", NET), "X expects an array of shape (2, m), got str: convert it with"),
+        (lambda: jaxmlp.forward(layers(), np.ones((2, 4)), "net"), "net expects a jaxmlp.Network, got str: write"),
+        (lambda: jaxmlp.forward("params", np.ones((2, 4)), NET), "params expects a tuple of 1 layers for sizes (2, 1)"),
+        (lambda: jaxmlp.init("key", NET), "key expects a typed key, got str: write jax.random.key(0)"),
+        (lambda: jaxmlp.init(jax.random.key(0), NET, dtype=int), "init expects a float dtype, got int64: leave it out"),
+        (lambda: Network((2, 3, 1), None, "sigmoid"), "hidden expects a name, or one for each hidden layer, got None"),
+        (lambda: Network((2, 3, 1), 3, "sigmoid"), "hidden expects a name, or one for each hidden layer, got 3"),
+        (lambda: Objective(l2="0.5"), "l2 expects a number, got '0.5': leave it out for none"),
+        (
+            lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, Objective(l2=np.ones(2))),
+            "l2 expects a single number, got shape (2,): use jax.vmap to go over several",
+        ),
+        (
+            lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, None, np.ones((1, 4)) * 1j),
+            "weights expects real numbers, got complex128: take weights.real",
+        ),
+        (
+            lambda: Network((2, 3, 1), jaxmlp.Activation("relu", jnp.tanh, lambda Z, A, dA: dA), "sigmoid"),
+            "the network expects the built-in activation of that name, got another one named 'relu': make it with "
+            "jaxmlp.activation, under a name of its own",
+        ),
+    ],
+)
+def test_what_jit_would_refuse_gets_our_sentence(call, text):
+    with pytest.raises(InputError) as error:
+        call()
+    assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize("label", [-1.0, 1.5, np.nan])
+def test_what_is_no_label_cannot_go_unseen(label):
+    J, dparams = jaxmlp.backprop(layers(), np.ones((2, 2)), np.array([[1.0, label]]), NET)
+    assert np.isnan(J)
+    assert np.isnan(dparams[0]["b"]).all()
+
+
+def test_small_dtypes_hold_the_m_of_the_penalty():
+    params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, jnp.float16), layers())
+    X, Y = np.ones((2, 2)), np.ones((1, 2))
+    with_penalty = Objective(l2=1e5, examples=1e5)
+    penalty = jaxmlp.cost(params, X, Y, NET, with_penalty) - jaxmlp.cost(params, X, Y, NET)
+    assert float(penalty) == pytest.approx(1.0, abs=2e-3)  # 1/2 (1 + 1)
+    gained = jaxmlp.backprop(params, X, Y, NET, with_penalty)[1][0]["W"] - jaxmlp.backprop(params, X, Y, NET)[1][0]["W"]
+    np.testing.assert_allclose(gained, 1.0, atol=2e-3)
 
 
 def test_cost_that_the_output_does_not_allow_is_refused_by_cost_and_backprop():

@@ -201,7 +201,7 @@ def test_make_step_donates_counts_and_weighs(data):
     assert state.params[0]["W"].is_deleted()
     J, dparams = jaxmlp.backprop(before, X, Y, NET, Objective(l2=0.1), weights)
     chex.assert_trees_all_close(after.params, jax.tree.map(lambda t, d: t - 0.1 * d, before, dparams), rtol=1e-13)
-    right = np.asarray(correct(jaxmlp.logits(before, X, NET), Y, NET, "multiclass"))
+    right = np.asarray(correct(jaxmlp.logits(before, X, NET), Y, NET, "multiclass"), float)
     np.testing.assert_allclose(report.cost, J, rtol=1e-14)
     np.testing.assert_allclose(report.accuracy, np.average(right, weights=np.arange(20.0)[None]), rtol=1e-14)
     assert int(report.step) == 1
@@ -241,6 +241,36 @@ def test_divergence_names_step_and_epoch():
     )
 
 
+def test_divergence_of_the_very_last_step_is_noticed(data):
+    with pytest.raises(DivergenceError) as caught:
+        jaxmlp.fit(NET, data, optimizer=optax.sgd(1e308), epochs=1, batch_size="full")
+    assert str(caught.value) == (
+        "a parameter became non-finite at step 1 (epoch 1); lower the learning rate or clip gradients"
+    )
+
+
+def test_epochs_and_steps_count_on_with_another_batch_size(data):
+    optimizer, reports = optax.sgd(0.1), []
+    state = jaxmlp.start(KEY, NET, optimizer)
+    for size in (8, 5):
+        batches = jaxmlp.make_batches(data, NET, None, size)
+        for state, report in jaxmlp.epochs(NET, Objective(), optimizer, state, batches):  # noqa: B020
+            reports.append((report.epoch, report.step))
+            if report.epoch == 2 * (2 if size == 5 else 1):
+                break
+    assert reports == [(1, 3), (2, 6), (3, 10), (4, 14)]
+    assert (int(state.epoch), int(state.step)) == (4, 14)
+
+
+def test_low_precision_counts_every_example():
+    rows = np.random.default_rng(0).normal(size=(1001, 2))
+    data = Dataset.from_arrays(rows, (rows[:, 0] > 0).astype(int))
+    net = jaxmlp.network_for(data, ())
+    params = ({"W": jnp.array([[1.0, 0.0]], jnp.bfloat16), "b": jnp.zeros((1, 1), jnp.bfloat16)},)
+    result = jaxmlp.fit(net, data, params=params, optimizer=optax.sgd(1e-30), epochs=1, batch_size="full")
+    assert result.history[0].accuracy == 1.0  # in bfloat16 a sum of 1001 ones is 1000
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "sentence"),
     [
@@ -258,12 +288,35 @@ def test_divergence_names_step_and_epoch():
             "'categorical_cross_entropy' or 'quadratic', or output 'sigmoid'",
         ),
         ({"key": 0}, InputTypeError, "key expects a typed key, got int: write jax.random.key(0)"),
+        (
+            {"objective": "quadratic"},
+            InputTypeError,
+            "objective expects a jaxmlp.Objective, got 'quadratic': write jaxmlp.Objective(cost=...)",
+        ),
+        (
+            {"params": jaxmlp.init(KEY, NET), "scheme": "zeros"},
+            InputError,
+            "fit expects params or scheme, got both: leave one of them out",
+        ),
     ],
 )
 def test_mistakes_get_one_sentence(data, arguments, kind, sentence):
     with pytest.raises(kind) as caught:
         jaxmlp.fit(NET, data, **arguments)
     assert str(caught.value) == sentence
+
+
+def test_what_is_no_network_and_what_is_no_task(data):
+    with pytest.raises(InputTypeError, match=r"net expects a jaxmlp.Network, got NoneType: write jaxmlp.Network"):
+        jaxmlp.fit(None, data)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match=r"task expects one of .*, got 'regresion': did you mean 'regression'\?"):
+        jaxmlp.make_step(NET, optax.sgd(0.1), task="regresion")
+
+
+def test_one_observer_and_one_hidden_layer_need_no_brackets(data):
+    told = []
+    jaxmlp.fit(jaxmlp.network_for(data, 4), data, epochs=2, observers=lambda s, r: told.append(r.epoch))
+    assert told == [1, 2]
 
 
 def test_what_is_no_data_set():

@@ -1,0 +1,277 @@
+"""The equations of one network on one batch, each against its witnesses, in the order of the chain.
+
+    forward  Z_l = W_l A_{l-1} + b_l,  A_l = g_l(Z_l)                               l = 1 … L
+    BP1      dZ_L = w δ / Σ w                                                       then, l = L … 1:
+    BP3      db_l = Σ over columns of dZ_l
+    BP4      dW_l = dZ_l A_{l-1}ᵀ
+    BP2      dA_{l-1} = W_lᵀ dZ_l,  dZ_{l-1} = pullback of g_{l-1} at dA_{l-1}
+    L2       λ/(2m) Σ‖W_l‖²,  dW_l = λ/m W_l
+
+Rows come in this order, each equation at right inputs, so the first row that fails names the wrong equation. A reader's
+own equations may stand in for ours.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy import ndarray as Array
+
+from jaxmlp.evidence import witnesses
+from jaxmlp.evidence.certificate import Row, judge
+from jaxmlp.evidence.derivatives import Answers, Case, Derivatives, compiled_answers, penalty_examples
+from jaxmlp.evidence.derivatives import answers as find_answers
+from jaxmlp.evidence.witnesses import Slopes, relative_difference, slopes
+
+AUTODIFF = 1e-12  # the largest relative difference from autodiff, and from NumPy, in float64
+DIFFERENCES = 1e-7  # from central differences
+
+
+class Own(NamedTuple):
+    """A reader's own equations in place of ours; see `verify`."""
+
+    bp1: Callable[..., Any] | None = None
+    bp2: Callable[..., Any] | None = None
+    bp3: Callable[..., Any] | None = None
+    bp4: Callable[..., Any] | None = None
+    backward: Callable[..., Any] | None = None
+
+
+def equation_rows(case: Case, own: Own, rng: np.random.Generator, *, compiled: bool = True) -> list[Row]:
+    """Every equation of a case: forward, backward, the penalty, whole gradients.
+
+    In float64 if the caller's context is. `compiled=False` is faster for many networks that share their shapes.
+    """
+    evaluate = compiled_answers if compiled else find_answers
+    params, X, Y, weights = jax.tree.map(jnp.asarray, (case.params, case.X, case.Y, case.weights))
+    answers = jax.tree.map(np.asarray, evaluate(params, X, Y, weights, case.net, case.objective))
+    rows = [*_forward_rows(case, answers.right)]
+    rows += _backward_rows(case, _Chain(case, answers, own), _Probe(case, answers.right, rng))
+    if case.objective.l2 is not None:
+        rows += _penalty_rows(case, answers.penalty, rng)
+    return [*rows, *_whole_rows(case, answers, own)]
+
+
+# --- central differences ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """Slopes of the cost by one matrix of one layer; runs forward only, from that layer on."""
+
+    case: Case
+    right: Derivatives
+    rng: np.random.Generator
+
+    def by(self, name: str, l: int) -> Slopes:
+        """The slopes by W_l, b_l, Z_l or A_l."""
+        layer = self.case.params[l - 1]
+        x = {"W": layer["W"], "b": layer["b"], "Z": self.right.Z[l - 1], "A": self.right.A[l]}[name]
+        move = {"W": self._W, "b": self._b, "Z": self._onward, "A": self._A}[name]
+        return slopes(partial(move, l), x, self.rng)
+
+    def _W(self, l: int, W: Array) -> tuple[Array, list[Array]]:
+        return self._onward(l, W @ self.right.A[l - 1] + self.case.params[l - 1]["b"])
+
+    def _b(self, l: int, b: Array) -> tuple[Array, list[Array]]:
+        return self._onward(l, self.case.params[l - 1]["W"] @ self.right.A[l - 1] + b)
+
+    def _A(self, l: int, A: Array) -> tuple[Array, list[Array]]:
+        return self._onward(l + 1, self.case.params[l]["W"] @ A + self.case.params[l]["b"])
+
+    def _onward(self, l: int, Z: Array) -> tuple[Array, list[Array]]:
+        """The shares of J for a stack of Z_l, and the pieces that the activations lie on."""
+        case, gs, pieces = self.case, self.case.net.activations, []
+        for g, layer in zip(gs[l - 1 : -1], case.params[l:], strict=True):
+            pieces.append(witnesses.piece(g, Z))
+            Z = layer["W"] @ witnesses.apply(g, Z) + layer["b"]
+        pieces.append(witnesses.piece(gs[-1], Z))
+        return witnesses.shares(case.cost, gs[-1], Z, case.Y, case.weights), pieces
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def against_autodiff(check: str, where: str, actual: Any, expected: Any, note: str = "") -> Row:
+    """A row against autodiff; what should be an array of the right shape but is not fails with the reason."""
+    expected = np.asarray(expected)
+    actual, fault = _as_array(actual, expected.shape)
+    if fault:
+        return Row(check, where, "autodiff", None, AUTODIFF, "FAIL", fault)
+    return judge(check, where, "autodiff", relative_difference(actual, expected), AUTODIFF, note)
+
+
+def against_differences(check: str, where: str, actual: Any, found: Slopes) -> Row:
+    """A row against central differences.
+
+    Entries across a kink are left out and named; a difference beyond the bound that curvature and rounding of the
+    differences themselves explain is undecided.
+    """
+    witness = "central differences"
+    actual, fault = _as_array(actual, found.shape)
+    if fault:
+        return Row(check, where, witness, None, DIFFERENCES, "FAIL", fault)
+    here, sure = actual.reshape(-1)[found.places], found.decided
+    note = _undecided(found)
+    if not sure.any():
+        return Row(check, where, witness, None, DIFFERENCES, "UNDECIDED", note)
+    row = judge(check, where, witness, relative_difference(here[sure], found.values[sure]), DIFFERENCES, note)
+    uncertain = float(np.linalg.norm(found.uncertainty[sure]))
+    if row.verdict == "FAIL" and np.linalg.norm(here[sure] - found.values[sure]) <= uncertain:
+        note = f"the differences themselves are uncertain by {uncertain:.0e}"
+        return Row(check, where, witness, None, DIFFERENCES, "UNDECIDED", note)
+    return row
+
+
+def _undecided(found: Slopes) -> str:
+    across = [tuple(map(int, np.unravel_index(i, found.shape))) for i in found.places[~found.decided]]
+    if across:
+        named = ", ".join(map(str, across[:3])) + (", …" if len(across) > 3 else "")
+        return f"undecided, Z crosses a kink: {named}"
+    everything = int(np.prod(found.shape))
+    return f"{len(found.places)} of {everything} entries" if len(found.places) < everything else ""
+
+
+def _as_array(value: Any, shape: tuple[int, ...]) -> tuple[Array, str]:
+    """The value as float64, and what is wrong with it."""
+    if isinstance(value, _Raised):
+        return np.empty(0), f"raised {value.text}"
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0), f"expected an array of shape {shape}, got {type(value).__name__}"
+    return array, "" if array.shape == shape else f"expected shape {shape}, got {array.shape}"
+
+
+class _Raised(NamedTuple):
+    text: str
+
+
+def _call(f: Callable[..., Any], *arguments: Any) -> Any:
+    """What a reader's function returns for copies of the arguments, or what it raised."""
+    copies = jax.tree.map(lambda leaf: np.array(leaf) if isinstance(leaf, Array | jax.Array) else leaf, arguments)
+    try:
+        return f(*copies)
+    except Exception as error:  # whatever is in it: a row that fails, and the other rows go on
+        return _Raised(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def _forward_rows(case: Case, right: Derivatives) -> Iterator[Row]:
+    for l, (g, layer) in enumerate(zip(case.net.activations, case.params, strict=True), start=1):
+        by_index = np.einsum("jk,ki->ji", layer["W"], right.A[l - 1]) + layer["b"]  # z_j = Σ_k w_jk a_k + b_j
+        difference = relative_difference(right.Z[l - 1], by_index)
+        yield judge(f"forward Z_{l}", case.at(l), "NumPy", difference, AUTODIFF)
+        formula = witnesses.formula(g)
+        if formula is not None:
+            difference = relative_difference(right.A[l], formula(right.Z[l - 1]))
+            yield judge(f"forward A_{l}", case.at(l), "NumPy", difference, AUTODIFF)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The four equations of a case at the right inputs: ours, or the reader's where there is one."""
+
+    case: Case
+    answers: Answers
+    own: Own
+
+    def bp1(self) -> Any:
+        """dZ_L."""
+        if self.own.bp1 is None:
+            return self.answers.ours.dZ[-1]
+        Y, Z, A = self.case.Y, self.answers.right.Z[-1], self.answers.right.A[-1]
+        if self.case.cost.name == "categorical_cross_entropy" and len(Y) < len(Z):
+            Y = (np.arange(len(Z))[:, None] == Y).astype(float)
+        return _call(self.own.bp1, Z, A, Y, Z.shape[1])
+
+    def bp2(self, l: int) -> Any:
+        """dZ_l of a hidden layer."""
+        if self.own.bp2 is None:
+            return self.answers.ours.dZ[l - 1]
+        right = self.answers.right
+        return _call(self.own.bp2, self.case.params[l]["W"], right.dZ[l], right.Z[l - 1], right.A[l])
+
+    def bp3(self, l: int) -> Any:
+        """db_l."""
+        if self.own.bp3 is None:
+            return self.answers.ours.dparams[l - 1]["b"]
+        return _call(self.own.bp3, self.answers.right.dZ[l - 1])
+
+    def bp4(self, l: int) -> Any:
+        """dW_l."""
+        if self.own.bp4 is None:
+            return self.answers.ours.dparams[l - 1]["W"]
+        return _call(self.own.bp4, self.answers.right.dZ[l - 1], self.answers.right.A[l - 1])
+
+
+def _backward_rows(case: Case, chain: _Chain, probe: _Probe) -> Iterator[Row]:
+    right, ours, L = chain.answers.right, chain.answers.ours, case.net.depth
+
+    def both(check: str, l: int, name: str, actual: Any, expected: Any) -> Iterator[Row]:
+        note = "by autodiff itself" if name == "Z" and l < L and case.net.activations[l - 1].autodiff else ""
+        yield against_autodiff(check, case.at(l), actual, expected, note)
+        yield against_differences(check, case.at(l), actual, probe.by(name, l))
+
+    for l in range(L, 0, -1):
+        if l == L:
+            yield from both(f"BP1 dZ_{L}", L, "Z", chain.bp1(), right.dZ[-1])
+        else:
+            if chain.own.bp2 is None:
+                yield from both(f"BP2 dA_{l}", l, "A", ours.dA[l - 1], right.dA[l - 1])
+            yield from both(f"BP2 dZ_{l}", l, "Z", chain.bp2(l), right.dZ[l - 1])
+        yield from both(f"BP3 db_{l}", l, "b", chain.bp3(l), right.dparams[l - 1]["b"])
+        yield from both(f"BP4 dW_{l}", l, "W", chain.bp4(l), right.dparams[l - 1]["W"])
+
+
+def _penalty_rows(case: Case, penalty: Any, rng: np.random.Generator) -> Iterator[Row]:
+    """The penalty, λ/m W_l of every layer, and the slopes by λ and m."""
+    m = penalty_examples(case.objective, case.X, case.weights)
+    half = np.asarray(case.objective.l2, np.float64) / (2 * np.asarray(m, np.float64))
+    (value, ours), (_, right) = penalty
+    difference = relative_difference(value, half * sum((layer["W"] ** 2).sum() for layer in case.params))
+    yield judge("L2", case.at(case.net.depth), "NumPy", difference, AUTODIFF)
+    for l, (layer, dlayer, wanted) in enumerate(zip(case.params, ours[0], right[0], strict=True), start=1):
+        found = slopes(lambda W: (half * W.reshape(len(W), -1) ** 2, ()), layer["W"], rng)
+        yield against_autodiff(f"L2 dW_{l}", case.at(l), dlayer["W"], wanted["W"])
+        yield against_differences(f"L2 dW_{l}", case.at(l), dlayer["W"], found)
+    for name, actual, wanted in zip(("λ", "m"), ours[1:], right[1:], strict=True):
+        yield against_autodiff(f"L2 d{name}", case.at(case.net.depth), actual, wanted)
+
+
+# --- whole gradients --------------------------------------------------------------------------------------------------
+
+
+def _whole_rows(case: Case, answers: Answers, own: Own) -> Iterator[Row]:
+    """J and every leaf of `jax.grad(cost)` and of `backprop`, or of the reader's backward pass, from the output on."""
+    J, expected = answers.whole["autodiff"]
+    found = {name: answers.whole[name] for name in ("grad", "backprop")}
+    if own.backward is not None:
+        found = {"backward": _own_backward(own.backward, case)}
+    for name, answer in found.items():
+        if isinstance(answer, str):
+            yield Row(name, case.at(case.net.depth), "autodiff", None, AUTODIFF, "FAIL", answer)
+            continue
+        if answer[0] is not None:
+            yield against_autodiff(f"{name} J", case.at(case.net.depth), answer[0], J)
+        for l in range(case.net.depth, 0, -1):
+            for leaf in ("b", "W"):
+                actual, wanted = answer[1][l - 1][leaf], expected[l - 1][leaf]
+                yield against_autodiff(f"{name} d{leaf}_{l}", case.at(l), actual, wanted)
+
+
+def _own_backward(backward: Callable[..., Any], case: Case) -> Any:
+    """(J or None, dparams) of a reader's backward pass, or what is wrong with its answer."""
+    answer = _call(backward, case.params, case.X, case.Y, case.net)
+    if isinstance(answer, _Raised):
+        return f"raised {answer.text}"
+    J = None
+    if isinstance(answer, tuple) and len(answer) == 2 and not isinstance(answer[0], dict):
+        J, answer = answer
+    layers = isinstance(answer, tuple | list) and all(isinstance(d, dict) and {"W", "b"} <= set(d) for d in answer)
+    if not layers or len(answer) != case.net.depth:
+        return f'expected {case.net.depth} dictionaries {{"W": dW, "b": db}}, or (J, those)'
+    return J, answer

@@ -1,0 +1,234 @@
+"""Trials: the batches on which a backward pass is asked, the right gradient, and the answer in whatever form it comes.
+
+    the given batch, a random one, and one with units exactly at a kink (Z = 0, or all pieces of maxout tied)
+    right = jax.grad of J without a single rule of ours, in float64
+    given = backward(params, X, Y), with float64 copies to do with as it likes
+
+`params` goes out as our tuple of {"W", "b"} or as the course's flat dictionary W1, b1, W2, …; the answer may be a tuple
+of {"W", "b"} or {"dW", "db"}, or a flat dictionary with dW1, db1, … among its keys.
+"""
+
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import jax
+import numpy as np
+from numpy import ndarray as Array
+
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.evidence.causes import Leaf, Trial, chain
+from jaxmlp.evidence.loop import Layers, Problem, forward
+from jaxmlp.nn import costs
+from jaxmlp.nn.network import Network
+from jaxmlp.nn.objective import AUTODIFF, Batch, Objective, check_batch, evaluate
+
+Backward = Callable[[Any, Array, Array], Any]
+
+
+# --- the batches ------------------------------------------------------------------------------------------------------
+
+
+def problems_for(
+    net: Network, objective: Objective, params: Any = None, X: Any = None, Y: Any = None
+) -> dict[str, Problem]:
+    """The given batch, a random one, and one at the kinks, by name.
+
+    >>> list(problems_for(Network((2, 3, 1), "relu", "sigmoid"), Objective()))
+    ['a random batch', 'a batch with units at a kink']
+    """
+    if (X is None) != (Y is None):
+        raise InputError(sentence("the batch", "X and Y", "one of them", "give both, or neither to have them drawn"))
+    cost = costs.find(objective.cost, net.activations[-1]).name
+    l2 = 0.0 if objective.l2 is None else float(np.asarray(objective.l2))
+    examples = None if objective.examples is None else float(np.asarray(objective.examples))
+    ids = np.ndim(Y) == 2 and len(Y) == 1 and net.sizes[-1] > 1
+    drawn = draw(net, cost, seed=0, ids=ids)._replace(l2=l2, examples=examples)
+    problems = {"a random batch": drawn}
+    if X is not None:
+        own = drawn.params if params is None else _float64(_from_flat(params, net))
+        problems = {"the given batch": drawn._replace(params=own, X=_plain(X), Y=_plain(Y)), **problems}
+    elif params is not None:
+        problems["a random batch"] = drawn._replace(params=_float64(_from_flat(params, net)))
+    if any(g.kinks or g.pieces > 1 for g in net.activations):
+        problems["a batch with units at a kink"] = at_kinks(
+            draw(net, cost, seed=1, ids=ids)._replace(l2=l2, examples=examples)
+        )
+    return problems
+
+
+def draw(net: Network, cost: str, seed: int, *, m: int | None = None, ids: bool = False) -> Problem:
+    """Parameters and a batch, all random; m differs from every width unless it is given.
+
+    >>> draw(Network((7, 8, 1), "tanh", "sigmoid"), "quadratic", seed=0).X.shape
+    (7, 9)
+    """
+    rng = np.random.default_rng(seed)
+    if m is None:
+        taken = {size for row in net.shapes for size in row.W}
+        m = next(n for n in count(7) if n not in taken)
+    params = tuple(
+        {"W": rng.normal(size=row.W) / math.sqrt(row.n_in / 2), "b": 0.3 * rng.normal(size=row.b)} for row in net.shapes
+    )
+    n = net.sizes[-1]
+    if cost == "categorical_cross_entropy":
+        Y = rng.integers(0, n, size=(1, m))
+        Y = Y if ids else np.eye(n)[:, Y[0]]
+    elif cost == "binary_cross_entropy":
+        Y = rng.integers(0, 2, size=(n, m)).astype(float)
+    else:
+        Y = rng.normal(size=(n, m))
+    return Problem(net, cost, params, rng.normal(size=(net.sizes[0], m)), Y)
+
+
+def at_kinks(problem: Problem) -> Problem:
+    """The same with the first unit of every layer that has a kink exactly there: Z = 0, or all of its pieces tied."""
+    params = []
+    for g, row, layer in zip(problem.net.activations, problem.net.shapes, problem.params, strict=True):
+        W, b = layer["W"].copy(), layer["b"].copy()
+        if g.pieces > 1:
+            W[:: row.n_out], b[:: row.n_out] = W[0], b[0]
+        elif g.kinks:
+            W[0], b[0] = 0.0, 0.0
+        params.append({"W": W, "b": b})
+    return problem._replace(params=tuple(params))
+
+
+def _float64(params: Any) -> Any:
+    return jax.tree.map(_plain, params)
+
+
+def _plain(array: Any) -> Any:
+    """A NumPy array, float64 unless it holds whole numbers; what is no array is left for the checks to name."""
+    if not hasattr(array, "dtype"):
+        return array
+    array = np.asarray(array)
+    return array if np.issubdtype(array.dtype, np.integer) else array.astype(np.float64)
+
+
+@jax.jit
+def _gradient(params: Any, batch: Batch, net: Network, objective: Objective) -> Any:
+    return jax.grad(lambda params: evaluate(params, batch, net, objective, AUTODIFF)[0])(params)
+
+
+def checked(problem: Problem) -> tuple[Batch, Objective]:
+    """What `evaluate` takes, in the precision of the parameters."""
+    objective = Objective(problem.cost, problem.l2 or None, problem.examples)
+    return check_batch(problem.params, problem.X, problem.Y, problem.net, objective, problem.weights)
+
+
+def right_gradient(problem: Problem) -> Layers:
+    """Autodiff of the undecorated network, in float64 whatever the process computes in."""
+    with jax.enable_x64(True):
+        batch, objective = checked(problem)
+        return jax.tree.map(np.asarray, _gradient(problem.params, batch, problem.net, objective))
+
+
+# --- asking the student -----------------------------------------------------------------------------------------------
+
+
+class NoGradient(Exception):
+    """The answer is no gradient, but something else in form: a finding to report, not an error to raise to the user."""
+
+
+class Raised(NoGradient):
+    """The function raised."""
+
+
+def trial(name: str, problem: Problem, backward: Backward, styles: Sequence[str]) -> Trial:
+    """The right gradient and the student's on one batch.
+
+    Raises:
+      InputError: when params, X and Y do not fit the network, or the right gradient is not finite.
+      NoGradient: when the function raises, or returns something else.
+    """
+    right = right_gradient(problem)  # first: it checks params, X and Y
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(right)):
+        remedy = "are X and params finite, and class ids 0 … C - 1?"
+        raise InputError(sentence(name, "a finite gradient", "NaN or infinity", remedy))
+    return Trial(name, forward(problem), right, _ask(backward, problem, styles))
+
+
+def _ask(backward: Backward, problem: Problem, styles: Sequence[str]) -> Layers:
+    """The student's gradient. A function that wants the other style of `params` raises at its first look at them."""
+    raised = []
+    for style in styles:
+        params = [{name: leaf.copy() for name, leaf in layer.items()} for layer in problem.params]
+        given = tuple(params) if style == "pytree" else _to_flat(params)
+        try:
+            with np.errstate(all="ignore"):
+                answer = backward(given, problem.X.copy(), problem.Y.copy())
+        except Exception as error:
+            raised.append(error)
+            continue
+        return _read(answer, problem.net.depth)
+    error = raised[-1 if "tuple" in str(raised[0]) else 0]  # our tuple was indexed by a name: the flat style is meant
+    raise Raised(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    line = f" at `{frames[-1].line}`" if len(frames) > 1 and frames[-1].line else ""
+    text = " ".join(str(error).split())
+    return f"backward raised {type(error).__name__}{line}: {text}"
+
+
+def _to_flat(params: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    return {f"{name}{l}": leaf for l, layer in enumerate(params, start=1) for name, leaf in layer.items()}
+
+
+def _from_flat(params: Any, net: Network) -> Any:
+    """W1, b1, … as our tuple; anything else as it is."""
+    if not isinstance(params, Mapping):
+        return params
+    wanted = [f"{name}{l}" for l in range(1, net.depth + 1) for name in ("W", "b")]
+    if sorted(params) != sorted(wanted):
+        raise InputError(
+            sentence("params", f"the keys {', '.join(wanted)}", sorted(map(str, params)), "see jaxmlp.init")
+        )
+    return tuple({name: params[f"{name}{l}"] for name in ("W", "b")} for l in range(1, net.depth + 1))
+
+
+def _read(answer: Any, depth: int) -> Layers:
+    """The leaves of an answer in either style."""
+    if isinstance(answer, Mapping):
+        found = {leaf: answer.get(leaf_name(leaf), _MISSING) for leaf in chain(depth)}
+        keys = ", ".join(map(str, answer))
+    elif (
+        isinstance(answer, (tuple, list)) and len(answer) == depth and all(isinstance(part, Mapping) for part in answer)
+    ):
+        found = {(l, name): _either(answer[l - 1], name) for l, name in chain(depth)}
+        keys = "; ".join(", ".join(map(str, layer)) for layer in answer)
+    else:
+        got = (
+            f"{type(answer).__name__} of length {len(answer)}" if hasattr(answer, "__len__") else type(answer).__name__
+        )
+        expects = f"a dictionary dW1 … db{depth}, or {depth} dictionaries with W and b"
+        raise NoGradient(sentence("the answer of backward", expects, got, "return the gradient alone"))
+    for leaf in chain(depth)[::-1]:
+        if found[leaf] is _MISSING:
+            remedy = "return every leaf under its name"
+            raise NoGradient(sentence("the answer of backward", leaf_name(leaf), f"the keys {keys}", remedy))
+        found[leaf] = _number_array(leaf_name(leaf), found[leaf])
+    return tuple({name: found[l, name] for name in ("W", "b")} for l in range(1, depth + 1))
+
+
+_MISSING = object()
+
+
+def _either(layer: Mapping[str, Any], name: str) -> Any:
+    return layer.get(name, layer.get(f"d{name}", _MISSING))
+
+
+def leaf_name(leaf: Leaf) -> str:
+    """As the course writes it: (2, "W") is dW2."""
+    return f"d{leaf[1]}{leaf[0]}"
+
+
+def _number_array(name: str, value: Any) -> Array:
+    if not hasattr(value, "dtype") or not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
+        got = getattr(value, "dtype", type(value).__name__)
+        raise NoGradient(sentence(name, "an array of real numbers", got, "convert it with numpy.array"))
+    return np.asarray(value)

@@ -1,0 +1,261 @@
+"""The witnesses: formulas in NumPy, and central differences that know where they cannot tell.
+
+    relative difference     ‖a - r‖ / ‖r‖ over all entries of a leaf; ‖a - r‖ where r is 0
+    D(h)                    (f(x + h) - f(x - h)) / 2h
+    slope                   (4 D(h) - D(2h)) / 3,   h = 8 ∛eps · max(1, |x|)
+    uncertainty             |D(h) - D(2h)| + eps Σ|f| / h        what curvature and rounding may do to it
+
+A witness is worth something if it does not copy what it testifies to. The formulas below are written in NumPy from the
+textbook; the differences move one entry at a time and run these formulas forward, without a backward formula, without
+autodiff and, but for a user's own activations and costs, without JAX.
+
+f has no slope at a kink, so a difference across one says nothing: every evaluation of f also says which piece of each
+activation its Z lies on, and an entry whose evaluations lie on different pieces is undecided.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy import ndarray as Array
+
+from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.costs import COSTS, Cost
+from jaxmlp.nn.network import Network
+
+Layers = tuple[dict[str, Array], ...]  # params in NumPy
+
+EPS = float(np.finfo(np.float64).eps)
+# D(h) and D(2h) together cancel the error in h², so h may be larger than the ∛eps of D(h) alone: it rounds less
+STEP = 8 * float(np.cbrt(EPS))
+ENTRIES = 64  # of a leaf that differences look at: all of a small one, a sample of a large one
+_CELLS = 1 << 20  # numbers in a stack of moved copies
+
+
+def relative_difference(actual: Any, reference: Any) -> float:
+    """‖actual - reference‖ / ‖reference‖, absolute where the reference is 0; NaN when either holds one.
+
+    >>> relative_difference([3.0, 4.5], [3.0, 4.0])    # 1/2 over 5
+    0.1
+    >>> relative_difference([1e-20], [0.0])
+    1e-20
+    """
+    actual, reference = np.asarray(actual, np.float64), np.asarray(reference, np.float64)
+    scale = float(np.linalg.norm(reference))
+    return float(np.linalg.norm(actual - reference)) / (scale or 1.0)
+
+
+# --- the textbook in NumPy --------------------------------------------------------------------------------------------
+
+
+def _sigmoid(Z: Array) -> Array:
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) = 0 is the limit
+        return 1 / (1 + np.exp(-Z))
+
+
+def _elu(Z: Array, alpha: float) -> Array:
+    return np.where(Z >= 0, Z, alpha * np.expm1(np.minimum(Z, 0)))
+
+
+def _softmax(Z: Array) -> Array:
+    E = np.exp(Z - Z.max(axis=-2, keepdims=True))
+    return E / E.sum(axis=-2, keepdims=True)
+
+
+def _maxout(Z: Array, pieces: int) -> Array:
+    return np.max(np.split(Z, pieces, axis=-2), axis=0)
+
+
+# of Z (…, rows, m), one matrix or a stack of them
+FORMULAS: dict[str, Callable[..., Array]] = {
+    "identity": lambda Z: Z,
+    "step": lambda Z: np.heaviside(Z, 0.0),
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "relu": lambda Z: np.maximum(0.0, Z),
+    "leaky_relu": lambda Z, alpha: np.maximum(alpha * Z, Z),
+    "elu": _elu,
+    "maxout": _maxout,
+    "softmax": _softmax,
+    "gelu": lambda Z: Z * np.vectorize(math.erfc)(-Z / math.sqrt(2)) / 2,
+    "silu": lambda Z: Z * _sigmoid(Z),
+    "softplus": lambda Z: np.logaddexp(0.0, Z),
+}
+
+
+_NUMBERS = {
+    "leaky_relu": lambda text: {"alpha": float(text)},
+    "elu": lambda text: {"alpha": float(text)},
+    "maxout": lambda text: {"pieces": int(text)},
+}
+
+
+def formula(g: Activation) -> Callable[[Array], Array] | None:
+    """g(Z) in NumPy; None for an activation of the user's own.
+
+    >>> from jaxmlp.nn.activations import find
+    >>> formula(find("leaky_relu(0.5)"))(np.array([[-4.0, 4.0]])).tolist()
+    [[-2.0, 4.0]]
+    """
+    name, _, number = g.name.partition("(")
+    if name not in FORMULAS:
+        return None
+    return partial(FORMULAS[name], **_NUMBERS.get(name, lambda _: {})(number[:-1]))
+
+
+def _log(output: str, Z: Array, sign: int = 1) -> Array:
+    """ln a, or ln(1 - a) of a sigmoid for sign -1, without rounding a to 0 or 1 first."""
+    if output == "sigmoid":
+        return -np.logaddexp(0.0, -sign * Z)
+    Z = Z - Z.max(axis=-2, keepdims=True)
+    return Z - np.log(np.exp(Z).sum(axis=-2, keepdims=True))
+
+
+def losses(cost: Cost, g: Activation, Z: Array, Y: Array) -> Array | None:
+    """c of every example in NumPy: (…, rows, m) -> (…, m); None for a cost or an output of the user's own.
+
+    >>> from jaxmlp.nn.activations import sigmoid
+    >>> from jaxmlp.nn.costs import COSTS
+    >>> losses(COSTS["binary_cross_entropy"], sigmoid, np.zeros((1, 1)), np.ones((1, 1))).round(6).tolist()    # ln 2
+    [0.693147]
+    """
+    output = formula(g)
+    if output is None or cost.name not in COSTS:
+        return None
+    if cost.name == "quadratic":
+        return ((output(Z) - Y) ** 2).sum(axis=-2) / 2
+    if cost.name == "binary_cross_entropy":
+        return -(Y * _log(g.name, Z) + (1 - Y) * _log(g.name, Z, -1)).sum(axis=-2)
+    if len(Y) < Z.shape[-2]:  # class ids
+        Y = np.arange(Z.shape[-2])[:, None] == Y
+    return -(Y * _log(g.name, Z)).sum(axis=-2)
+
+
+# --- central differences ----------------------------------------------------------------------------------------------
+
+# copies of x, each moved in one entry -> what is summed into f, (copies, parts), and the pieces that its Z lie on
+Forward = Callable[[Array], tuple[Array, Sequence[Array]]]
+
+
+class Slopes(NamedTuple):
+    """df/dx at some entries of x.
+
+    Attributes:
+      places: the flat indices of those entries.
+      values: the slope at each.
+      uncertainty: how far off that may be.
+      decided: False where the evaluations lie on different sides of a kink.
+      shape: of x.
+    """
+
+    places: Array
+    values: Array
+    uncertainty: Array
+    decided: Array
+    shape: tuple[int, ...]
+
+
+def slopes(f: Forward, x: Array, rng: np.random.Generator) -> Slopes:
+    """df/dx for every entry of x, or for ENTRIES of them drawn at random.
+
+    >>> square = lambda moved: (moved**2, ())
+    >>> slopes(square, np.array([1.0, 3.0]), np.random.default_rng(0)).values.round(8).tolist()
+    [2.0, 6.0]
+    """
+    places = np.arange(x.size) if x.size <= ENTRIES else np.sort(rng.choice(x.size, ENTRIES, replace=False))
+    size = int(np.clip(_CELLS // (4 * max(x.size, 1)), 1, ENTRIES))
+    blocks = [_block(f, x, places[i : i + size], size) for i in range(0, len(places), size)]
+    values, uncertainty, decided = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return Slopes(places, values, uncertainty, decided, x.shape)
+
+
+def _block(f: Forward, x: Array, places: Array, size: int) -> tuple[Array, Array, Array]:
+    """Slope, uncertainty and decided at `places`, filled up to `size` so that all blocks share compiled programs."""
+    filled = np.resize(places, size)
+    h = STEP * np.maximum(1.0, np.abs(x.flat[filled]))
+    moved = np.broadcast_to(x.reshape(-1), (4, size, x.size)).copy()
+    near, far = moved[0], moved[2]
+    for copy, move in zip(moved, (h, -h, 2 * h, -2 * h), strict=True):
+        copy[np.arange(size), filled] += move
+    width = [(plus - minus)[np.arange(size), filled] for plus, minus in ((near, moved[1]), (far, moved[3]))]
+
+    with np.errstate(all="ignore"):  # what is not finite gives a row that fails, not a warning
+        parts, pieces = f(moved.reshape(4 * size, *x.shape))
+    parts = parts.reshape(4, size, -1)
+    # part by part, so that what an entry does not touch cancels exactly
+    D1, D2 = ((parts[i] - parts[i + 1]).sum(axis=1) / width[i // 2] for i in (0, 2))
+    uncertainty = np.abs(D1 - D2) + EPS * np.abs(parts).sum(axis=2).max(axis=0) / h
+    crossed = np.zeros(size, bool)
+    for piece in pieces:
+        piece = piece.reshape(4, size, -1)
+        crossed |= (piece != piece[0]).any(axis=(0, 2))
+    n = len(places)
+    return ((4 * D1 - D2) / 3)[:n], uncertainty[:n], ~crossed[:n]
+
+
+def piece(g: Activation, Z: Array) -> Array:
+    """Which piece of g each entry of a stack Z (copies, rows, m) lies on: kinks passed, or the first maximal piece.
+
+    >>> from jaxmlp.nn.activations import find
+    >>> piece(find("relu"), np.array([[[-1.0, 2.0]]])).tolist()
+    [[[0, 1]]]
+    """
+    if g.pieces > 1:
+        return Z.reshape(len(Z), g.pieces, -1, Z.shape[2]).argmax(axis=1)
+    return sum(((Z > kink).astype(int) for kink in g.kinks), np.zeros(Z.shape if g.kinks else (len(Z), 1, 1), int))
+
+
+def apply(g: Activation, Z: Array) -> Array:
+    """g of a stack of matrices: by its formula in NumPy, or as it is for an activation of the user's own."""
+    in_numpy = formula(g)
+    return np.asarray(_apply(g, Z)) if in_numpy is None else in_numpy(Z)
+
+
+def shares(cost: Cost, g: Activation, Z: Array, Y: Array, weights: Array | None) -> Array:
+    """w c / Σ w of every example, for a stack of Z: (copies, m), the parts whose sum is J."""
+    w = np.full(Z.shape[2], 1 / Z.shape[2]) if weights is None else weights[0] / weights.sum()
+    c = losses(cost, g, Z, Y)
+    return (np.asarray(_losses(cost, g, Z, Y))[:, 0] if c is None else c) * w
+
+
+@partial(jax.jit, static_argnums=0)
+def _apply(g: Activation, Z: jax.Array) -> jax.Array:
+    return jax.vmap(g.apply)(Z)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _losses(cost: Cost, g: Activation, Z: jax.Array, Y: jax.Array) -> jax.Array:
+    return jax.vmap(lambda Z: cost.losses(g, Z, Y))(Z)
+
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+
+class Example(NamedTuple):
+    """Parameters and a batch, in NumPy and float64."""
+
+    params: Layers
+    X: Array
+    Y: Array
+    weights: Array
+
+
+def draw(net: Network, cost: Cost, rng: np.random.Generator, m: int) -> Example:
+    """Random parameters and m random examples for a network; the biases are not 0, so that a missing one shows."""
+    params = tuple(
+        {"W": rng.normal(size=row.W) * math.sqrt(2 / row.n_in), "b": 0.3 * rng.normal(size=row.b)} for row in net.shapes
+    )
+    X = rng.normal(size=(net.sizes[0], m))
+    return Example(params, X, draw_targets(net.sizes[-1], cost, rng, m), rng.uniform(0.5, 2.0, size=(1, m)))
+
+
+def draw_targets(n: int, cost: Cost, rng: np.random.Generator, m: int) -> Array:
+    """Targets (n, m) of the kind that a cost is for: one-hot columns, zeros and ones, or values."""
+    if cost.name == "categorical_cross_entropy":
+        return np.eye(n)[:, rng.integers(0, n, size=m)]
+    if cost.name == "binary_cross_entropy":
+        return rng.integers(0, 2, size=(n, m)).astype(float)
+    return rng.normal(size=(n, m))

@@ -1,0 +1,103 @@
+"""The diagnose command: exit codes, the JSON object, the table, the picture and the learning rate of the run."""
+
+import json
+
+import click
+import jax
+import jax.numpy as jnp
+import pytest
+from click.testing import CliRunner
+from matplotlib.patches import Rectangle
+
+import jaxmlp
+from jaxmlp.cli.diagnose import diagnose_command, sgd_rate
+from jaxmlp.cli.main import run
+from jaxmlp.errors import InputError
+from jaxmlp.evidence.diagnose import Diagnosis, diagnose
+from jaxmlp.plots import layers_picture
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_a_user():
+    """float32 and the promotion of dtypes that users have."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    """A run folder of a small network trained by plain gradient descent."""
+    folder = tmp_path_factory.mktemp("runs") / "moons"
+    options = ["--hidden", "8", "--epochs", "2", "--optimizer", "sgd", "--learning-rate", "0.2", "--l2", "0.1"]
+    assert run(["train", "moons", *options, "--out", str(folder), "--json"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dead(healthy, tmp_path_factory):
+    """The same model with its relu units killed by their biases, as a file without a run."""
+    model = jaxmlp.load_model(healthy)
+    first = {"W": jnp.asarray(model.params[0]["W"]), "b": jnp.full((8, 1), -100.0)}
+    path = tmp_path_factory.mktemp("models") / "dead.h5"
+    jaxmlp.Model.of(model.net, (first, model.params[1]), jaxmlp.load("moons")).save(path)
+    return path
+
+
+def ask(*arguments):
+    """The exit code and the output of the command on its own."""
+    group = click.Group(commands=[diagnose_command])
+    result = CliRunner().invoke(group, ["diagnose", *map(str, arguments)], standalone_mode=False)
+    if result.exception:
+        raise result.exception
+    return result.return_value, result.output
+
+
+def test_a_healthy_run(healthy):
+    code, out = ask(healthy, "moons", "--json")
+    answer = json.loads(out)
+    assert (code, answer["healthy"], answer["findings"]) == (0, True, [])
+    assert answer["learning_rate"] == 0.2  # of the run
+    assert answer["stable_rate"] > 0.1
+    assert [layer["units"] for layer in answer["layers"]] == [8, 1]
+
+
+def test_a_rate_given_goes_first(healthy):
+    code, out = ask(healthy, "moons", "--learning-rate", "1000", "--json")
+    answer = json.loads(out)
+    assert code == 1
+    assert [finding["name"] for finding in answer["findings"]] == ["learning rate too large"]
+
+
+def test_a_sick_model_and_its_picture(dead, tmp_path):
+    picture = tmp_path / "layers.png"
+    code, out = ask(dead, "moons", "--picture", picture)
+    assert code == 1
+    assert "dead units (layer 1): 8 of 8 units of layer 1" in out
+    assert "cure: " in out
+    assert "‖W‖·g'" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_layers_picture_shows_the_numbers(dead):
+    net = jaxmlp.Network((2, 4, 1), "sigmoid", "sigmoid")
+    params = jaxmlp.init(jax.random.key(0), net)
+    found = diagnose(params, jnp.ones((2, 3)), jnp.ones((1, 3)), net)
+    forward, backward = layers_picture(found).axes
+    heights = [
+        bar.get_bbox().height for axes in (backward, forward) for bar in axes.patches if isinstance(bar, Rectangle)
+    ]
+    gradients, signals = zip(*((layer.gradient, layer.signal) for layer in found.layers), strict=True)
+    assert heights[:4] == pytest.approx([*gradients, *signals])
+    with pytest.raises(InputError, match="a diagnosis with numbers"):
+        layers_picture(Diagnosis((), (), float("nan")))
+
+
+def test_only_plain_gradient_descent_has_a_bound():
+    assert sgd_rate({"optimizer": "adam", "learning_rate": 0.5}) is None
+    assert sgd_rate({"optimizer": "sgd", "learning_rate": None}) == 0.1
+    assert sgd_rate({}) is None
+
+
+def test_the_wrong_data_is_refused(healthy):
+    with pytest.raises(InputError):
+        ask(healthy, "digits")

@@ -1,0 +1,111 @@
+"""The witnesses themselves: right where the answer is known, and silent where they cannot tell."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+import zoo
+
+from jaxmlp.evidence import witnesses
+from jaxmlp.evidence.precision import cpu, float64
+from jaxmlp.evidence.witnesses import ENTRIES, formula, losses, piece, relative_difference, slopes
+from jaxmlp.nn import activations, costs
+
+
+def test_relative_difference_is_that_of_norms():
+    assert relative_difference([3.0, 4.5], [3.0, 4.0]) == pytest.approx(0.1)
+    assert relative_difference(np.zeros((2, 2)), np.zeros((2, 2))) == 0
+    assert relative_difference([1e-3], [0.0]) == 1e-3
+    assert np.isnan(relative_difference([np.nan], [1.0]))
+
+
+@pytest.mark.parametrize("g", zoo.ACTIVATIONS[:16], ids=lambda g: g.name)
+def test_formulas_are_those_of_the_oracle(g, rng):
+    Z = rng.uniform(-5, 5, size=(6, 7))
+    in_numpy = formula(g)
+    assert in_numpy is not None
+    np.testing.assert_allclose(in_numpy(Z), oracle.activation(g.name).apply(Z), rtol=1e-13, atol=1e-15)
+    stack = np.stack([Z, 2 * Z])
+    np.testing.assert_array_equal(in_numpy(stack), np.stack([in_numpy(Z), in_numpy(2 * Z)]))
+
+
+def test_a_users_activation_has_no_formula_and_is_applied_as_it_is(rng):
+    assert formula(zoo.SINE) is None
+    Z = rng.normal(size=(5, 3, 2))
+    np.testing.assert_allclose(witnesses.apply(zoo.SINE, Z), np.sin(Z), rtol=1e-15)
+
+
+@pytest.mark.parametrize(("loss", "g"), zoo.HEADS, ids=lambda item: getattr(item, "name", item))
+def test_losses_are_the_costs_without_jax(loss, g, rng):
+    Z = rng.normal(size=(4 * g.pieces, 7))
+    Y = np.eye(4)[:, rng.integers(0, 4, size=7)]
+    expected = costs.COSTS[loss].losses(g, jnp.asarray(Z), jnp.asarray(Y))[0]
+    assert (losses(costs.COSTS[loss], g, Z, Y) is None) == (g in (zoo.SINE, zoo.SOFTSIGN))
+    shares = witnesses.shares(costs.COSTS[loss], g, np.stack([Z, Z]), Y, None)
+    np.testing.assert_allclose(shares, np.stack([expected, expected]) / 7, rtol=1e-13)
+
+
+def test_losses_stay_finite_where_a_rounds_to_0_or_1():
+    Z = np.array([[800.0, -800.0]])
+    c = losses(costs.COSTS["binary_cross_entropy"], activations.sigmoid, Z, np.array([[0.0, 0.0]]))
+    assert c is not None
+    assert c.tolist() == [800.0, 0.0]
+
+
+def test_slopes_of_a_known_function(rng):
+    x = rng.normal(size=(3, 4))
+    found = slopes(lambda x: (np.exp(x), ()), x, rng)
+    assert found.decided.all()
+    np.testing.assert_allclose(found.values.reshape(3, 4), np.exp(x), rtol=1e-10)
+    assert (np.abs(found.values - np.exp(x).reshape(-1)) <= found.uncertainty).all()
+
+
+def test_a_large_leaf_is_sampled_and_moved_in_blocks(rng):
+    x = rng.normal(size=(300, 400))
+    copies = []
+
+    def square(moved):
+        copies.append(len(moved))
+        return (moved**2).reshape(len(moved), -1), ()
+
+    found = slopes(square, x, rng)
+    assert len(found.places) == ENTRIES == len({*found.places})
+    assert len(copies) > 1
+    assert max(copies) * x.size <= 1 << 20
+    np.testing.assert_allclose(found.values, 2 * x.reshape(-1)[found.places], rtol=1e-7)
+
+
+def test_slopes_across_a_kink_are_undecided_and_all_others_decided(rng):
+    relu = activations.relu
+    x = np.array([[-1.0, 1e-6, 0.0, 2.0]])
+    found = slopes(lambda x: (witnesses.apply(relu, x), [piece(relu, x)]), x, rng)
+    assert found.decided.tolist() == [True, False, False, True]
+    np.testing.assert_allclose(found.values[[0, 3]], [0, 1], atol=1e-10)
+
+
+def test_pieces_tell_the_sides_of_kinks_and_the_winner_of_maxout():
+    Z = np.array([[[-1.0, 0.0, 1.0]], [[2.0, 3.0, -4.0]]])
+    assert piece(activations.relu, Z)[:, 0].tolist() == [[0, 0, 1], [1, 1, 0]]
+    assert not piece(activations.tanh, Z).any()
+    assert piece(activations.find("maxout(3)"), Z.transpose(0, 2, 1))[:, 0, 0].tolist() == [2, 1]
+
+
+def test_draws_fit_the_cost(rng):
+    binary = witnesses.draw_targets(3, costs.COSTS["binary_cross_entropy"], rng, 50)
+    assert {*binary.flat} == {0.0, 1.0}
+    classes = witnesses.draw_targets(3, costs.COSTS["categorical_cross_entropy"], rng, 50)
+    assert (classes.sum(axis=0) == 1).all()
+    assert (classes.sum(axis=1) > 0).all()
+    assert len({*witnesses.draw_targets(3, costs.COSTS["quadratic"], rng, 50).flat}) == 150
+
+
+def test_float64_is_a_context():
+    with jax.enable_x64(False):
+        with float64():
+            assert jnp.ones(2).dtype == jnp.float64
+            assert jnp.ones(2).devices() == {cpu()}
+        assert jnp.ones(2).dtype == jnp.float32
+        with pytest.raises(KeyError), float64():
+            raise KeyError
+        assert jnp.ones(2).dtype == jnp.float32
