@@ -142,7 +142,8 @@ class Batch(NamedTuple):
 def check_objective(objective: Any) -> None:
     """Raise unless `objective` is an `Objective`."""
     if not isinstance(objective, Objective):
-        got = repr(objective) if isinstance(objective, str) else type(objective).__name__
+        number = "a number or an array" if hasattr(objective, "dtype") else type(objective).__name__
+        got = repr(objective) if isinstance(objective, str) else number
         raise InputTypeError(sentence("objective", "a jaxmlp.Objective", got, "write jaxmlp.Objective(cost=...)"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import click
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,8 +130,10 @@ def test_the_device_is_told_with_its_digits(model):
 def test_mistakes(model):
     with pytest.raises(InputError, match="--all expects no MODEL"):
         run(model, "--all")
-    with pytest.raises(InputError, match="--seed expects a whole number ≥ 0, got -1"):
+    with pytest.raises(click.BadParameter, match="-1 is not in the range"):
         run("--seed", "-1")
+    with pytest.raises(InputError, match="--mutants expects to stand alone"):
+        run("--mutants", "--all")
     with pytest.raises(InputError, match="nowhere"):
         run("nowhere")
     assert jnp.ones(1).dtype == jnp.float32

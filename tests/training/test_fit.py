@@ -243,7 +243,7 @@ def test_divergence_names_step_and_epoch():
 
 def test_divergence_of_the_very_last_step_is_noticed(data):
     with pytest.raises(DivergenceError) as caught:
-        jaxmlp.fit(NET, data, optimizer=optax.sgd(1e308), epochs=1, batch_size="full")
+        jaxmlp.fit(NET, data, optimizer=optax.scale(-jnp.inf), epochs=1, batch_size="full")
     assert str(caught.value) == (
         "a parameter became non-finite at step 1 (epoch 1); lower the learning rate or clip gradients"
     )
@@ -254,10 +254,10 @@ def test_epochs_and_steps_count_on_with_another_batch_size(data):
     state = jaxmlp.start(KEY, NET, optimizer)
     for size in (8, 5):
         batches = jaxmlp.make_batches(data, NET, None, size)
-        for state, report in jaxmlp.epochs(NET, Objective(), optimizer, state, batches):  # noqa: B020
+        run = jaxmlp.epochs(NET, Objective(), optimizer, state, batches)
+        for _ in range(2):
+            state, report = next(run)
             reports.append((report.epoch, report.step))
-            if report.epoch == 2 * (2 if size == 5 else 1):
-                break
     assert reports == [(1, 3), (2, 6), (3, 10), (4, 14)]
     assert (int(state.epoch), int(state.step)) == (4, 14)
 
