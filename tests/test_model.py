@@ -260,7 +260,8 @@ def test_what_a_model_does_not_take():
     assert refused(model.evaluate, Part(np.ones((1, 2)), np.array([5]))) == (
         "evaluate expects class ids from 0 to 1, got 5: are these the model's classes?"
     )
-    assert "threshold expects a number from 0 to 1" in refused(lambda: model.predict(np.ones((1, 2)), threshold="a"))
+    word: Any = "a"
+    assert "threshold expects a number from 0 to 1" in refused(lambda: model.predict(np.ones((1, 2)), threshold=word))
     assert refused(lambda: model_for(IMAGES).predict(IMAGES.train.rows, threshold=0.9)) == (
         "threshold expects single sigmoids that it decides, got task 'multiclass' with outputs 3: leave it out"
     )

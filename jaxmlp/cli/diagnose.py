@@ -17,8 +17,6 @@ from jaxmlp.nn.objective import Objective
 from jaxmlp.training.batches import target_rows
 from jaxmlp.training.optimizers import OPTIMIZERS
 
-COLUMNS = ("layer", "activation", "rms A", "dead", "flat", "distinct", "rank W", "‖dZ‖", "‖W‖·g'", "‖α dW‖/‖W‖")
-
 
 @click.command("diagnose", short_help="Name what is unhealthy about a model, with the cure.")
 @click.argument("model")
@@ -84,21 +82,13 @@ def _print(diagnosis: Diagnosis) -> None:
 
 
 def layers_table(diagnosis: Diagnosis) -> Table:
-    """A row per layer: how strong the signal is forward and the gradient backward, and how many units take part."""
+    """A row per layer: the signal forward, the gradient backward, and the share of units that take no part.
+
+    The rest (rank of W, size of the update) stands in the JSON.
+    """
     drawn = Table(title="layers", title_justify="left", title_style="bold")
-    for column in (
-        "layer",
-        "activation",
-        "rms A",
-        "dead",
-        "flat",
-        "distinct",
-        "rank W",
-        "‖dZ‖",
-        "‖W‖·g'",
-        "‖α dW‖/‖W‖",
-    ):
-        drawn.add_column(column, justify="left" if column == "activation" else "right")
+    for column in ("layer", "activation", "rms A", "dead", "flat", "distinct", "‖dZ‖", "‖W‖·g'"):
+        drawn.add_column(column, justify="left" if column == "activation" else "right", no_wrap=True)
     for row in diagnosis.layers:
         drawn.add_row(
             str(row.layer),
@@ -106,10 +96,8 @@ def layers_table(diagnosis: Diagnosis) -> Table:
             f"{row.signal:.3g}",
             f"{row.dead:.0%}",
             f"{row.saturated:.0%}",
-            f"{row.distinct} of {row.units}",
-            str(row.rank),
+            f"{row.distinct}/{row.units}",
             f"{row.gradient:.1e}",
             "" if row.by_weight is None or row.by_slope is None else f"{row.by_weight:.2g}·{row.by_slope:.2g}",
-            "" if row.update is None else f"{row.update:.1e}",
         )
     return drawn

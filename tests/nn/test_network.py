@@ -1,7 +1,7 @@
 """Network, forward propagation and its pieces: normal form, shapes, values against the oracle, dtypes, sentences."""
 
 import inspect
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -467,9 +467,15 @@ def test_sentence_for_a_name_in_place_of_an_objective():
         ),
         (lambda: jaxmlp.init("key", NET), "key expects a typed key, got str: write jax.random.key(0)"),
         (lambda: jaxmlp.init(jax.random.key(0), NET, dtype=int), "init expects a float dtype, got int64: leave it out"),
-        (lambda: Network((2, 3, 1), None, "sigmoid"), "hidden expects a name, or one for each hidden layer, got None"),
-        (lambda: Network((2, 3, 1), 3, "sigmoid"), "hidden expects a name, or one for each hidden layer, got 3"),
-        (lambda: Objective(l2="0.5"), "l2 expects a number, got '0.5': leave it out for none"),
+        (
+            lambda: Network((2, 3, 1), cast(Any, None), "sigmoid"),
+            "hidden expects a name, or one for each hidden layer, got None",
+        ),
+        (
+            lambda: Network((2, 3, 1), cast(Any, 3), "sigmoid"),
+            "hidden expects a name, or one for each hidden layer, got 3",
+        ),
+        (lambda: Objective(l2=cast(Any, "0.5")), "l2 expects a number, got '0.5': leave it out for none"),
         (
             lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, Objective(l2=np.ones(2))),
             "l2 expects a single number, got shape (2,): use jax.vmap to go over several",
