@@ -56,22 +56,23 @@ def console(*, stderr: bool = False) -> Console:
 def progress_bar(total: int, heading: str) -> Iterator[Callable[[TrainState, Report], None]]:
     """On stderr a heading and, in a terminal, a bar over the epochs with cost and validation accuracy."""
     out = console(stderr=True)
-    columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
+
+    def head(report: Report) -> None:
+        if report.epoch == 1:  # not before: a mistake that training refuses is to be the only line
+            out.print(heading, soft_wrap=True)
+
+    if not out.is_terminal:
+        yield lambda state, report: head(report)
+        return
+    figures, rate = TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), figures, rate, TimeRemainingColumn())
+    with Progress(*columns, console=out) as bar:
         task = bar.add_task("train", total=total, figures="", rate="")
 
         def observe(state: TrainState, report: Report) -> None:
-            if report.epoch == 1:  # not before: a mistake that training refuses is to be the only line
-                out.print(heading, soft_wrap=True)
-            rate = f"{report.epoch / report.seconds:.1f} epochs/s" if report.epoch and report.seconds else ""
-            bar.update(task, completed=report.epoch, figures=_figures(report), rate=rate)
+            head(report)
+            speed = f"{report.epoch / report.seconds:.1f} epochs/s" if report.epoch and report.seconds else ""
+            bar.update(task, completed=report.epoch, figures=_figures(report), rate=speed)
 
         yield observe
 

@@ -207,7 +207,7 @@ def relative_differences(got: Sequence[Any], expected: Sequence[Any], floor: flo
     [0.25]
     """
     pairs = [(np.asarray(g, np.float64), np.asarray(e, np.float64)) for g, e in zip(got, expected, strict=True)]
-    sizes = [float(np.nanmax(np.abs(e), initial=0.0)) for _, e in pairs]
+    sizes = [float(np.max(np.abs(e), initial=0.0, where=~np.isnan(e))) for _, e in pairs]
     least = floor * (max(sizes, default=0.0) or 1.0)
     found = []
     for (g, e), size in zip(pairs, sizes, strict=True):

@@ -367,7 +367,7 @@ NAMES = "identity, step, sigmoid, tanh, relu, leaky_relu, elu, maxout, softmax, 
         ("relu(2)", "activation relu expects no argument, got 'relu(2)': write 'relu'"),
         (
             "elu(a)",
-            "activation 'elu(a)' expects numbers in its parentheses, got 'a': write it as in activation('elu(0.1)')",
+            "activation 'elu(a)' expects numbers in its parentheses, got 'a': write it as in 'elu(0.1)'",
         ),
         ("elu(1, 2)", "activation 'elu(1, 2)' expects at most 1 number, got 2: leave the rest out"),
         ("leaky_relu(2)", "leaky_relu expects 0 ≤ α ≤ 1, got 2: write 'leaky_relu(0.1)', say"),
