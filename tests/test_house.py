@@ -60,7 +60,7 @@ ORDER = {
     "cli": ["output", "options", "run_folder", "train", "evaluate", "predict", "info", "verify", "diagnose", "main"],
 }
 KNOWS = {
-    "nn": {"jax", "numpy"},
+    "nn": {"jax"},
     "data": {"numpy", "h5py", "pandas", "PIL"},
     "training": {"jax", "numpy", "optax"},
     "evidence": {"jax", "numpy", "chex"},

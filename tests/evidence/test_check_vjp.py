@@ -52,7 +52,7 @@ def ours():
         "dense tanh": (functools.partial(dense, activations.tanh), LAYER, X),
         "dense maxout, static first argument": (dense, activations.maxout(2), LAYER, X),
         "mean_cost, class ids and weights": (costs.mean_cost, categorical, softmax, Z, ids, weights),
-        "mean_cost, None": (costs.mean_cost, categorical, softmax, Z, np.eye(4)[:, ids[0]], None),
+        "mean_cost, None": (costs.mean_cost, categorical, softmax, Z, 0.8 * np.eye(4)[:, ids[0]] + 0.05, None),
         "l2_penalty": (l2_penalty, (LAYER, LAYER), 0.3, 5.0),
     }
 
