@@ -13,6 +13,8 @@ from typing import Any
 import jax
 from jax.extend import core
 
+_core: Any = core  # since JAX 0.12 ClosedJaxpr has no type that a checker sees
+
 # Equations whose inner program can simply take their place; the name of the parameter that holds it.
 _INLINE = {
     "jit": "jaxpr",
@@ -109,9 +111,9 @@ def _programs(params: dict[str, Any]) -> Iterator[Any]:
 
 
 def _is_program(value: Any) -> bool:
-    return isinstance(value, core.ClosedJaxpr | core.Jaxpr)
+    return isinstance(value, _core.ClosedJaxpr | core.Jaxpr)
 
 
 def _closed(program: Any) -> Any:
     """An open jaxpr (that of `checkpoint`) as a closed one; since JAX 0.12 they are one type."""
-    return program if hasattr(program, "consts") else core.ClosedJaxpr(program, ())
+    return program if hasattr(program, "consts") else _core.ClosedJaxpr(program, ())

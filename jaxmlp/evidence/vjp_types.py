@@ -141,7 +141,9 @@ def residual_bytes(f: Split, leaves: Leaves, others: Leaves) -> float:
     """
     closed = jax.make_jaxpr(lambda x, k: jax.tree.leaves(jax.vjp(lambda *x: f(x, k), *x)[1]))(leaves, others)
     given = {id(v) for v in closed.jaxpr.invars}
-    kept = {id(v): v.aval for v in closed.jaxpr.outvars if id(v) not in given and not isinstance(v, core.Literal)}
+    kept: dict[int, Any] = {
+        id(v): v.aval for v in closed.jaxpr.outvars if id(v) not in given and not isinstance(v, core.Literal)
+    }
     return float(sum(aval.size * aval.dtype.itemsize for aval in kept.values()))
 
 

@@ -1,5 +1,7 @@
 """Activations: values, pullbacks by three witnesses, conventions at kinks, limits, and the sentences for mistakes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -228,7 +230,7 @@ def test_finite_up_to_the_range_of_the_dtype(g):
             assert jnp.isfinite(array).all()
 
 
-def extremes(dtype: type) -> jax.Array:
+def extremes(dtype: Any) -> jax.Array:
     """12 rows: each of twelve z, up to ± the largest number, in every row; and a column of each alone."""
     values = np.array([0, 1e-3, 1, 20, 1e4, 1e38, float(jnp.finfo(dtype).max)])
     values = np.concatenate([values, -values[2:]])
