@@ -21,7 +21,7 @@ def test_our_sentence_comes_before_jits():
 
 
 def test_what_only_jit_refuses_is_jits_to_say():
-    with pytest.raises(TypeError, match="abstract array|valid JAX type"):
+    with pytest.raises(TypeError, match=r"abstract array|valid JAX type"):
         twice("a", kind="text")
 
 
