@@ -9,9 +9,9 @@ from jaxmlp.data import generators, load
 @pytest.fixture
 def global_seed():
     """Set NumPy's global generator as the recipes do, and put it back afterwards."""
-    state = np.random.get_state()  # noqa: NPY002
+    state = np.random.get_state()
     yield np.random.seed
-    np.random.set_state(state)  # noqa: NPY002
+    np.random.set_state(state)
 
 
 def flower():
@@ -20,8 +20,8 @@ def flower():
     X, Y = np.zeros((m, 2)), np.zeros((m, 1), dtype="uint8")
     for j in range(2):
         ix = range(n * j, n * (j + 1))
-        t = np.linspace(j * 3.12, (j + 1) * 3.12, n) + np.random.randn(n) * 0.2  # noqa: NPY002
-        r = a * np.sin(4 * t) + np.random.randn(n) * 0.2  # noqa: NPY002
+        t = np.linspace(j * 3.12, (j + 1) * 3.12, n) + np.random.randn(n) * 0.2
+        r = a * np.sin(4 * t) + np.random.randn(n) * 0.2
         X[ix] = np.c_[r * np.sin(t), r * np.cos(t)]
         Y[ix] = j
     return X, Y[:, 0]
@@ -58,11 +58,11 @@ def test_circles_are_those_of_scikit_learn(global_seed, seed, part, m):
 
 def test_the_global_generator_is_left_alone(global_seed):
     global_seed(7)
-    expected = np.random.randn()  # noqa: NPY002
+    expected = np.random.randn()
     global_seed(7)
     for name in ("planar", "xor", "moons", "circles", "spirals"):
         load(name)
-    assert np.random.randn() == expected  # noqa: NPY002
+    assert np.random.randn() == expected
 
 
 def test_xor_is_its_truth_table_twice():

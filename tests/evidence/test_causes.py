@@ -37,7 +37,10 @@ def slips_of_a_student(net, objective, ids):
                 rows = [len(layer["W"]) // g.pieces for layer, g in zip(params, net.activations, strict=True)]
                 sizes = (params[0]["W"].shape[1], *rows)
                 problem = one._replace(net=Network(sizes, net.hidden, net.output), params=params, X=X, Y=Y)
-                use = lambda step: wrong if place in (None, step.l) and slip.where(step) else RIGHT  # noqa: E731
+
+                def use(step):
+                    return wrong if place in (None, step.l) and slip.where(step) else RIGHT
+
                 return backward_with(use, forward(problem))
 
             yield slip, place, verify_numpy(student, None, X, Y, net, objective)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import zoo
 from jax.flatten_util import ravel_pytree
@@ -37,10 +38,12 @@ def test_product_is_the_central_difference_of_the_gradient(rng):
     params, X, Y, net, objective, weights = planted("Nielsen", l2=0.3)
     V = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
     h = 1e-5
-    ahead, behind = (
-        jaxmlp.backprop(jax.tree.map(lambda p, v: p + s * h * v, params, V), X, Y, net, objective, weights)[1]  # noqa: B023
-        for s in (1, -1)
-    )
+
+    def gradient(step):
+        moved = jax.tree.map(lambda p, v: p + step * v, params, V)
+        return jaxmlp.backprop(moved, X, Y, net, objective, weights)[1]
+
+    ahead, behind = gradient(h), gradient(-h)
     found = hvp(params, V, X, Y, net, objective, weights)
     for ours, a, b in zip(*map(jax.tree.leaves, (found, ahead, behind)), strict=True):
         np.testing.assert_allclose(ours, (a - b) / (2 * h), rtol=1e-6, atol=1e-9)
@@ -76,7 +79,7 @@ def test_gradient_descent_converges_below_two_over_lambda_and_diverges_above(rng
     for alpha in (0.99 * bound, 1.01 * bound):
         p = params
         for _ in range(1000):
-            p = jax.tree.map(lambda w, g: w - alpha * g, p, jaxmlp.backprop(p, X, Y, net)[1])  # noqa: B023
+            p = optax.apply_updates(p, optax.tree.scale(-alpha, jaxmlp.backprop(p, X, Y, net)[1]))
         ends.append(float(jaxmlp.cost(p, X, Y, net)))
     assert ends[0] < float(jaxmlp.cost(params, X, Y, net))
     assert ends[1] > 1e6

@@ -61,10 +61,9 @@ def rows(costs: jax.Array, every: int) -> list[float]:
 
 def seeded(sizes: tuple[int, ...], seed: int, scale) -> Params:
     """W = randn(n, n_prev) · scale(n_prev) layer after layer, b = 0."""
-    np.random.seed(seed)  # noqa: NPY002  the notebooks' generator
+    np.random.seed(seed)  # the notebooks' generator
     return tuple(
-        {"W": np.random.randn(n, n_prev) * scale(n_prev), "b": np.zeros((n, 1))}  # noqa: NPY002
-        for n_prev, n in pairwise(sizes)
+        {"W": np.random.randn(n, n_prev) * scale(n_prev), "b": np.zeros((n, 1))} for n_prev, n in pairwise(sizes)
     )
 
 
@@ -132,11 +131,11 @@ def test_five_layers_on_cats(cats, by):
 
 @pytest.fixture(scope="module")
 def flower() -> Split:
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     N, points = 200, []
     for j in range(2):
-        t = np.linspace(j * 3.12, (j + 1) * 3.12, N) + np.random.randn(N) * 0.2  # noqa: NPY002
-        r = 4 * np.sin(4 * t) + np.random.randn(N) * 0.2  # noqa: NPY002
+        t = np.linspace(j * 3.12, (j + 1) * 3.12, N) + np.random.randn(N) * 0.2
+        r = 4 * np.sin(4 * t) + np.random.randn(N) * 0.2
         points.append(np.c_[r * np.sin(t), r * np.cos(t)])
     return np.concatenate(points).T, np.repeat([0.0, 1.0], N)[None]
 
@@ -182,7 +181,7 @@ def test_he_initialisation_on_circles(published):
     net = Network(tuple(golden["network"]), golden["hidden"], golden["output"])
 
     def circles(seed: int, n: int) -> Split:
-        np.random.seed(seed)  # noqa: NPY002  make_circles draws from the global generator
+        np.random.seed(seed)  # make_circles draws from the global generator
         X, y = datasets.make_circles(n_samples=n, noise=0.05)
         return X.T, y.reshape(1, -1).astype(float)
 

@@ -153,10 +153,8 @@ def test_going_on_from_a_state_is_going_on():
     batches = jaxmlp.make_batches(data, NET, objective, 8)
 
     def run(state, n):
-        for state, report in jaxmlp.epochs(NET, objective, optimizer, state, batches):  # noqa: B020
-            if report.epoch == n:
-                return state
-        raise AssertionError("epochs ended")
+        states = jaxmlp.epochs(NET, objective, optimizer, state, batches)
+        return next(state for state, report in states if report.epoch == n)
 
     whole = run(jaxmlp.start(KEY, NET, optimizer), 4)
     halves = run(run(jaxmlp.start(KEY, NET, optimizer), 2), 4)
