@@ -28,33 +28,33 @@ from jaxmlp.training import network_for as network_for
 from jaxmlp.training import start as start
 
 if TYPE_CHECKING:
-    from jaxmlp.evidence.check_vjp import assert_vjp as assert_vjp
-    from jaxmlp.evidence.check_vjp import check_vjp as check_vjp
     from jaxmlp.evidence.curvature import hessian as hessian
     from jaxmlp.evidence.curvature import hvp as hvp
     from jaxmlp.evidence.curvature import largest_eigenvalue as largest_eigenvalue
-    from jaxmlp.evidence.diagnose import diagnose as diagnose
+    from jaxmlp.evidence.health.diagnose import diagnose as diagnose
     from jaxmlp.evidence.linear import collapse as collapse
     from jaxmlp.evidence.linear import example_gradient_norms as example_gradient_norms
     from jaxmlp.evidence.linear import example_gradients as example_gradients
-    from jaxmlp.evidence.student import verify_numpy as verify_numpy
-    from jaxmlp.evidence.verify import verify as verify
+    from jaxmlp.evidence.proof.verify import verify as verify
+    from jaxmlp.evidence.student.verify_numpy import verify_numpy as verify_numpy
+    from jaxmlp.evidence.vjp.check_vjp import assert_vjp as assert_vjp
+    from jaxmlp.evidence.vjp.check_vjp import check_vjp as check_vjp
 
 __version__ = _version("jaxmlp")
 
 # The evidence is imported when it is first asked for: a training script need not wait for it.
 _EVIDENCE = {
-    "assert_vjp": "jaxmlp.evidence.check_vjp",
-    "check_vjp": "jaxmlp.evidence.check_vjp",
+    "assert_vjp": "jaxmlp.evidence.vjp.check_vjp",
+    "check_vjp": "jaxmlp.evidence.vjp.check_vjp",
     "hessian": "jaxmlp.evidence.curvature",
     "hvp": "jaxmlp.evidence.curvature",
     "largest_eigenvalue": "jaxmlp.evidence.curvature",
-    "diagnose": "jaxmlp.evidence.diagnose",
+    "diagnose": "jaxmlp.evidence.health.diagnose",
     "collapse": "jaxmlp.evidence.linear",
     "example_gradient_norms": "jaxmlp.evidence.linear",
     "example_gradients": "jaxmlp.evidence.linear",
-    "verify_numpy": "jaxmlp.evidence.student",
-    "verify": "jaxmlp.evidence.verify",
+    "verify_numpy": "jaxmlp.evidence.student.verify_numpy",
+    "verify": "jaxmlp.evidence.proof.verify",
 }
 
 

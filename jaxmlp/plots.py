@@ -13,7 +13,7 @@ import numpy as np
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.files import atomic_path
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.evidence.diagnose import Diagnosis
+from jaxmlp.evidence.health.diagnose import Diagnosis
 from jaxmlp.model import Model
 from jaxmlp.training.state import Report
 

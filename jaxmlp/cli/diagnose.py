@@ -10,7 +10,7 @@ from jaxmlp.cli import run_folder
 from jaxmlp.cli.evaluate import load_for, translate
 from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.evidence.diagnose import Diagnosis, diagnose
+from jaxmlp.evidence.health.diagnose import Diagnosis, diagnose
 from jaxmlp.model import Model, load_model
 from jaxmlp.nn import costs
 from jaxmlp.nn.objective import Objective

@@ -10,10 +10,10 @@ from rich.table import Table
 from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.evidence.certificate import Certificate, Row
-from jaxmlp.evidence.mutants import mutants
-from jaxmlp.evidence.precision import verify_device
-from jaxmlp.evidence.verify import verify as certify
-from jaxmlp.evidence.verify import verify_all
+from jaxmlp.evidence.proof.device import verify_device
+from jaxmlp.evidence.proof.verify import verify as certify
+from jaxmlp.evidence.proof.verify import verify_all
+from jaxmlp.evidence.student.mutants import mutants
 from jaxmlp.model import load_model
 from jaxmlp.nn.objective import Objective
 

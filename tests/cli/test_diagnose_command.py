@@ -13,7 +13,7 @@ import jaxmlp
 from jaxmlp.cli.diagnose import diagnose_command, sgd_rate
 from jaxmlp.cli.main import run
 from jaxmlp.errors import InputError
-from jaxmlp.evidence.diagnose import Diagnosis, diagnose
+from jaxmlp.evidence.health.diagnose import Diagnosis, diagnose
 from jaxmlp.plots import layers_picture
 
 

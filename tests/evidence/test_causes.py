@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from jaxmlp import Network, Objective
-from jaxmlp.evidence import student as module
-from jaxmlp.evidence.causes import places
-from jaxmlp.evidence.loop import RIGHT, backward_with, forward
-from jaxmlp.evidence.slips import SLIPS, UNKNOWN
-from jaxmlp.evidence.trials import draw, problems_for
+from jaxmlp.evidence.student import verify_numpy as module
+from jaxmlp.evidence.student.causes import places
+from jaxmlp.evidence.student.loop import RIGHT, backward_with, forward
+from jaxmlp.evidence.student.slips import SLIPS, UNKNOWN
+from jaxmlp.evidence.student.trials import draw, problems_for
 
 verify_numpy: Any = module.verify_numpy  # reports are taken apart without asking for None first
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxmlp.errors import InputError, InputTypeError
-from jaxmlp.evidence.check_vjp import assert_vjp, check_vjp
-from jaxmlp.evidence.undecorated import undecorated
+from jaxmlp.evidence.vjp.check_vjp import assert_vjp, check_vjp
+from jaxmlp.evidence.vjp.undecorated import undecorated
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.dense import dense
 from jaxmlp.nn.objective import l2_penalty

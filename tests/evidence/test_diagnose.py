@@ -10,13 +10,13 @@ import zoo
 
 import jaxmlp
 from jaxmlp.errors import InputError
-from jaxmlp.evidence import diagnose as chapter
 from jaxmlp.evidence.curvature import hessian
-from jaxmlp.evidence.diagnose import diagnose
-from jaxmlp.evidence.findings import HIDES, Case, causes, span
-from jaxmlp.evidence.gradient_rules import factors
-from jaxmlp.evidence.symptoms import measure
-from jaxmlp.evidence.unit_rules import revivable
+from jaxmlp.evidence.health import diagnose as chapter
+from jaxmlp.evidence.health.diagnose import diagnose
+from jaxmlp.evidence.health.findings import HIDES, Case, causes, span
+from jaxmlp.evidence.health.gradient_rules import factors
+from jaxmlp.evidence.health.symptoms import measure
+from jaxmlp.evidence.health.unit_rules import revivable
 from jaxmlp.nn.objective import Objective, check_batch
 
 SEEDS = range(3)

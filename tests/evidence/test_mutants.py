@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-import jaxmlp.evidence.mutants as module
+import jaxmlp.evidence.student.mutants as module
 from jaxmlp.errors import InputError
-from jaxmlp.evidence.loop import RIGHT
-from jaxmlp.evidence.mutants import CHECKERS, NETWORKS, mutants
-from jaxmlp.evidence.slips import SLIPS
+from jaxmlp.evidence.student.loop import RIGHT
+from jaxmlp.evidence.student.mutants import CHECKERS, NETWORKS, mutants
+from jaxmlp.evidence.student.slips import SLIPS
 
 SHAPE_FAULTS = {"keepdims missing", "wrong axis", "axis missing", "dW transposed"} | {
     f"{wrong} for A_{{l-1}}" for wrong in ("A_l", "Z_{l-1}", "X")

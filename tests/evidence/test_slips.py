@@ -6,11 +6,11 @@ import zoo
 
 from jaxmlp import Network
 from jaxmlp.errors import InputError
-from jaxmlp.evidence.causes import BOUND, Trial, chain, difference, explanations, places, slipped
-from jaxmlp.evidence.loop import RIGHT, Problem, backward_with, forward
-from jaxmlp.evidence.mutants import NETWORKS, SATURATED
-from jaxmlp.evidence.slips import SLIPS, find
-from jaxmlp.evidence.trials import at_kinks, draw, right_gradient
+from jaxmlp.evidence.student.causes import BOUND, Trial, chain, difference, explanations, places, slipped
+from jaxmlp.evidence.student.loop import RIGHT, Problem, backward_with, forward
+from jaxmlp.evidence.student.mutants import NETWORKS, SATURATED
+from jaxmlp.evidence.student.slips import SLIPS, find
+from jaxmlp.evidence.student.trials import at_kinks, draw, right_gradient
 
 # what of the ledger can be a fault of a gradient; the rest is about text, names and claims
 FAULTS_OF_THE_LEDGER = {"E1", "E2", "E3", "E4", "E9", "E11", "E12", "E13", "E15", "E19", "E20", "E24"}

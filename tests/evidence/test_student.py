@@ -11,10 +11,10 @@ import zoo
 
 from jaxmlp import Network
 from jaxmlp.errors import InputError, InputTypeError
-from jaxmlp.evidence import student as module
-from jaxmlp.evidence.loop import RIGHT, backward_with, forward
-from jaxmlp.evidence.slips import UNKNOWN
-from jaxmlp.evidence.trials import draw
+from jaxmlp.evidence.student import verify_numpy as module
+from jaxmlp.evidence.student.loop import RIGHT, backward_with, forward
+from jaxmlp.evidence.student.slips import UNKNOWN
+from jaxmlp.evidence.student.trials import draw
 
 verify_numpy: Any = module.verify_numpy  # reports are taken apart without asking for None first
 

@@ -13,10 +13,11 @@ import zoo
 import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.errors import InputError, InputTypeError
-from jaxmlp.evidence import verify as module
-from jaxmlp.evidence.equations import Own, equation_rows
-from jaxmlp.evidence.precision import float64, verify_device
-from jaxmlp.evidence.verify import verify, verify_all
+from jaxmlp.evidence.precision import float64
+from jaxmlp.evidence.proof import verify as module
+from jaxmlp.evidence.proof.device import verify_device
+from jaxmlp.evidence.proof.equations import Own, equation_rows
+from jaxmlp.evidence.proof.verify import verify, verify_all
 from jaxmlp.nn import activations, costs
 
 NET = Network((3, 5, 2, 4), "tanh", "sigmoid")

@@ -7,9 +7,10 @@ import oracle
 import pytest
 import zoo
 
-from jaxmlp.evidence import witnesses
+from jaxmlp.evidence.formulas import formula, losses
 from jaxmlp.evidence.precision import cpu, float64
-from jaxmlp.evidence.witnesses import ENTRIES, formula, losses, piece, relative_difference, slopes
+from jaxmlp.evidence.proof import witnesses
+from jaxmlp.evidence.proof.witnesses import ENTRIES, piece, relative_difference, slopes
 from jaxmlp.nn import activations, costs
 
 
@@ -25,9 +26,12 @@ def test_formulas_are_those_of_the_oracle(g, rng):
     Z = rng.uniform(-5, 5, size=(6, 7))
     in_numpy = formula(g)
     assert in_numpy is not None
-    np.testing.assert_allclose(in_numpy(Z), oracle.activation(g.name).apply(Z), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(in_numpy.apply(Z), oracle.activation(g.name).apply(Z), rtol=1e-13, atol=1e-15)
     stack = np.stack([Z, 2 * Z])
-    np.testing.assert_array_equal(in_numpy(stack), np.stack([in_numpy(Z), in_numpy(2 * Z)]))
+    np.testing.assert_array_equal(in_numpy.apply(stack), np.stack([in_numpy.apply(Z), in_numpy.apply(2 * Z)]))
+    dA = rng.normal(size=(len(Z) // g.pieces, 7))
+    expected = oracle.activation(g.name).backward(Z, dA)
+    np.testing.assert_allclose(in_numpy.pullback(Z, dA), expected, rtol=1e-13, atol=1e-15)
 
 
 def test_a_users_activation_has_no_formula_and_is_applied_as_it_is(rng):

@@ -21,11 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray as Array
 
-from jaxmlp.evidence import witnesses
 from jaxmlp.evidence.certificate import Row, judge
-from jaxmlp.evidence.derivatives import Answers, Case, Derivatives, compiled_answers, penalty_examples
-from jaxmlp.evidence.derivatives import answers as find_answers
-from jaxmlp.evidence.witnesses import Slopes, relative_difference, slopes
+from jaxmlp.evidence.formulas import formula
+from jaxmlp.evidence.proof import witnesses
+from jaxmlp.evidence.proof.derivatives import Answers, Case, Derivatives, compiled_answers, penalty_examples
+from jaxmlp.evidence.proof.derivatives import answers as find_answers
+from jaxmlp.evidence.proof.witnesses import Slopes, relative_difference, slopes
 
 AUTODIFF = 1e-12  # the largest relative difference from autodiff, and from NumPy, in float64
 DIFFERENCES = 1e-7  # from central differences
@@ -165,9 +166,9 @@ def _forward_rows(case: Case, right: Derivatives) -> Iterator[Row]:
         by_index = np.einsum("jk,ki->ji", layer["W"], right.A[l - 1]) + layer["b"]  # z_j = Σ_k w_jk a_k + b_j
         difference = relative_difference(right.Z[l - 1], by_index)
         yield judge(f"forward Z_{l}", case.at(l), "NumPy", difference, AUTODIFF)
-        formula = witnesses.formula(g)
-        if formula is not None:
-            difference = relative_difference(right.A[l], formula(right.Z[l - 1]))
+        in_numpy = formula(g)
+        if in_numpy is not None:
+            difference = relative_difference(right.A[l], in_numpy.apply(right.Z[l - 1]))
             yield judge(f"forward A_{l}", case.at(l), "NumPy", difference, AUTODIFF)
 
 

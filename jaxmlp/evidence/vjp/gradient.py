@@ -19,7 +19,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxmlp.evidence.certificate import Row, judge
-from jaxmlp.evidence.vjp_bench import Bench, Leaves, Split, ask, compare, pullback, relative_differences
+from jaxmlp.evidence.vjp.bench import Bench, Leaves, Split, ask, compare, pullback, relative_differences
 
 ENTRIES = 64  # of a leaf that differences look at; a random choice of a larger leaf
 STEP = 1e-4  # times max(1, |x|): h⁴ and eps/h are both below 1e-11

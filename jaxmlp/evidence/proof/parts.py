@@ -20,11 +20,12 @@ import jax
 import numpy as np
 from numpy import ndarray as Array
 
-from jaxmlp.evidence import witnesses
 from jaxmlp.evidence.certificate import Row, judge
-from jaxmlp.evidence.derivatives import compile_once
-from jaxmlp.evidence.equations import AUTODIFF, against_autodiff, against_differences
-from jaxmlp.evidence.witnesses import relative_difference, slopes
+from jaxmlp.evidence.formulas import formula, losses
+from jaxmlp.evidence.proof import witnesses
+from jaxmlp.evidence.proof.derivatives import compile_once
+from jaxmlp.evidence.proof.equations import AUTODIFF, against_autodiff, against_differences
+from jaxmlp.evidence.proof.witnesses import relative_difference, slopes
 from jaxmlp.nn import costs
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.costs import Cost
@@ -45,9 +46,9 @@ def activation_rows(g: Activation, rng: np.random.Generator) -> Iterator[Row]:
     where = f"activation {g.name}"
     Z, dA = rng.uniform(-5, 5, size=(g.pieces * UNITS, EXAMPLES)), rng.normal(size=(UNITS, EXAMPLES))
     A, dZ, by_autodiff = _pull_back(g, Z, dA)
-    formula = witnesses.formula(g)
-    if formula is not None:
-        yield judge("A = g(Z)", where, "NumPy", relative_difference(A, formula(Z)), AUTODIFF)
+    in_numpy = formula(g)
+    if in_numpy is not None:
+        yield judge("A = g(Z)", where, "NumPy", relative_difference(A, in_numpy.apply(Z)), AUTODIFF)
     yield against_autodiff("pullback", where, dZ, by_autodiff, "by autodiff itself" if g.autodiff else "")
 
     def forward(Z: Array) -> tuple[Array, list[Array]]:
@@ -103,7 +104,7 @@ def cost_rows(cost: Cost, g: Activation, rng: np.random.Generator) -> Iterator[R
     Z = rng.uniform(-2.5, 2.5, size=(g.pieces * UNITS, EXAMPLES))
     Y, w = witnesses.draw_targets(UNITS, cost, rng, EXAMPLES), rng.uniform(0.5, 2.0, size=(1, EXAMPLES))
     c, dZ, by_autodiff = _errors(cost, g, Z, Y, w)
-    expected = witnesses.losses(cost, g, Z, Y)
+    expected = losses(cost, g, Z, Y)
     if expected is not None:
         yield judge("c", where, "NumPy", relative_difference(c[0], expected), AUTODIFF)
     yield against_autodiff("BP1 dZ", where, dZ, by_autodiff)

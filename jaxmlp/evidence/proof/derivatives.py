@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from numpy import ndarray as Array
 
-from jaxmlp.evidence.witnesses import Layers
+from jaxmlp.evidence.formulas import Layers
 from jaxmlp.nn import activations, costs, network, objective
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.dense import LayerParams, dense_backward, dense_undecorated

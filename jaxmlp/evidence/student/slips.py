@@ -16,7 +16,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.errors import unknown
-from jaxmlp.evidence.loop import RIGHT, Equations, Step, sigmoid
+from jaxmlp.evidence.formulas import sigmoid
+from jaxmlp.evidence.student.loop import RIGHT, Equations, Step
 
 
 class Slip(NamedTuple):

@@ -20,12 +20,12 @@ import numpy as np
 from jaxmlp.errors import InputTypeError, sentence
 from jaxmlp.evidence.certificate import Certificate, Row
 from jaxmlp.evidence.precision import float64
-from jaxmlp.evidence.undecorated import undecorated
-from jaxmlp.evidence.vjp_bench import Bench, Split, ask, normal, pullback, split_arguments, splitted
-from jaxmlp.evidence.vjp_gradient import gradient_rows
-from jaxmlp.evidence.vjp_second_order import second_order_rows
-from jaxmlp.evidence.vjp_transformations import blame, transformation_rows
-from jaxmlp.evidence.vjp_types import type_rows
+from jaxmlp.evidence.vjp.bench import Bench, Split, ask, normal, pullback, split_arguments, splitted
+from jaxmlp.evidence.vjp.gradient import gradient_rows
+from jaxmlp.evidence.vjp.second_order import second_order_rows
+from jaxmlp.evidence.vjp.transformations import blame, transformation_rows
+from jaxmlp.evidence.vjp.types import type_rows
+from jaxmlp.evidence.vjp.undecorated import undecorated
 
 
 def check_vjp(

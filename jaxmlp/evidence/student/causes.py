@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray as Array
 
-from jaxmlp.evidence.loop import RIGHT, Equations, Layers, Step, backward_with
-from jaxmlp.evidence.slips import SLIPS, Slip
+from jaxmlp.evidence.formulas import Layers
+from jaxmlp.evidence.student.loop import RIGHT, Equations, Step, backward_with
+from jaxmlp.evidence.student.slips import SLIPS, Slip
 
 BOUND = 1e-9  # rounding in float64 stays far below, the least of the known slips far above
 Leaf = tuple[int, str]  # (l, "W" or "b")

@@ -23,10 +23,11 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.evidence.causes import BOUND, difference, places, slipped
-from jaxmlp.evidence.loop import RIGHT, Layers, Problem, backward_with, forward
-from jaxmlp.evidence.slips import SLIPS
-from jaxmlp.evidence.trials import at_kinks, checked, draw
+from jaxmlp.evidence.formulas import Layers
+from jaxmlp.evidence.student.causes import BOUND, difference, places, slipped
+from jaxmlp.evidence.student.loop import RIGHT, Problem, backward_with, forward
+from jaxmlp.evidence.student.slips import SLIPS
+from jaxmlp.evidence.student.trials import at_kinks, checked, draw
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import AUTODIFF, Batch, Objective, evaluate
 

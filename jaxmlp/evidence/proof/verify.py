@@ -17,11 +17,11 @@ import numpy as np
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.evidence.certificate import Certificate, Row
-from jaxmlp.evidence.derivatives import Case
-from jaxmlp.evidence.equations import Own, equation_rows
-from jaxmlp.evidence.parts import activation_rows, cost_rows
 from jaxmlp.evidence.precision import float64
-from jaxmlp.evidence.witnesses import draw
+from jaxmlp.evidence.proof.derivatives import Case
+from jaxmlp.evidence.proof.equations import Own, equation_rows
+from jaxmlp.evidence.proof.parts import activation_rows, cost_rows
+from jaxmlp.evidence.proof.witnesses import draw
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.network import Network

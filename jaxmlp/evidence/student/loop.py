@@ -8,13 +8,12 @@
     BP4        dW_l = dZ_l A_{l-1}ᵀ
     penalty    dW_l gains λ/m W_l
 
-It shares no formula with `jaxmlp.nn`: two programs that agree were written twice. The table of slips exchanges one
-equation at one layer or at all of them, and what comes out is the gradient of somebody who made that slip.
+It shares no formula with `jaxmlp.nn`. The table of slips exchanges one equation at one layer or at all of them, and
+what comes out is the gradient of somebody who made that slip.
 
 Sources: Nielsen, chapter 2; Ng's course; the tutorials' NumPy program.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,91 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray as Array
 
+from jaxmlp.evidence.formulas import G, Layers, formula
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.network import Network
 
-Layers = tuple[dict[str, Array], ...]
-
-
-class G(NamedTuple):
-    """g in NumPy: apply Z -> A; slope Z -> g'(Z), None where g couples rows; pullback (Z, dA) -> dZ."""
-
-    apply: Callable[[Array], Array]
-    slope: Callable[[Array], Array] | None
-    pullback: Callable[[Array, Array], Array]
-
-
-def _elementwise(apply: Callable[[Array], Array], slope: Callable[[Array], Array]) -> G:
-    return G(apply, slope, lambda Z, dA: dA * slope(Z))
-
-
-def sigmoid(z: Array) -> Array:
-    """1 / (1 + e⁻ᶻ), by the half whose exponential cannot overflow.
-
-    >>> sigmoid(np.array([0.0, -800.0])).tolist()
-    [0.5, 0.0]
-    """
-    e = np.exp(-np.abs(z))
-    return np.where(z < 0, e, 1.0) / (1 + e)
-
-
-_cdf = np.vectorize(lambda z: math.erfc(-z / math.sqrt(2)) / 2, otypes=[float])
-
-
-def _density(z: Array) -> Array:
-    return np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-
-
-def softmax(Z: Array) -> Array:
-    """eᶻ / Σ eᶻ of every column.
-
-    >>> softmax(np.zeros((2, 1))).tolist()
-    [[0.5], [0.5]]
-    """
-    E = np.exp(Z - Z.max(axis=0))
-    return E / E.sum(axis=0)
-
-
-def _softmax_pullback(Z: Array, dA: Array) -> Array:
-    A = softmax(Z)
-    return A * (dA - (A * dA).sum(axis=0))
-
-
-def _leaky_relu(alpha: float) -> G:
-    return _elementwise(lambda z: np.where(z < 0, alpha * z, z), lambda z: np.where(z < 0, alpha, 1.0))
-
-
-def _elu(alpha: float) -> G:
-    def below(z: Array) -> Array:
-        return np.exp(np.minimum(z, 0))
-
-    return _elementwise(
-        lambda z: np.where(z < 0, alpha * (below(z) - 1), z), lambda z: np.where(z < 0, alpha * below(z), 1.0)
-    )
-
-
-def _maxout(pieces: float) -> G:
-    k = int(pieces)
-
-    def pullback(Z: Array, dA: Array) -> Array:
-        wins = np.arange(k)[:, None, None] == Z.reshape(k, -1, Z.shape[1]).argmax(axis=0)
-        return (wins * dA).reshape(Z.shape)
-
-    return G(lambda Z: Z.reshape(k, -1, Z.shape[1]).max(axis=0), None, pullback)
-
-
-_PLAIN = {
-    "identity": _elementwise(lambda z: z, np.ones_like),
-    "step": _elementwise(lambda z: (z > 0) * 1.0, np.zeros_like),
-    "sigmoid": _elementwise(sigmoid, lambda z: sigmoid(z) * (1 - sigmoid(z))),
-    "tanh": _elementwise(np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-    "relu": _elementwise(lambda z: np.where(z > 0, z, 0.0), lambda z: (z > 0) * 1.0),
-    "softplus": _elementwise(lambda z: np.logaddexp(z, 0), sigmoid),
-    "silu": _elementwise(lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * sigmoid(-z))),
-    "gelu": _elementwise(lambda z: z * _cdf(z), lambda z: _cdf(z) + z * _density(z)),
-    "softmax": G(softmax, None, _softmax_pullback),
-}
-_WITH_NUMBER = {"leaky_relu": _leaky_relu, "elu": _elu, "maxout": _maxout}
+# --- activations ------------------------------------------------------------------------------------------------------
 
 
 def in_numpy(record: Activation) -> G:
@@ -117,11 +36,8 @@ def in_numpy(record: Activation) -> G:
     >>> in_numpy(find("leaky_relu(0.2)")).slope(np.array([-1.0, 3.0])).tolist()
     [0.2, 1.0]
     """
-    name, _, number = record.name.rstrip(")").partition("(")
-    if name in _PLAIN:
-        return _PLAIN[name]
-    if name in _WITH_NUMBER:
-        return _WITH_NUMBER[name](float(number))
+    if (known := formula(record)) is not None:
+        return known
 
     def apply(Z: Array) -> Array:
         with jax.enable_x64(True):

@@ -21,7 +21,7 @@ import numpy as np
 from jax.extend import core
 
 from jaxmlp.evidence.certificate import Row, judge
-from jaxmlp.evidence.vjp_bench import (
+from jaxmlp.evidence.vjp.bench import (
     TOLERANCES,
     Bench,
     Leaves,

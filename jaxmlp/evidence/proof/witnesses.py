@@ -1,12 +1,11 @@
-"""The witnesses: formulas in NumPy, and central differences that know where they cannot tell.
+"""The witnesses: central differences that know where they cannot tell.
 
     relative difference     ‖a - r‖ / ‖r‖ over all entries of a leaf; ‖a - r‖ where r is 0
     D(h)                    (f(x + h) - f(x - h)) / 2h
     slope                   (4 D(h) - D(2h)) / 3,   h = 8 ∛eps · max(1, |x|)
     uncertainty             |D(h) - D(2h)| + eps Σ|f| / h        what curvature and rounding may do to it
 
-A witness is worth something if it does not copy what it testifies to. The formulas below are written in NumPy from the
-textbook; the differences move one entry at a time and run these formulas forward, without a backward formula, without
+The differences move one entry at a time and run the formulas in NumPy forward, without a backward formula, without
 autodiff and, but for a user's own activations and costs, without JAX.
 
 f has no slope at a kink, so a difference across one says nothing: every evaluation of f also says which piece of each
@@ -22,11 +21,10 @@ import jax
 import numpy as np
 from numpy import ndarray as Array
 
+from jaxmlp.evidence.formulas import Layers, formula, losses
 from jaxmlp.nn.activations import Activation
-from jaxmlp.nn.costs import COSTS, Cost
+from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.network import Network
-
-Layers = tuple[dict[str, Array], ...]  # params in NumPy
 
 EPS = float(np.finfo(np.float64).eps)
 # D(h) and D(2h) together cancel the error in h², so h may be larger than the ∛eps of D(h) alone: it rounds less
@@ -46,92 +44,6 @@ def relative_difference(actual: Any, reference: Any) -> float:
     actual, reference = np.asarray(actual, np.float64), np.asarray(reference, np.float64)
     scale = float(np.linalg.norm(reference))
     return float(np.linalg.norm(actual - reference)) / (scale or 1.0)
-
-
-# --- the textbook in NumPy --------------------------------------------------------------------------------------------
-
-
-def _sigmoid(Z: Array) -> Array:
-    with np.errstate(over="ignore"):  # 1 / (1 + inf) = 0 is the limit
-        return 1 / (1 + np.exp(-Z))
-
-
-def _elu(Z: Array, alpha: float) -> Array:
-    return np.where(Z >= 0, Z, alpha * np.expm1(np.minimum(Z, 0)))
-
-
-def _softmax(Z: Array) -> Array:
-    E = np.exp(Z - Z.max(axis=-2, keepdims=True))
-    return E / E.sum(axis=-2, keepdims=True)
-
-
-def _maxout(Z: Array, pieces: int) -> Array:
-    return np.max(np.split(Z, pieces, axis=-2), axis=0)
-
-
-# of Z (…, rows, m), one matrix or a stack of them
-FORMULAS: dict[str, Callable[..., Array]] = {
-    "identity": lambda Z: Z,
-    "step": lambda Z: np.heaviside(Z, 0.0),
-    "sigmoid": _sigmoid,
-    "tanh": np.tanh,
-    "relu": lambda Z: np.maximum(0.0, Z),
-    "leaky_relu": lambda Z, alpha: np.maximum(alpha * Z, Z),
-    "elu": _elu,
-    "maxout": _maxout,
-    "softmax": _softmax,
-    "gelu": lambda Z: Z * np.vectorize(math.erfc)(-Z / math.sqrt(2)) / 2,
-    "silu": lambda Z: Z * _sigmoid(Z),
-    "softplus": lambda Z: np.logaddexp(0.0, Z),
-}
-
-
-_NUMBERS = {
-    "leaky_relu": lambda text: {"alpha": float(text)},
-    "elu": lambda text: {"alpha": float(text)},
-    "maxout": lambda text: {"pieces": int(text)},
-}
-
-
-def formula(g: Activation) -> Callable[[Array], Array] | None:
-    """g(Z) in NumPy; None for an activation of the user's own.
-
-    >>> from jaxmlp.nn.activations import find
-    >>> formula(find("leaky_relu(0.5)"))(np.array([[-4.0, 4.0]])).tolist()
-    [[-2.0, 4.0]]
-    """
-    name, _, number = g.name.partition("(")
-    if name not in FORMULAS:
-        return None
-    return partial(FORMULAS[name], **_NUMBERS.get(name, lambda _: {})(number[:-1]))
-
-
-def _log(output: str, Z: Array, sign: int = 1) -> Array:
-    """ln a, or ln(1 - a) of a sigmoid for sign -1, without rounding a to 0 or 1 first."""
-    if output == "sigmoid":
-        return -np.logaddexp(0.0, -sign * Z)
-    Z = Z - Z.max(axis=-2, keepdims=True)
-    return Z - np.log(np.exp(Z).sum(axis=-2, keepdims=True))
-
-
-def losses(cost: Cost, g: Activation, Z: Array, Y: Array) -> Array | None:
-    """c of every example in NumPy: (…, rows, m) -> (…, m); None for a cost or an output of the user's own.
-
-    >>> from jaxmlp.nn.activations import sigmoid
-    >>> from jaxmlp.nn.costs import COSTS
-    >>> losses(COSTS["binary_cross_entropy"], sigmoid, np.zeros((1, 1)), np.ones((1, 1))).round(6).tolist()    # ln 2
-    [0.693147]
-    """
-    output = formula(g)
-    if output is None or cost.name not in COSTS:
-        return None
-    if cost.name == "quadratic":
-        return ((output(Z) - Y) ** 2).sum(axis=-2) / 2
-    if cost.name == "binary_cross_entropy":
-        return -(Y * _log(g.name, Z) + (1 - Y) * _log(g.name, Z, -1)).sum(axis=-2)
-    if len(Y) < Z.shape[-2]:  # class ids
-        Y = np.arange(Z.shape[-2])[:, None] == Y
-    return -(Y * _log(g.name, Z)).sum(axis=-2)
 
 
 # --- central differences ----------------------------------------------------------------------------------------------
@@ -211,7 +123,7 @@ def piece(g: Activation, Z: Array) -> Array:
 def apply(g: Activation, Z: Array) -> Array:
     """g of a stack of matrices: by its formula in NumPy, or as it is for an activation of the user's own."""
     in_numpy = formula(g)
-    return np.asarray(_apply(g, Z)) if in_numpy is None else in_numpy(Z)
+    return np.asarray(_apply(g, Z)) if in_numpy is None else in_numpy.apply(Z)
 
 
 def shares(cost: Cost, g: Activation, Z: Array, Y: Array, weights: Array | None) -> Array:

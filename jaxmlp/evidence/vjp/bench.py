@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.evidence.certificate import Row, judge
-from jaxmlp.evidence.undecorated import primitives
+from jaxmlp.evidence.vjp.undecorated import primitives
 
 Leaves = tuple[Any, ...]  # arrays, of JAX or NumPy
 Split = Callable[[Leaves, Leaves], Leaves]  # (x, k) -> the real arrays of y

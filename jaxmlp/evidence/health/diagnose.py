@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.evidence import gradient_rules, unit_rules
 from jaxmlp.evidence.curvature import Columns, largest_eigenvalue
-from jaxmlp.evidence.findings import Case, Finding, causes
-from jaxmlp.evidence.gradient_rules import factors, update_ratios
-from jaxmlp.evidence.symptoms import measure
-from jaxmlp.evidence.unit_rules import dead, distinct_units, saturated
+from jaxmlp.evidence.health import gradient_rules, unit_rules
+from jaxmlp.evidence.health.findings import Case, Finding, causes
+from jaxmlp.evidence.health.gradient_rules import factors, update_ratios
+from jaxmlp.evidence.health.symptoms import measure
+from jaxmlp.evidence.health.unit_rules import dead, distinct_units, saturated
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Batch, Objective, check_batch
 

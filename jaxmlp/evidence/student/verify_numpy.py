@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmlp.errors import InputTypeError, sentence
-from jaxmlp.evidence.causes import BOUND, Cause, Leaf, Trial, chain, difference, find_causes
 from jaxmlp.evidence.certificate import Certificate, Row, judge
-from jaxmlp.evidence.loop import Problem
-from jaxmlp.evidence.slips import UNKNOWN
-from jaxmlp.evidence.trials import Backward, NoGradient, Raised, draw, leaf_name, problems_for, trial
+from jaxmlp.evidence.student.causes import BOUND, Cause, Leaf, Trial, chain, difference, find_causes
+from jaxmlp.evidence.student.loop import Problem
+from jaxmlp.evidence.student.slips import UNKNOWN
+from jaxmlp.evidence.student.trials import Backward, NoGradient, Raised, draw, leaf_name, problems_for, trial
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
 

@@ -19,8 +19,9 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.evidence.causes import Leaf, Trial, chain
-from jaxmlp.evidence.loop import Layers, Problem, forward
+from jaxmlp.evidence.formulas import Layers
+from jaxmlp.evidence.student.causes import Leaf, Trial, chain
+from jaxmlp.evidence.student.loop import Problem, forward
 from jaxmlp.nn import costs
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import AUTODIFF, Batch, Objective, check_batch, evaluate

@@ -10,8 +10,8 @@ Every threshold is a named constant; the comment beside it is its reason.
 
 import numpy as np
 
-from jaxmlp.evidence.findings import Case, Finding, span
-from jaxmlp.evidence.symptoms import IDLE_SLOPE, LayerSymptoms
+from jaxmlp.evidence.health.findings import Case, Finding, span
+from jaxmlp.evidence.health.symptoms import IDLE_SLOPE, LayerSymptoms
 
 LARGEST_INPUT = 10.0  # root mean square of a feature; tanh has saturated at 3, sigmoid at 6, and toy data reach 5
 SMALLEST_INPUT = 0.01  # of the largest feature: below it Z is the bias alone

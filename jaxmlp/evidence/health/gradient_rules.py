@@ -10,8 +10,8 @@ Every threshold is a named constant; the comment beside it is its reason.
 
 import numpy as np
 
-from jaxmlp.evidence.findings import Case, Finding, span
-from jaxmlp.evidence.symptoms import Symptoms
+from jaxmlp.evidence.health.findings import Case, Finding, span
+from jaxmlp.evidence.health.symptoms import Symptoms
 
 VANISHED, EXPLODED = 1e-4, 1e4  # ‖dZ_1‖/‖dZ_L‖; three fresh sigmoid layers reach 1e-2, deep He and Xavier stay near 1
 TOO_LARGE = 2.0  # times 2/λ_max: training lives at α = 2/λ_max and survives up to twice that (Lewkowycz et al. 2020)

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 from jaxmlp.evidence.certificate import Row, judge
-from jaxmlp.evidence.vjp_bench import Bench, Leaves, Split, ask, pullback, relative_differences
-from jaxmlp.evidence.vjp_gradient import DIFFERENCES_BOUND, STEP, inner, size_of, slope
+from jaxmlp.evidence.vjp.bench import Bench, Leaves, Split, ask, pullback, relative_differences
+from jaxmlp.evidence.vjp.gradient import DIFFERENCES_BOUND, STEP, inner, size_of, slope
 
 Product = Callable[[Split, Bench, Leaves], Leaves]
 

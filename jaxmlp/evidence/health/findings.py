@@ -16,7 +16,7 @@ A cause is reported, what merely follows from it is not:
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from jaxmlp.evidence.symptoms import LayerSymptoms, Symptoms
+from jaxmlp.evidence.health.symptoms import LayerSymptoms, Symptoms
 from jaxmlp.nn.network import Network
 
 

@@ -1,0 +1,149 @@
+"""The textbook's activations and costs once more: NumPy, float64, without JAX.
+
+    g        Z -> A                    slope     Z -> g'(Z)          pullback    (Z, dA) -> dZ
+    softmax  A ⊙ (dA - Σ A dA)         maxout    dA to the first largest piece
+    cost     Z_L -> c of every example, from the logits, so that no a is rounded to 0 or 1 first
+
+A witness is worth something if it does not copy what it testifies to: no formula here is shared with `jaxmlp.nn`, and
+two programs that agree were written twice. Everything takes Z of shape (…, rows, m), one matrix or a stack of them.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray as Array
+
+from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.costs import COSTS, Cost
+
+Layers = tuple[dict[str, Array], ...]  # params in NumPy
+
+
+class G(NamedTuple):
+    """g in NumPy: apply Z -> A; slope Z -> g'(Z), None where g couples rows; pullback (Z, dA) -> dZ."""
+
+    apply: Callable[[Array], Array]
+    slope: Callable[[Array], Array] | None
+    pullback: Callable[[Array, Array], Array]
+
+
+# --- activations ------------------------------------------------------------------------------------------------------
+
+
+def sigmoid(Z: Array) -> Array:
+    """1 / (1 + e⁻ᶻ), by the half whose exponential cannot overflow.
+
+    >>> sigmoid(np.array([0.0, -800.0])).tolist()
+    [0.5, 0.0]
+    """
+    e = np.exp(-np.abs(Z))
+    return np.where(Z < 0, e, 1.0) / (1 + e)
+
+
+def softmax(Z: Array) -> Array:
+    """eᶻ / Σ eᶻ of every column.
+
+    >>> softmax(np.zeros((2, 1))).tolist()
+    [[0.5], [0.5]]
+    """
+    E = np.exp(Z - Z.max(axis=-2, keepdims=True))
+    return E / E.sum(axis=-2, keepdims=True)
+
+
+def _softmax_pullback(Z: Array, dA: Array) -> Array:
+    A = softmax(Z)
+    return A * (dA - (A * dA).sum(axis=-2, keepdims=True))
+
+
+def _elementwise(apply: Callable[[Array], Array], slope: Callable[[Array], Array]) -> G:
+    return G(apply, slope, lambda Z, dA: dA * slope(Z))
+
+
+_cdf = np.vectorize(lambda z: math.erfc(-z / math.sqrt(2)) / 2, otypes=[float])
+
+
+def _density(Z: Array) -> Array:
+    return np.exp(-Z * Z / 2) / math.sqrt(2 * math.pi)
+
+
+def _leaky_relu(alpha: str) -> G:
+    a = float(alpha)
+    return _elementwise(lambda Z: np.where(Z < 0, a * Z, Z), lambda Z: np.where(Z < 0, a, 1.0))
+
+
+def _elu(alpha: str) -> G:
+    a = float(alpha)
+    return _elementwise(
+        lambda Z: np.where(Z < 0, a * np.expm1(np.minimum(Z, 0)), Z),
+        lambda Z: np.where(Z < 0, a * np.exp(np.minimum(Z, 0)), 1.0),
+    )
+
+
+def _maxout(pieces: str) -> G:
+    k = int(pieces)
+
+    def split(Z: Array) -> Array:
+        return np.stack(np.split(Z, k, axis=-2))
+
+    def pullback(Z: Array, dA: Array) -> Array:
+        wins = np.arange(k).reshape(k, *[1] * Z.ndim) == split(Z).argmax(axis=0)
+        return np.concatenate(list(wins * dA), axis=-2)
+
+    return G(lambda Z: split(Z).max(axis=0), None, pullback)
+
+
+_PLAIN = {
+    "identity": _elementwise(lambda Z: Z, np.ones_like),
+    "step": _elementwise(lambda Z: np.heaviside(Z, 0.0), np.zeros_like),
+    "sigmoid": _elementwise(sigmoid, lambda Z: sigmoid(Z) * (1 - sigmoid(Z))),
+    "tanh": _elementwise(np.tanh, lambda Z: 1 - np.tanh(Z) ** 2),
+    "relu": _elementwise(lambda Z: np.where(Z > 0, Z, 0.0), lambda Z: (Z > 0) * 1.0),
+    "softplus": _elementwise(lambda Z: np.logaddexp(Z, 0), sigmoid),
+    "silu": _elementwise(lambda Z: Z * sigmoid(Z), lambda Z: sigmoid(Z) * (1 + Z * sigmoid(-Z))),
+    "gelu": _elementwise(lambda Z: Z * _cdf(Z), lambda Z: _cdf(Z) + Z * _density(Z)),
+    "softmax": G(softmax, None, _softmax_pullback),
+}
+_WITH_NUMBER = {"leaky_relu": _leaky_relu, "elu": _elu, "maxout": _maxout}
+
+
+def formula(g: Activation) -> G | None:
+    """The NumPy form of an activation; None for one of the user's own.
+
+    >>> from jaxmlp.nn.activations import find
+    >>> formula(find("leaky_relu(0.5)")).apply(np.array([[-4.0, 4.0]])).tolist()
+    [[-2.0, 4.0]]
+    """
+    name, _, number = g.name.partition("(")
+    return _WITH_NUMBER[name](number[:-1]) if name in _WITH_NUMBER else _PLAIN.get(name)
+
+
+# --- costs ------------------------------------------------------------------------------------------------------------
+
+
+def _log(output: str, Z: Array, sign: int = 1) -> Array:
+    """ln a, or ln(1 - a) of a sigmoid for sign -1, without rounding a to 0 or 1 first."""
+    if output == "sigmoid":
+        return -np.logaddexp(0.0, -sign * Z)
+    Z = Z - Z.max(axis=-2, keepdims=True)
+    return Z - np.log(np.exp(Z).sum(axis=-2, keepdims=True))
+
+
+def losses(cost: Cost, g: Activation, Z: Array, Y: Array) -> Array | None:
+    """c of every example: (…, rows, m) -> (…, m); None for a cost or an output of the user's own.
+
+    >>> from jaxmlp.nn.activations import sigmoid
+    >>> losses(COSTS["binary_cross_entropy"], sigmoid, np.zeros((1, 1)), np.ones((1, 1))).round(6).tolist()    # ln 2
+    [0.693147]
+    """
+    output = formula(g)
+    if output is None or cost.name not in COSTS:
+        return None
+    if cost.name == "quadratic":
+        return ((output.apply(Z) - Y) ** 2).sum(axis=-2) / 2
+    if cost.name == "binary_cross_entropy":
+        return -(Y * _log(g.name, Z) + (1 - Y) * _log(g.name, Z, -1)).sum(axis=-2)
+    if len(Y) < Z.shape[-2]:  # class ids
+        Y = np.arange(Z.shape[-2])[:, None] == Y
+    return -(Y * _log(g.name, Z)).sum(axis=-2)

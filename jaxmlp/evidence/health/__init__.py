@@ -1,0 +1,1 @@
+"""Health: what ails a network, measured, named, with its cure."""

@@ -1,0 +1,1 @@
+"""Proof: each formula of the package against autodiff and central differences, row by row."""

@@ -1,0 +1,1 @@
+"""vjp: a test bench for anybody's custom derivative rule."""
