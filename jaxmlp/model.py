@@ -22,8 +22,10 @@ from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.nn import costs
 from jaxmlp.nn.activations import Activation
-from jaxmlp.nn.network import Network, Params, check_params, forward, logits
-from jaxmlp.nn.objective import Batch, Objective, evaluate
+from jaxmlp.nn.backprop import evaluate
+from jaxmlp.nn.network import Network, Params, check_params
+from jaxmlp.nn.objective import Batch, Objective
+from jaxmlp.nn.propagation import forward, logits
 from jaxmlp.training.batches import target_rows
 from jaxmlp.training.metrics import decide, n_correct
 
@@ -260,7 +262,7 @@ load_model = Model.load
 
 @partial(jax.jit, static_argnames="task")
 def _judge(params: Params, batch: Batch, net: Network, objective: Objective, task: str):
-    J, Z = evaluate(params, batch, net, objective)
+    J, Z, _ = evaluate(params, batch, net, objective)
     return J, n_correct(Z, batch.Y, None, net, task)
 
 

@@ -26,7 +26,22 @@ FLOORS = [
 ]
 # Within these floors, only from modules that stand before.
 ORDER = {
-    "nn": ["compiled", "names", "activations", "initializers", "dense", "costs", "network", "objective"],
+    "nn": [
+        "compiled",
+        "names",
+        "activations",
+        "initializers",
+        "dense",
+        "normalization",
+        "noise",
+        "layer",
+        "penalties",
+        "costs",
+        "network",
+        "propagation",
+        "objective",
+        "backprop",
+    ],
     "evidence": [
         "certificate",
         "precision",

@@ -22,8 +22,9 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxmlp.errors import InputError, sentence
+from jaxmlp.nn.backprop import backprop
 from jaxmlp.nn.network import Network, Params, check_params
-from jaxmlp.nn.objective import Objective, backprop
+from jaxmlp.nn.objective import Objective
 
 Columns = Array | np.ndarray
 MOST_PARAMETERS = 4096  # H of so many takes 128 MB in float64; more is a task for `hvp`

@@ -119,6 +119,22 @@ def formula(g: Activation) -> G | None:
     return _WITH_NUMBER[name](number[:-1]) if name in _WITH_NUMBER else _PLAIN.get(name)
 
 
+# --- normalisation ----------------------------------------------------------------------------------------------------
+
+
+def normalized(kind: str, U: Array, share: Array | None) -> Array:
+    """(U - μ)/√(σ² + 10⁻⁵): "batch" over the examples with their shares, None for 1/m; "layer" over the units.
+
+    >>> normalized("layer", np.array([[1.0], [3.0]]), None).round(4).tolist()
+    [[-1.0], [1.0]]
+    """
+    axis = -2 if kind == "layer" else -1
+    weights = np.broadcast_to(1.0 if share is None or kind == "layer" else share, U.shape)
+    mean = np.average(U, axis=axis, weights=weights, keepdims=True)
+    variance = np.average((U - mean) ** 2, axis=axis, weights=weights, keepdims=True)
+    return (U - mean) / np.sqrt(variance + 1e-5)
+
+
 # --- costs ------------------------------------------------------------------------------------------------------------
 
 

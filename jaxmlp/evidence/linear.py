@@ -17,9 +17,11 @@ from jax import Array
 
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn import activations, costs
-from jaxmlp.nn.dense import LayerParams, dense_backward, dense_forward
+from jaxmlp.nn.dense import LayerParams
+from jaxmlp.nn.layer import layer_backward, layer_forward
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Batch, Objective, check_batch
+from jaxmlp.nn.penalties import PENALTIES
 
 # --- no activation: one layer -----------------------------------------------------------------------------------------
 
@@ -90,17 +92,18 @@ def sweep(params: Params, X: Array, net: Network, output_error: Callable[[Array]
     ([[7.0]], [[1.0]], [[2.0]], [[6.0]])
     """
     gs, A, forward = net.activations, X, []
-    for g, layer in zip(gs, params, strict=True):
-        Z, (_, A_prev, _, _) = dense_forward(activations.identity, layer, A)
+    for g, norm, layer in zip(gs, net.norms, params, strict=True):
+        A_prev = A
+        Z, cache = layer_forward(norm, activations.identity, layer, A_prev)
         A = g.apply(Z)
-        forward.append((A_prev, Z, A))
+        forward.append((A_prev, Z, A, cache))
     passes: list[LayerPass] = []
     dA, dZ = None, output_error(forward[-1][1])  # BP1
     for l in reversed(range(net.depth)):
-        A_prev, Z, A = forward[l]
+        A_prev, Z, A, cache = forward[l]
         if dA is not None:
             dZ = gs[l].pullback(Z, A, dA)  # BP2
-        dlayer, dA_prev = dense_backward(activations.identity, (params[l]["W"], A_prev, Z, Z), dZ)  # BP3, BP4
+        dlayer, dA_prev = layer_backward(net.norms[l], activations.identity, cache, dZ)  # BP3, BP4
         passes.insert(0, LayerPass(A_prev, Z, A, dA, dZ, dlayer))
         dA = dA_prev
     return tuple(passes)
@@ -111,9 +114,13 @@ def sweep(params: Params, X: Array, net: Network, output_error: Callable[[Array]
 
 def _example_passes(params: Params, X: Any, Y: Any, net: Network, objective: Objective | None):
     """The sweep whose dZ_l are the δ_l of the single losses, without the 1/m of their mean."""
-    if isinstance(objective, Objective) and objective.l2 is not None:
-        remedy = "add its gradient λ/m W once, to their mean"
-        raise InputError(sentence("gradients of examples", "no penalty, which belongs to no example", "l2", remedy))
+    given = [name for name in PENALTIES if isinstance(objective, Objective) and getattr(objective, name) is not None]
+    if given:
+        expects, remedy = "no penalty, which belongs to no example", "add its gradient once, to their mean"
+        raise InputError(sentence("gradients of examples", expects, given[0], remedy))
+    if isinstance(net, Network) and net.norm is not None:
+        remedy = "batch normalisation is folded away by fit"
+        raise InputError(sentence("gradients of examples", "a network without normalisation", net.norm, remedy))
     batch, objective = check_batch(params, X, Y, net, objective, None)
     return sweep(params, batch.X, net, lambda Z: _deltas(Z, batch, net, objective))
 

@@ -1,15 +1,13 @@
-"""The network: its static description, its parameters, and forward propagation.
+"""The network: its static description and its parameters.
 
-    A0 = X (n0, m), one example per column
-    Z_l = W_l A_{l-1} + b_l,   A_l = g_l(Z_l),   l = 1 … L; the input layer is not counted
+    W_l (n_l, n_{l-1}),   b_l (n_l, 1),   γ_l (n_l, 1) where a layer is normalised,   l = 1 … L
 
 A `Network` holds names and numbers only. It is hashable, and for JAX it is a pytree without leaves: it passes through
 `jit`, `grad` and `vmap` as it is, and equal networks share one compiled program. Parameters are a bare tuple of
-`{"W": ..., "b": ...}` dictionaries, one per layer.
+`{"W": ..., "b": ...}` dictionaries, one per layer; a normalised layer has a `"gamma"` besides.
 """
 
 import operator
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -17,15 +15,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.errors import InputError, InputTypeError, sentence
-from jaxmlp.nn import activations, initializers
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.nn import activations, initializers, normalization
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.compiled import compiled
-from jaxmlp.nn.dense import LayerParams, dense
+from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.initializers import Initializer
 
 Params = tuple[LayerParams, ...]
-Block = Callable[[Activation, LayerParams, Array], Array]
 
 
 @jax.tree_util.register_static
@@ -40,10 +37,12 @@ class Network:
         "maxout(3)", or a record made by `jaxmlp.activation`.
       output: the activation of the last layer: "sigmoid" (two classes, or several labels at once), "softmax"
         (several classes), "identity" (values), or any other.
+      norm: "batch" normalises the Z of hidden layers over the examples at hand, "layer" over the units of each example;
+        None does not. For evaluation a batch-normalised network is folded into a plain one, as `fit` does.
 
     Raises:
       InputError: for sizes that are not at least two positive whole numbers, for a number of hidden activations that
-        does not fit, and for an unknown activation.
+        does not fit, and for an unknown activation or normalisation.
 
     >>> net = Network(sizes=(3, 5, 4, 1), hidden=("tanh", "relu"), output="sigmoid")
     >>> net.depth, net.hidden, net == Network((3, 5, 4, 1), ("tanh", "relu"), "sigmoid")
@@ -53,6 +52,7 @@ class Network:
     sizes: tuple[int, ...]
     hidden: str | Activation | tuple[str | Activation, ...]
     output: str | Activation
+    norm: str | None = None
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -69,6 +69,8 @@ class Network:
         if output == "softmax" and sizes[-1] < 2:
             remedy = "for two classes use one 'sigmoid' output"
             raise InputError(sentence("softmax output", "at least 2 classes", sizes[-1], remedy))
+        if self.norm not in (None, *normalization.KINDS):
+            raise unknown("norm", self.norm, normalization.KINDS)
         object.__setattr__(self, "sizes", sizes)
         object.__setattr__(self, "hidden", tuple(map(_spelled, hidden)))
         object.__setattr__(self, "output", output)
@@ -85,16 +87,22 @@ class Network:
         return tuple(map(activations.find, (*hidden, self.output)))
 
     @property
+    def norms(self) -> tuple[str | None, ...]:
+        """How each layer is normalised: the hidden ones all alike, the output never."""
+        return (*[self.norm] * (self.depth - 1), None)
+
+    @property
     def shapes(self) -> tuple["LayerShape", ...]:
         """The table of shapes, a row per layer."""
-        rows = zip(self.sizes, self.sizes[1:], self.activations, strict=False)
+        rows = zip(self.sizes, self.sizes[1:], self.activations, self.norms, strict=False)
         return tuple(
-            LayerShape(n_in, n_out, g.name, (g.pieces * n_out, n_in), (g.pieces * n_out, 1)) for n_in, n_out, g in rows
+            LayerShape(n_in, n_out, g.name, (g.pieces * n_out, n_in), (g.pieces * n_out, 1), norm)
+            for n_in, n_out, g, norm in rows
         )
 
     @property
     def n_parameters(self) -> int:
-        """The number of all weights and biases.
+        """The number of all weights, biases and scales of normalised units.
 
         >>> Network((3, 2, 1), "maxout(2)", "sigmoid").n_parameters    # 4·3 + 4 + 1·2 + 1
         19
@@ -110,11 +118,18 @@ class LayerShape(NamedTuple):
     activation: str
     W: tuple[int, int]
     b: tuple[int, int]
+    norm: str | None = None
+
+    @property
+    def leaves(self) -> dict[str, tuple[int, int]]:
+        """The shape of each array of the layer by its name: W and b, and γ where it is normalised."""
+        plain = {"W": self.W, "b": self.b}
+        return plain if self.norm is None else {**plain, "gamma": self.b}
 
     @property
     def n_parameters(self) -> int:
-        """Entries of W and b."""
-        return self.W[0] * self.W[1] + self.b[0]
+        """Entries of them all."""
+        return sum(rows * columns for rows, columns in self.leaves.values())
 
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
@@ -144,7 +159,7 @@ def _spelled(spec: str | Activation) -> str | Activation:
 
 @compiled(static=("scheme", "dtype"))
 def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: Any = None) -> Params:
-    """Random weights and zero biases.
+    """Random weights and zero biases; the scales γ of normalised layers are 1.
 
     Args:
       key: a typed key, `jax.random.key(0)`.
@@ -174,7 +189,8 @@ def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: An
     for layer_key, row, g in zip(jax.random.split(key, net.depth), net.shapes, net.activations, strict=True):
         initializer = initializers.find(g.init if scheme == "auto" else scheme)
         W = initializer.draw(layer_key, row.W, row.n_in, row.n_out, dtype)
-        params.append({"W": W, "b": jnp.zeros(row.b, dtype)})
+        rest = {"b": jnp.zeros, "gamma": jnp.ones}
+        params.append({"W": W, **{name: rest[name](row.b, dtype) for name in row.leaves if name != "W"}})
     return tuple(params)
 
 
@@ -193,15 +209,19 @@ def check_params(params: Any, net: Network) -> jnp.dtype:
         expects = f"a tuple of {net.depth} layers for sizes {net.sizes}"
         raise InputError(sentence("params", expects, got, "use jaxmlp.init, or these parameters' own network"))
     for l, (layer, row) in enumerate(zip(params, net.shapes, strict=True), start=1):
-        if not isinstance(layer, dict) or set(layer) != {"W", "b"}:
+        if not isinstance(layer, dict) or set(layer) != set(row.leaves):
             got = sorted(layer) if isinstance(layer, dict) else type(layer).__name__
-            raise InputError(sentence(f"layer {l}", "a dictionary with keys 'W' and 'b'", got, "see jaxmlp.init"))
-        for name, shape in (("W", row.W), ("b", row.b)):
+            *most, last = map(repr, row.leaves)
+            keys, remedy = f"{', '.join(most)} and {last}", "see jaxmlp.init"
+            if isinstance(layer, dict) and {*layer} ^ {*row.leaves} == {"gamma"}:
+                remedy = "only a network with norm has γ, and fit folds batch normalisation: take its own result.net"
+            raise InputError(sentence(f"layer {l}", f"a dictionary with keys {keys}", got, remedy))
+        for name, shape in row.leaves.items():
             _check_leaf(l, name, layer[name], shape)
     dtypes = {jnp.dtype(leaf.dtype) for leaf in jax.tree.leaves(params)}
     if len(dtypes) > 1:
         names = ", ".join(sorted(map(str, dtypes)))
-        raise InputTypeError(sentence("params", "one dtype for all W and b", names, "cast them with jax.tree.map"))
+        raise InputTypeError(sentence("params", "one dtype for all leaves", names, "cast them with jax.tree.map"))
     return dtypes.pop()
 
 
@@ -238,81 +258,3 @@ def check_network(net: Any) -> None:
     """Raise unless `net` is a `Network`."""
     if not isinstance(net, Network):
         raise InputTypeError(sentence("net", "a jaxmlp.Network", type(net).__name__, "write jaxmlp.Network(sizes=...)"))
-
-
-# --- forward propagation ----------------------------------------------------------------------------------------------
-
-
-def propagate(params: Iterable[LayerParams], A: Array, gs: Iterable[Activation], block: Block = dense) -> Array:
-    """A_0 -> A_L through one block per layer."""
-    for g, layer in zip(gs, params, strict=True):
-        A = block(g, layer, A)
-    return A
-
-
-def to_logits(params: Params, X: Array, net: Network, block: Block = dense) -> Array:
-    """A_0 -> Z_L: the last block ends in the identity, because costs are computed from logits."""
-    return propagate(params, X, (*net.activations[:-1], activations.identity), block)
-
-
-@compiled()
-def forward(params: Params, X: Array, net: Network) -> Array:
-    """A_L = g_L(Z_L), the network's output.
-
-    Args:
-      params: a tuple of {"W", "b"} dictionaries, NumPy or JAX; their dtype is that of the computation.
-      X: (n0, m), one example per column; cast to the dtype of `params`.
-      net: the network.
-
-    Returns:
-      A_L, (n_L, m).
-
-    Raises:
-      InputError: when shapes do not fit, naming the layer and the shape expected.
-      InputTypeError: when something is not an array of real numbers.
-
-    Source: Ng's course, forward propagation; Nielsen, chapter 2.
-
-    >>> net = Network((2, 1), "relu", "sigmoid")
-    >>> params = ({"W": jnp.array([[0.5, -0.25]]), "b": jnp.zeros((1, 1))},)
-    >>> forward(params, jnp.array([[1.0], [2.0]]), net).tolist()    # Z = 1·0.5 - 2·0.25 = 0, σ(0) = 1/2
-    [[0.5]]
-    """
-    X = check_inputs(X, net, check_params(params, net))
-    return propagate(params, X, net.activations)
-
-
-@compiled()
-def logits(params: Params, X: Array, net: Network) -> Array:
-    """Z_L, the last layer before its activation: (n_L, m), or (k·n_L, m) for maxout(k).
-
-    Arguments (params, X, net) and errors are those of `forward`.
-
-    >>> net = Network((2, 1), "relu", "sigmoid")
-    >>> params = ({"W": jnp.array([[0.5, -0.25]]), "b": jnp.ones((1, 1))},)
-    >>> logits(params, jnp.array([[1.0], [2.0]]), net).tolist()
-    [[1.0]]
-    """
-    X = check_inputs(X, net, check_params(params, net))
-    return to_logits(params, X, net)
-
-
-@compiled()
-def trace(params: Params, X: Array, net: Network) -> tuple[dict[str, Array], ...]:
-    """Every Z and A: a tuple of {"Z": Z_l, "A": A_l}, l = 1 … L.
-
-    Arguments (params, X, net) and errors are those of `forward`.
-
-    >>> net = Network((1, 1, 1), "relu", "identity")
-    >>> layer = {"W": jnp.array([[-2.0]]), "b": jnp.ones((1, 1))}
-    >>> steps = trace((layer, layer), jnp.array([[3.0]]), net)
-    >>> [(float(step["Z"][0, 0]), float(step["A"][0, 0])) for step in steps]    # -2·3 + 1 = -5; -2·0 + 1 = 1
-    [(-5.0, 0.0), (1.0, 1.0)]
-    """
-    A = check_inputs(X, net, check_params(params, net))
-    steps = []
-    for g, layer in zip(net.activations, params, strict=True):
-        Z = dense(activations.identity, layer, A)
-        A = g.apply(Z)
-        steps.append({"Z": Z, "A": A})
-    return tuple(steps)

@@ -16,8 +16,9 @@ import optax
 from jax import Array
 
 from jaxmlp.errors import DivergenceError
+from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.network import Network
-from jaxmlp.nn.objective import Objective, evaluate
+from jaxmlp.nn.objective import Objective
 from jaxmlp.training.batches import Batches, Rows, gather
 from jaxmlp.training.metrics import n_correct
 from jaxmlp.training.state import Report, TrainState

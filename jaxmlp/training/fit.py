@@ -1,5 +1,6 @@
 """`fit`: a data set and a network in, trained parameters and their history out."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn import costs
 from jaxmlp.nn.network import Network, Params, check_network, check_params
 from jaxmlp.nn.objective import Objective, check_objective
+from jaxmlp.nn.penalties import PENALTIES
 from jaxmlp.training.batches import make_batches
 from jaxmlp.training.epoch import epochs as epochs_of
 from jaxmlp.training.optimizers import make_optimizer
@@ -140,5 +142,6 @@ def _for_training(objective: Objective, net: Network, n_rows: int) -> Objective:
     """The objective with its cost found and the m of its penalty set to the size of the training part."""
     check_objective(objective)
     cost = costs.find(objective.cost, net.activations[-1])
-    examples = n_rows if objective.l2 is not None and objective.examples is None else objective.examples
-    return Objective(cost, objective.l2, examples)
+    penalized = any(getattr(objective, name) is not None for name in PENALTIES)
+    examples = n_rows if penalized and objective.examples is None else objective.examples
+    return dataclasses.replace(objective, cost=cost, examples=examples)

@@ -11,8 +11,9 @@ from jax import Array
 
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputTypeError, sentence, unknown
+from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.network import Network, Params, check_network
-from jaxmlp.nn.objective import Batch, Objective, check_batch, evaluate
+from jaxmlp.nn.objective import Batch, Objective, check_batch
 from jaxmlp.training.metrics import default_task, n_correct
 from jaxmlp.training.state import Report, TrainState
 

@@ -12,7 +12,7 @@ from jaxmlp.evidence.vjp.check_vjp import assert_vjp, check_vjp
 from jaxmlp.evidence.vjp.undecorated import undecorated
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.dense import dense
-from jaxmlp.nn.objective import l2_penalty
+from jaxmlp.nn.penalties import PENALTIES, penalty
 
 RNG = np.random.default_rng(1)
 LAYER = {"W": RNG.normal(size=(4, 3)), "b": RNG.normal(size=(4, 1))}
@@ -53,7 +53,7 @@ def ours():
         "dense maxout, static first argument": (dense, activations.maxout(2), LAYER, X),
         "mean_cost, class ids and weights": (costs.mean_cost, categorical, softmax, Z, ids, weights),
         "mean_cost, None": (costs.mean_cost, categorical, softmax, Z, 0.8 * np.eye(4)[:, ids[0]] + 0.05, None),
-        "l2_penalty": (l2_penalty, (LAYER, LAYER), 0.3, 5.0),
+        "penalty": (functools.partial(penalty, PENALTIES["l2"]), (LAYER, LAYER), 0.3, 5.0),
     }
 
 

@@ -11,7 +11,8 @@ from jax.flatten_util import ravel_pytree
 import jaxmlp
 from jaxmlp.errors import InputError
 from jaxmlp.evidence.curvature import hessian, hvp, largest_eigenvalue
-from jaxmlp.nn.objective import AUTODIFF, Batch, Objective, evaluate
+from jaxmlp.nn.backprop import AUTODIFF, evaluate
+from jaxmlp.nn.objective import Batch, Objective
 
 NAMES = ["logistic regression", "Nielsen", "mixed", "own"]
 

@@ -9,7 +9,8 @@ import zoo
 import jaxmlp
 from jaxmlp.errors import InputError
 from jaxmlp.evidence.linear import collapse, example_gradient_norms, example_gradients
-from jaxmlp.nn.objective import AUTODIFF, Batch, Objective, evaluate
+from jaxmlp.nn.backprop import AUTODIFF, evaluate
+from jaxmlp.nn.objective import Batch, Objective
 
 SIZES = (4, 7, 3, 6, 2, 5)
 

@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 
 import jaxmlp
 from jaxmlp import Network, Objective
+from jaxmlp.nn import backprop as backprops
 from jaxmlp.nn import objective as objectives
 from jaxmlp.nn.dense import dense, dense_backward, dense_forward, dense_undecorated
 
@@ -33,7 +34,7 @@ every_trio = pytest.mark.parametrize("trio", TRIOS, ids=lambda trio: ", ".join(g
 def autodiff_cost(params, X, Y, net, objective=None, weights=None) -> jax.Array:
     """J of the undecorated functions, for JAX's own rules."""
     batch, objective = objectives.check_batch(params, X, Y, net, objective, weights)
-    return objectives.evaluate(params, batch, net, objective, objectives.AUTODIFF)[0]
+    return backprops.evaluate(params, batch, net, objective, backprops.AUTODIFF).J
 
 
 def worst_of_three(example: zoo.Example, net: Network, objective: Objective, weights) -> float:

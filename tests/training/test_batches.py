@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import jaxmlp
 from jaxmlp.data import Dataset
 from jaxmlp.errors import InputError
-from jaxmlp.nn.objective import Objective, evaluate
+from jaxmlp.nn.backprop import evaluate
+from jaxmlp.nn.objective import Objective
 from jaxmlp.training.batches import Batches, Rows, gather, make_batches
 
 NET = jaxmlp.Network((2, 3), "relu", "softmax")

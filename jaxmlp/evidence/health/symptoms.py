@@ -20,8 +20,9 @@ from jax import Array
 from jaxmlp.evidence.linear import LayerPass, sweep
 from jaxmlp.nn import costs
 from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.network import Network, Params
-from jaxmlp.nn.objective import Batch, Objective, evaluate
+from jaxmlp.nn.objective import Batch, Objective
 
 PROBES = (-60.0, -1.0, -0.5, 0.5, 1.0, 60.0)  # both ends and the middle; e⁻⁶⁰ is 0 for our purpose, e⁶⁰ no overflow
 IDLE_SLOPE = 0.01  # of the largest slope: sigmoid beyond |z| = 6, tanh beyond 3, elu below -4.6

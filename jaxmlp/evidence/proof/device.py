@@ -18,8 +18,10 @@ from jaxmlp.evidence.certificate import Certificate, Row, judge
 from jaxmlp.evidence.precision import float64
 from jaxmlp.evidence.proof.witnesses import draw, relative_difference
 from jaxmlp.nn import costs
-from jaxmlp.nn.network import Network, forward
-from jaxmlp.nn.objective import Objective, backprop, cost
+from jaxmlp.nn.backprop import backprop, cost
+from jaxmlp.nn.network import Network
+from jaxmlp.nn.objective import Objective
+from jaxmlp.nn.propagation import forward
 
 # of an input wide enough that a product sums as many terms as a real one; nothing in it jumps
 DEVICE_NETWORK = Network((784, 128, 32, 10), "tanh", "softmax")

@@ -5,7 +5,8 @@
     BP3      db_l = Σ over columns of dZ_l
     BP4      dW_l = dZ_l A_{l-1}ᵀ
     BP2      dA_{l-1} = W_lᵀ dZ_l,  dZ_{l-1} = pullback of g_{l-1} at dA_{l-1}
-    L2       λ/(2m) Σ‖W_l‖²,  dW_l = λ/m W_l
+    norm     dγ_l = Σ over columns of dZ_l Û_l, where layer l is normalised
+    L2, L1   λ/(2m) Σ‖W_l‖²,  dW_l = λ/m W_l;   λ/m Σ|w|,  dW_l = λ/m sign(W_l)
 
 Rows come in this order, each equation at right inputs, so the first row that fails names the wrong equation. A reader's
 own equations may stand in for ours.
@@ -22,9 +23,9 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.evidence.certificate import Row, judge
-from jaxmlp.evidence.formulas import formula
+from jaxmlp.evidence.formulas import formula, normalized
 from jaxmlp.evidence.proof import witnesses
-from jaxmlp.evidence.proof.derivatives import Answers, Case, Derivatives, compiled_answers, penalty_examples
+from jaxmlp.evidence.proof.derivatives import Answers, Case, Derivatives, compiled_answers, penalty_examples, share_of
 from jaxmlp.evidence.proof.derivatives import answers as find_answers
 from jaxmlp.evidence.proof.witnesses import Slopes, relative_difference, slopes
 
@@ -49,11 +50,12 @@ def equation_rows(case: Case, own: Own, rng: np.random.Generator, *, compiled: b
     """
     evaluate = compiled_answers if compiled else find_answers
     params, X, Y, weights = jax.tree.map(jnp.asarray, (case.params, case.X, case.Y, case.weights))
-    answers = jax.tree.map(np.asarray, evaluate(params, X, Y, weights, case.net, case.objective))
-    rows = [*_forward_rows(case, answers.right)]
-    rows += _backward_rows(case, _Chain(case, answers, own), _Probe(case, answers.right, rng))
-    if case.objective.l2 is not None:
-        rows += _penalty_rows(case, answers.penalty, rng)
+    answers = jax.tree.map(np.asarray, evaluate(params, X, Y, weights, case.net, case.objective, case.seed))
+    case = case._replace(Y=answers.batch.Y)  # from here on the targets are those that noise has left
+    rows = [*_forward_rows(case, answers)]
+    rows += _backward_rows(case, _Chain(case, answers, own), _Probe(case, answers.right, answers.masks, rng))
+    for name, found in answers.penalties.items():
+        rows += _penalty_rows(case, name, found, rng)
     return [*rows, *_whole_rows(case, answers, own)]
 
 
@@ -66,32 +68,41 @@ class _Probe:
 
     case: Case
     right: Derivatives
+    masks: Any
     rng: np.random.Generator
 
     def by(self, name: str, l: int) -> Slopes:
-        """The slopes by W_l, b_l, Z_l or A_l."""
-        layer = self.case.params[l - 1]
-        x = {"W": layer["W"], "b": layer["b"], "Z": self.right.Z[l - 1], "A": self.right.A[l]}[name]
-        move = {"W": self._W, "b": self._b, "Z": self._onward, "A": self._A}[name]
-        return slopes(partial(move, l), x, self.rng)
+        """The slopes by W_l, b_l, γ_l, Z_l or A_l."""
+        if name == "Z":
+            return slopes(partial(self._onward, l), self.right.Z[l - 1], self.rng)
+        if name == "A":
+            above = partial(to_Z, self.case, self.masks, l + 1)
+            return slopes(lambda A: self._onward(l + 1, above(A)), self.right.A[l], self.rng)
 
-    def _W(self, l: int, W: Array) -> tuple[Array, list[Array]]:
-        return self._onward(l, W @ self.right.A[l - 1] + self.case.params[l - 1]["b"])
+        def moved(leaf: Array) -> tuple[Array, list[Array]]:
+            return self._onward(l, to_Z(self.case, self.masks, l, self.right.A[l - 1], **{name: leaf}))
 
-    def _b(self, l: int, b: Array) -> tuple[Array, list[Array]]:
-        return self._onward(l, self.case.params[l - 1]["W"] @ self.right.A[l - 1] + b)
-
-    def _A(self, l: int, A: Array) -> tuple[Array, list[Array]]:
-        return self._onward(l + 1, self.case.params[l]["W"] @ A + self.case.params[l]["b"])
+        return slopes(moved, self.case.params[l - 1][name], self.rng)
 
     def _onward(self, l: int, Z: Array) -> tuple[Array, list[Array]]:
         """The shares of J for a stack of Z_l, and the pieces that the activations lie on."""
         case, gs, pieces = self.case, self.case.net.activations, []
-        for g, layer in zip(gs[l - 1 : -1], case.params[l:], strict=True):
+        for i, g in enumerate(gs[l - 1 : -1], start=l + 1):
             pieces.append(witnesses.piece(g, Z))
-            Z = layer["W"] @ witnesses.apply(g, Z) + layer["b"]
+            Z = to_Z(case, self.masks, i, witnesses.apply(g, Z))
         pieces.append(witnesses.piece(gs[-1], Z))
         return witnesses.shares(case.cost, gs[-1], Z, case.Y, case.weights), pieces
+
+
+def to_Z(case: Case, masks: Any, l: int, A_prev: Array, **moved: Array) -> Array:
+    """Z_l of one A_{l-1} or a stack of them, in NumPy; `moved` leaves stand in for the layer's own."""
+    layer, norm = {**case.params[l - 1], **moved}, case.net.norms[l - 1]
+    if masks and masks[l - 1] is not None:
+        A_prev = masks[l - 1] * A_prev
+    U = layer["W"] @ A_prev
+    if norm is None:
+        return U + layer["b"]
+    return layer["gamma"] * normalized(norm, U, share_of(case.net, case.weights)) + layer["b"]
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -161,10 +172,10 @@ def _call(f: Callable[..., Any], *arguments: Any) -> Any:
         return _Raised(" ".join(f"{type(error).__name__}: {error}".split()))
 
 
-def _forward_rows(case: Case, right: Derivatives) -> Iterator[Row]:
-    for l, (g, layer) in enumerate(zip(case.net.activations, case.params, strict=True), start=1):
-        by_index = np.einsum("jk,ki->ji", layer["W"], right.A[l - 1]) + layer["b"]  # z_j = Σ_k w_jk a_k + b_j
-        difference = relative_difference(right.Z[l - 1], by_index)
+def _forward_rows(case: Case, answers: Answers) -> Iterator[Row]:
+    right = answers.right
+    for l, g in enumerate(case.net.activations, start=1):
+        difference = relative_difference(right.Z[l - 1], to_Z(case, answers.masks, l, right.A[l - 1]))
         yield judge(f"forward Z_{l}", case.at(l), "NumPy", difference, AUTODIFF)
         in_numpy = formula(g)
         if in_numpy is not None:
@@ -224,23 +235,29 @@ def _backward_rows(case: Case, chain: _Chain, probe: _Probe) -> Iterator[Row]:
             if chain.own.bp2 is None:
                 yield from both(f"BP2 dA_{l}", l, "A", ours.dA[l - 1], right.dA[l - 1])
             yield from both(f"BP2 dZ_{l}", l, "Z", chain.bp2(l), right.dZ[l - 1])
+        if case.net.norms[l - 1] is not None:
+            yield from both(f"norm dγ_{l}", l, "gamma", ours.dparams[l - 1]["gamma"], right.dparams[l - 1]["gamma"])
         yield from both(f"BP3 db_{l}", l, "b", chain.bp3(l), right.dparams[l - 1]["b"])
         yield from both(f"BP4 dW_{l}", l, "W", chain.bp4(l), right.dparams[l - 1]["W"])
 
 
-def _penalty_rows(case: Case, penalty: Any, rng: np.random.Generator) -> Iterator[Row]:
-    """The penalty, λ/m W_l of every layer, and the slopes by λ and m."""
+_PENALTY_TERMS: dict[str, Callable[[Array], Array]] = {"l2": lambda W: W**2 / 2, "l1": np.abs}
+
+
+def _penalty_rows(case: Case, name: str, found: Any, rng: np.random.Generator) -> Iterator[Row]:
+    """A penalty, its dW_l for every layer, and the slopes by λ and m."""
     m = penalty_examples(case.objective, case.X, case.weights)
-    half = np.asarray(case.objective.l2, np.float64) / (2 * np.asarray(m, np.float64))
-    (value, ours), (_, right) = penalty
-    difference = relative_difference(value, half * sum((layer["W"] ** 2).sum() for layer in case.params))
-    yield judge("L2", case.at(case.net.depth), "NumPy", difference, AUTODIFF)
+    scale = np.asarray(getattr(case.objective, name), np.float64) / np.asarray(m, np.float64)
+    term, label = _PENALTY_TERMS[name], name.upper()
+    (value, ours), (_, right) = found
+    difference = relative_difference(value, scale * sum(term(layer["W"]).sum() for layer in case.params))
+    yield judge(label, case.at(case.net.depth), "NumPy", difference, AUTODIFF)
     for l, (layer, dlayer, wanted) in enumerate(zip(case.params, ours[0], right[0], strict=True), start=1):
-        found = slopes(lambda W: (half * W.reshape(len(W), -1) ** 2, ()), layer["W"], rng)
-        yield against_autodiff(f"L2 dW_{l}", case.at(l), dlayer["W"], wanted["W"])
-        yield against_differences(f"L2 dW_{l}", case.at(l), dlayer["W"], found)
-    for name, actual, wanted in zip(("λ", "m"), ours[1:], right[1:], strict=True):
-        yield against_autodiff(f"L2 d{name}", case.at(case.net.depth), actual, wanted)
+        moved = slopes(lambda W: (scale * term(W.reshape(len(W), -1)), [W.reshape(len(W), -1) > 0]), layer["W"], rng)
+        yield against_autodiff(f"{label} dW_{l}", case.at(l), dlayer["W"], wanted["W"])
+        yield against_differences(f"{label} dW_{l}", case.at(l), dlayer["W"], moved)
+    for leaf, actual, wanted in zip(("λ", "m"), ours[1:], right[1:], strict=True):
+        yield against_autodiff(f"{label} d{leaf}", case.at(case.net.depth), actual, wanted)
 
 
 # --- whole gradients --------------------------------------------------------------------------------------------------
@@ -259,7 +276,7 @@ def _whole_rows(case: Case, answers: Answers, own: Own) -> Iterator[Row]:
         if answer[0] is not None:
             yield against_autodiff(f"{name} J", case.at(case.net.depth), answer[0], J)
         for l in range(case.net.depth, 0, -1):
-            for leaf in ("b", "W"):
+            for leaf in reversed(case.net.shapes[l - 1].leaves):
                 actual, wanted = answer[1][l - 1][leaf], expected[l - 1][leaf]
                 yield against_autodiff(f"{name} d{leaf}_{l}", case.at(l), actual, wanted)
 

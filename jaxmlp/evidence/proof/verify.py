@@ -46,6 +46,15 @@ STANDARD: tuple[tuple[str, Network, Objective, bool], ...] = (
         Objective(l2=0.7, examples=20),
         True,
     ),
+    ("batch norm 3-6-5-2", Network((3, 6, 5, 2), ("relu", "tanh"), "identity", norm="batch"), Objective(), True),
+    ("layer norm 3-6-5-2", Network((3, 6, 5, 2), ("tanh", "maxout(2)"), "softmax", norm="layer"), Objective(), False),
+    ("dropout 4-6-5-2", Network((4, 6, 5, 2), "relu", "sigmoid"), Objective(dropout=0.5, input_dropout=0.2), True),
+    (
+        "noisy 3-6-5-4",
+        Network((3, 6, 5, 4), "tanh", "softmax", norm="batch"),
+        Objective(l1=0.4, dropout=0.3, label_smoothing=0.1, input_noise=0.1, mixup=0.4),
+        False,
+    ),
 )
 # of the networks of `verify_all`, each the last few of these: up to a first, a middle and a last layer
 WIDTHS = (3, 5, 2, 4)
@@ -115,6 +124,10 @@ def verify(
         raise InputTypeError(sentence("net", "a jaxmlp.Network", type(net).__name__, "write jaxmlp.Network(sizes=...)"))
     if bp1 is not None:
         _refuse({"bp1 with weights": weights}, "equal weights", "leave weights out: bp1 is told m alone")
+    own_given = [name for name, function in own._asdict().items() if function is not None]
+    if own_given and (net.norm or (objective is not None and objective.noisy)):
+        expects, got = "a network without normalisation and noise", f"norm={net.norm!r}" if net.norm else "noise"
+        raise InputError(sentence(own_given[0], expects, got, "leave them out: your function is not told of them"))
     with float64():
         case = _case("", net, objective, rng, params, X, Y, weights)
         rows = [*_part_rows(case.net.activations, [(case.cost, net.activations[-1])], rng)]

@@ -156,10 +156,13 @@ class Example(NamedTuple):
 
 
 def draw(net: Network, cost: Cost, rng: np.random.Generator, m: int) -> Example:
-    """Random parameters and m random examples for a network; the biases are not 0, so that a missing one shows."""
-    params = tuple(
-        {"W": rng.normal(size=row.W) * math.sqrt(2 / row.n_in), "b": 0.3 * rng.normal(size=row.b)} for row in net.shapes
-    )
+    """Random parameters and m random examples for a network; no bias is 0, no γ is 1, so that a missing one shows."""
+
+    def leaf(name: str, shape: tuple[int, int], n_in: int) -> Array:
+        scale, centre = {"W": (math.sqrt(2 / n_in), 0.0), "b": (0.3, 0.0), "gamma": (0.3, 1.0)}[name]
+        return centre + scale * rng.normal(size=shape)
+
+    params = tuple({name: leaf(name, shape, row.n_in) for name, shape in row.leaves.items()} for row in net.shapes)
     X = rng.normal(size=(net.sizes[0], m))
     return Example(params, X, draw_targets(net.sizes[-1], cost, rng, m), rng.uniform(0.5, 2.0, size=(1, m)))
 

@@ -28,8 +28,9 @@ from jaxmlp.evidence.student.causes import BOUND, difference, places, slipped
 from jaxmlp.evidence.student.loop import RIGHT, Problem, backward_with, forward
 from jaxmlp.evidence.student.slips import SLIPS
 from jaxmlp.evidence.student.trials import at_kinks, checked, draw
+from jaxmlp.nn.backprop import AUTODIFF, evaluate
 from jaxmlp.nn.network import Network
-from jaxmlp.nn.objective import AUTODIFF, Batch, Objective, evaluate
+from jaxmlp.nn.objective import Batch, Objective
 
 Verdict = Literal["killed", "missed", "error"]
 CHECKERS = ("jaxmlp", "check_grads float32", "check_grads float64", "chex")

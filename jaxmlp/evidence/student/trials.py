@@ -23,8 +23,9 @@ from jaxmlp.evidence.formulas import Layers
 from jaxmlp.evidence.student.causes import Leaf, Trial, chain
 from jaxmlp.evidence.student.loop import Problem, forward
 from jaxmlp.nn import costs
+from jaxmlp.nn.backprop import AUTODIFF, evaluate
 from jaxmlp.nn.network import Network
-from jaxmlp.nn.objective import AUTODIFF, Batch, Objective, check_batch, evaluate
+from jaxmlp.nn.objective import Batch, Objective, check_batch
 
 Backward = Callable[[Any, Array, Array], Any]
 
