@@ -9,6 +9,7 @@ layer 1 expects A_prev of shape (2, m), got (4, 3): is X one example per column?
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class InputError(ValueError):
@@ -24,7 +25,9 @@ class MissingFileError(InputError, FileNotFoundError):
 
 
 class DivergenceError(InputError, FloatingPointError):
-    """The cost became infinite or not a number while training."""
+    """The cost became infinite or not a number while training; `last_good` is the `Result` before that epoch."""
+
+    last_good: Any = None
 
 
 def sentence(where: str, expects: str, got: object, remedy: str) -> str:

@@ -73,7 +73,22 @@ ORDER = {
         "health.gradient_rules",
         "health.diagnose",
     ],
-    "training": ["state", "metrics", "step", "batches", "epoch", "optimizers", "fit", "__init__"],
+    "training": [
+        "state",
+        "metrics",
+        "score_formulas",
+        "cases",
+        "scores",
+        "optimizers",
+        "schedules",
+        "stopping",
+        "step",
+        "batches",
+        "epoch",
+        "arguments",
+        "fit",
+        "__init__",
+    ],
     "cli": ["output", "options", "run_folder", "train", "evaluate", "predict", "info", "verify", "diagnose", "main"],
 }
 KNOWS = {

@@ -54,12 +54,22 @@ def evaluate(
     objective: Objective,
     rules: Rules = TEXTBOOK,
     noise: Noise = NO_NOISE,
+    compute: Any = None,
 ) -> Evaluation:
-    """J of a checked batch, under the noise that a training step has drawn."""
+    """J of a checked batch, under the noise that a training step has drawn.
+
+    With `compute` the layers work in that dtype, bfloat16 say, on parameters cast to it; cost and penalties stay in
+    the dtype of the parameters, and so does the gradient.
+    """
     X, Y, weights = perturbed(batch, net, objective, noise)
     g = net.activations[-1]
     share = _share(net, weights)
-    Z, moments = propagate(params, X, net, logits=True, rules=rules.layer, masks=noise.masks, share=share)
+    inputs = params, X, noise.masks, share
+    if compute is not None:
+        inputs = jax.tree.map(lambda leaf: leaf.astype(compute), inputs)
+    low, A, masks, share = inputs
+    Z, moments = propagate(low, A, net, logits=True, rules=rules.layer, masks=masks, share=share)
+    Z, moments = jax.tree.map(lambda leaf: leaf.astype(X.dtype), (Z, moments))
     J = rules.mean_cost(costs.find(objective.cost, g), g, Z, Y, weights)
     for kind, numbers in penalty_numbers(objective, batch):
         J = J + rules.penalty(kind, params, *numbers)

@@ -55,25 +55,32 @@ class NormalizedCache(NamedTuple):
 #                       dU_1 = 2 - 1/2·2 - 1/2·(-1)(-2) = 0: moving one of two examples moves no Û
 
 
+def wide(dtype: Any) -> Any:
+    """The dtype, or float32 for a smaller one: to count in, and for numbers that float16 does not hold."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+
+
 def _mean_over(kind: str, M: Array, share: Array | None) -> Array:
     if kind == "layer":
         return M.mean(axis=0, keepdims=True)
-    return M.mean(axis=1, keepdims=True) if share is None else (share * M).sum(axis=1, keepdims=True)
+    return M.mean(axis=1, keepdims=True) if share is None else (share.astype(M.dtype) * M).sum(axis=1, keepdims=True)
 
 
 def normalized_forward(
     kind: str, activation: Activation, layer: LayerParams, A_prev: Array, share: Array | None
 ) -> tuple[tuple[Array, Moments], NormalizedCache]:
     """(W, b, γ), A_prev (n_prev, m), the share p of each example (1, m) or None for 1/m -> (A, moments), cache."""
-    U = layer["W"] @ A_prev
+    narrow = layer["W"] @ A_prev
+    U = narrow.astype(wide(narrow.dtype))  # a mean over many examples needs more bits than bfloat16 has
     mean = _mean_over(kind, U, share)
     centred = U - mean
     variance = _mean_over(kind, jnp.square(centred), share)
     scale = jax.lax.rsqrt(variance + jnp.asarray(EPSILON, U.dtype))
-    U_hat = centred * scale
+    U_hat = (centred * scale).astype(narrow.dtype)
     Z = layer["gamma"] * U_hat + layer["b"]
     A = activation.apply(Z)
-    return (A, Moments(mean, variance)), NormalizedCache(layer, A_prev, U_hat, scale, Z, A, share)
+    cache = NormalizedCache(layer, A_prev, U_hat, scale.astype(narrow.dtype), Z, A, share)
+    return (A, Moments(mean, variance)), cache
 
 
 def normalized_backward(

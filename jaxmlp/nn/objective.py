@@ -21,6 +21,7 @@ from jaxmlp.nn import costs
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.network import Network, check_inputs, check_params
 from jaxmlp.nn.noise import Rates
+from jaxmlp.nn.normalization import wide
 from jaxmlp.nn.penalties import PENALTIES
 
 
@@ -173,11 +174,6 @@ def check_batch(
     Y = costs.check_targets(Y, cost, net.sizes[-1], X.shape[1], dtype)
     weights = costs.check_weights(weights, X.shape[1], dtype)
     return Batch(X, Y, weights), dataclasses.replace(objective, cost=cost)
-
-
-def wide(dtype: Any) -> Any:
-    """The dtype, or float32 for a smaller one: to count in, and for numbers that float16 does not hold."""
-    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
 def penalty_numbers(objective: Objective, batch: Batch) -> list[tuple[Any, tuple[Array, Array]]]:

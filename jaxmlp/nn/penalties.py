@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from jaxmlp.nn.dense import LayerParams
 
@@ -67,7 +68,7 @@ penalty = jax.custom_vjp(penalty_undecorated, nondiff_argnums=(0,))
 penalty.defvjp(_forward, _backward)
 
 
-def within(params: Params, bound: Array) -> Params:
+def within(params: Params, bound: ArrayLike) -> Params:
     """The parameters with every row of W, the weights into one unit, at most `bound` long; shorter rows stay exact.
 
     >>> layer = {"W": jnp.array([[3.0, 4.0], [0.3, 0.4]]), "b": jnp.ones((2, 1))}
@@ -78,6 +79,6 @@ def within(params: Params, bound: Array) -> Params:
 
 
 @partial(jax.named_call, name="max_norm")
-def _row_bound(W: Array, bound: Array) -> Array:
+def _row_bound(W: Array, bound: ArrayLike) -> Array:
     length = jnp.sqrt(jnp.square(W).sum(axis=1, keepdims=True))
     return jnp.where(length > bound, W * (jnp.asarray(bound, W.dtype) / length), W)

@@ -25,10 +25,17 @@ FULL = "full"
 
 
 class Rows(NamedTuple):
-    """A part of a data set as the compiled program reads it: X (m, n0), Y (m, k) numbers or (m, 1) class ids."""
+    """A part of a data set as the compiled program reads it.
+
+    Attributes:
+      X: (m, n0).
+      Y: (m, k) numbers or (m, 1) class ids.
+      weights: (m, 1); None where all rows count alike.
+    """
 
     X: Array
     Y: Array
+    weights: Array | None = None
 
 
 class Batches(NamedTuple):
@@ -76,13 +83,14 @@ class Batches(NamedTuple):
 def gather(rows: Rows, index: Array | None) -> Batch:
     """The columns X (n0, B), Y (k, B) and weights of one step."""
     if index is None:
-        return Batch(rows.X.T, rows.Y.T)
+        return Batch(*jax.tree.map(jnp.transpose, rows))
     # clip, not a check per index: the padding index m reads the last row and counts nothing
-    X, Y = (jnp.take(array, index, axis=0, mode="clip").T for array in rows)
+    X, Y, weights = jax.tree.map(lambda array: jnp.take(array, index, axis=0, mode="clip").T, rows)
     m = rows.X.shape[0]
     if m % index.shape[0] == 0:
-        return Batch(X, Y)
-    return Batch(X, Y, (index < m).astype(X.dtype)[None, :])
+        return Batch(X, Y, weights)
+    real = (index < m).astype(X.dtype)[None, :]
+    return Batch(X, Y, real if weights is None else real * weights)
 
 
 def make_batches(
@@ -93,6 +101,7 @@ def make_batches(
     *,
     dtype: Any = None,
     shuffle: bool = True,
+    weights: Any = None,
 ) -> Batches:
     """Preprocess a data set and put it on the device.
 
@@ -103,9 +112,11 @@ def make_batches(
       batch_size: rows per step, or "full" for all of them.
       dtype: of the rows; JAX's default float if None.
       shuffle: whether each epoch draws a new order.
+      weights: (m,), how much each training row counts; a row of weight 0 is left out.
 
     Raises:
-      InputError: when the data do not fit the network, or the batch size is neither "full" nor a positive whole number.
+      InputError: when data or weights do not fit the network, or the batch size is neither "full" nor a positive whole
+        number.
 
     >>> from jaxmlp.data import load
     >>> batches = make_batches(load("digits"), Network((64, 10), "relu", "softmax"), Objective(), 100)
@@ -114,7 +125,8 @@ def make_batches(
     """
     check_fit(data, net)
     dtype = dtype or jax.dtypes.canonicalize_dtype(float)
-    m = len(data.train.rows)
+    part, weights = _weighted(data.train, weights)
+    m = len(part.rows)
     if batch_size == FULL:
         batch_size = m
     if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
@@ -122,14 +134,33 @@ def make_batches(
         raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
     cost = costs.find(objective.cost if objective else None, net.activations[-1])
 
-    def rows(part: Part) -> Rows:
+    def rows(part: Part, weights: np.ndarray | None = None) -> Rows:
         X = data.preprocessing(part.rows, dtype)
         Y = target_rows(part.targets, data.task, data.target_preprocessing, net, cost, dtype)
-        return Rows(*jax.device_put((X, Y)))
+        return Rows(*jax.device_put((X, Y, weights if weights is None else weights.astype(dtype)[:, None])))
 
     validation = data.validation or data.test
-    train = rows(data.train)
+    train = rows(part, weights)
     return Batches(train, validation and rows(validation), min(int(batch_size), m), shuffle, data.task)
+
+
+def _weighted(part: Part, weights: Any) -> tuple[Part, np.ndarray | None]:
+    """The rows that count, and how much: those of weight 0 are left out, so that no batch can be empty of weight."""
+    if weights is None:
+        return part, None
+    weights, m = np.asarray(weights), len(part.rows)
+    if weights.shape != (m,) or weights.dtype.kind not in "biuf":
+        got = weights.shape if weights.dtype.kind in "biuf" else weights.dtype
+        raise InputError(sentence("sample_weight", f"a number for each of the {m} training rows", got, "leave it out"))
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        worst = weights[np.argmin(np.where(np.isfinite(weights), weights, -np.inf))]
+        raise InputError(
+            sentence("sample_weight", "finite numbers ≥ 0, not all 0", worst, "leave it out for equal ones")
+        )
+    counted = weights > 0
+    if counted.all():
+        return part, weights
+    return Part(part.rows[counted], part.targets[counted]), weights[counted]
 
 
 def target_rows(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.nn.network import Network
-from jaxmlp.nn.objective import wide
+from jaxmlp.nn.normalization import wide
 
 TASK_OF_OUTPUT = {"sigmoid": "binary", "softmax": "multiclass"}
 

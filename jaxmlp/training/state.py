@@ -1,5 +1,8 @@
 """What training carries from step to step, and what it tells a person.
 
+    moments    μ ← 0.9 μ + 0.1 μ_batch, σ² likewise       of batch normalisation, for evaluation
+    average    θ̄ ← d θ̄ + (1 - d) θ                        an exponential moving average of the parameters
+
 `TrainState` is all that the next step needs, and all that a checkpoint will hold; `Report` is what a person reads.
 """
 
@@ -12,16 +15,28 @@ import optax
 from jax import Array
 
 from jaxmlp.nn.network import Network, Params, check_key, init
+from jaxmlp.nn.normalization import Moments
 
 
 class TrainState(NamedTuple):
-    """A pytree: parameters, the optimizer's memory, the steps and epochs finished, and the key of the run."""
+    """A pytree.
+
+    Attributes:
+      params: the parameters.
+      opt_state: the optimizer's memory.
+      step, epoch: how many have been finished.
+      key: of the run; all that is random in a step follows from it and the number of the step.
+      moments: of the batch-normalised layers; () without.
+      average: the averaged parameters; None without.
+    """
 
     params: Params
     opt_state: Any
     step: Array
     epoch: Array
     key: Array
+    moments: tuple[Moments, ...] = ()
+    average: Params | None = None
 
 
 class Report(NamedTuple):
@@ -32,7 +47,9 @@ class Report(NamedTuple):
       accuracy: the share of those examples that were classified right; None for regression.
       validation_cost, validation_accuracy: of the validation part after the epoch; None without one.
       epoch, step: how many have been finished, counted from the start of the run.
-      seconds: wall-clock time since the run (or its continuation) began.
+      seconds: wall-clock time since the run began, without the time between a stop and its continuation.
+      learning_rate: α of the epoch's last step; None where the optimizer brings its own.
+      scores: the metrics asked for, of the validation part; None without.
     """
 
     cost: Any
@@ -42,6 +59,8 @@ class Report(NamedTuple):
     epoch: int | None = None
     step: Any = None
     seconds: float | None = None
+    learning_rate: float | None = None
+    scores: dict[str, float] | None = None
 
 
 def start(
@@ -52,6 +71,7 @@ def start(
     *,
     scheme: Any = "auto",
     dtype: Any = None,
+    average: bool = False,
 ) -> TrainState:
     """The state before the first step.
 
@@ -60,6 +80,7 @@ def start(
       net, optimizer: as for `make_step`.
       params: where to start from, left as they are; drawn by `jaxmlp.init` from `key` if None.
       scheme, dtype: for `jaxmlp.init`.
+      average: whether a moving average of the parameters is kept.
 
     Raises:
       InputTypeError: when `key` is not a key.
@@ -71,7 +92,7 @@ def start(
     check_key(key)
     if params is None:
         params, key = _draw(key, net, scheme, dtype)
-    return _begin(params, key, optimizer)
+    return _begin(params, key, net, optimizer, average)
 
 
 # Two programs, not one: another optimizer must not compile the drawing of the weights again.
@@ -83,8 +104,15 @@ def _draw(key: Array, net: Network, scheme: Any, dtype: Any) -> tuple[Params, Ar
     return init(init_key, net, scheme, dtype), run_key
 
 
-@partial(jax.jit, static_argnames="optimizer")
-def _begin(params: Params, key: Array, optimizer: optax.GradientTransformation) -> TrainState:
+@partial(jax.jit, static_argnames=("optimizer", "average"))
+def _begin(
+    params: Params, key: Array, net: Network, optimizer: optax.GradientTransformation, average: bool
+) -> TrainState:
     params = jax.tree.map(jnp.array, params)  # a copy: the step deletes its input, never what the caller gave
-    zero = jnp.zeros((), jnp.int32)
-    return TrainState(params, optimizer.init(params), zero, zero, key)
+    # two counts, not one twice: a donated buffer must be there once
+    step, epoch = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    moments = ()
+    if net.norm == "batch":
+        moments = tuple(Moments(jnp.zeros_like(layer["b"]), jnp.ones_like(layer["b"])) for layer in params[:-1])
+    averaged = jax.tree.map(jnp.array, params) if average else None
+    return TrainState(params, optimizer.init(params), step, epoch, key, moments, averaged)

@@ -1,38 +1,119 @@
-"""One step of training: J and its gradient on a batch, then the optimizer's update.
+"""One step of training: noise, J and its gradient on a batch, then the update.
 
-plain gradient descent:  θ ← θ - α dθ           optax.sgd(α)
+    gradient descent     θ ← θ - α dθ                                optax.sgd(α)
+    clipping             dθ ← dθ min(1, c/‖dθ‖)                      over all leaves together
+    frozen layers        dθ ← 0, and no decay either
+    max-norm             ‖w_j‖ ≤ c after the update
+    moving average       θ̄ ← d θ̄ + (1 - d) θ,  d = min(decay, (1 + t)/(10 + t)): early steps are not averaged with θ₀
+
+What a step draws follows from the key of the run and the number of the step alone, so a resumed run draws the same.
 """
 
-from typing import cast
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
 from jaxmlp.data.tasks import TASKS
-from jaxmlp.errors import InputTypeError, sentence, unknown
-from jaxmlp.nn.backprop import evaluate
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.nn.backprop import draw_noise, evaluate
 from jaxmlp.nn.network import Network, Params, check_network
 from jaxmlp.nn.objective import Batch, Objective, check_batch
+from jaxmlp.nn.penalties import within
 from jaxmlp.training.metrics import default_task, n_correct
+from jaxmlp.training.optimizers import positive
 from jaxmlp.training.state import Report, TrainState
+
+MOMENTUM = 0.9  # of the moments of batch normalisation: the last twenty batches or so
+
+
+class Control(NamedTuple):
+    """The numbers of an update. All are traced: another number compiles nothing. None leaves that part out.
+
+    Attributes:
+      rate: α, which multiplies the update; None for an optimizer that brings its own.
+      clip: c, the longest gradient.
+      decay: of the moving average.
+    """
+
+    rate: Any = None
+    clip: Any = None
+    decay: Any = None
+
+
+PLAIN = Control()
 
 
 def update(
-    state: TrainState, batch: Batch, net: Network, objective: Objective, optimizer: optax.GradientTransformation
+    state: TrainState,
+    batch: Batch,
+    net: Network,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    control: Control = PLAIN,
+    *,
+    frozen: tuple[int, ...] = (),
+    compute: Any = None,
 ) -> tuple[TrainState, Array, Array]:
-    """The next state, and J and Z_L as they were before the update; for a checked batch."""
+    """The next state, and J and Z_L as they were before the update; for a checked batch.
+
+    Args:
+      state, batch, net, objective, optimizer: of the step.
+      control: the numbers of the update.
+      frozen: layers, counted from 1, that stay as they are.
+      compute: the dtype of the matrix products, where it is not that of the parameters.
+    """
+    key = jax.random.fold_in(state.key, state.step) if objective.noisy else None
+    noise = draw_noise(key, net, objective, batch.X)
 
     def J_of(params):
-        return evaluate(params, batch, net, objective)
+        J, Z, moments = evaluate(params, batch, net, objective, noise=noise, compute=compute)
+        return J, (Z, moments)
 
-    (J, Z), dparams = jax.value_and_grad(J_of, has_aux=True)(state.params)
+    (J, (Z, moments)), dparams = jax.value_and_grad(J_of, has_aux=True)(state.params)
+    dparams = _without(dparams, frozen)
+    if control.clip is not None:
+        length = optax.global_norm(dparams)
+        shorter = jnp.minimum(jnp.ones_like(length), jnp.asarray(control.clip, length.dtype) / length)
+        dparams = _scaled(dparams, jnp.where(length > 0, shorter, jnp.ones_like(length)))
     # line searches (L-BFGS) and plateau schedules read these; every other optimizer ignores them
     more = {"value": J, "grad": dparams, "value_fn": lambda params: J_of(params)[0]}
     optimizer = optax.with_extra_args_support(optimizer)
     updates, opt_state = optimizer.update(dparams, state.opt_state, state.params, **more)
-    params = optax.apply_updates(state.params, updates)
-    return state._replace(params=cast(Params, params), opt_state=opt_state, step=state.step + 1), J, Z
+    if control.rate is not None:
+        updates = _scaled(updates, control.rate)
+    params = cast(Params, optax.apply_updates(state.params, _without(updates, frozen)))
+    if objective.max_norm is not None:
+        pairs = enumerate(zip(params, within(params, objective.max_norm), strict=True), start=1)
+        params = tuple(layer if l in frozen else shorter for l, (layer, shorter) in pairs)
+    moments = jax.tree.map(lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, state.moments, moments)
+    average = state.average
+    if control.decay is not None:
+        average = _average(average, params, control.decay, state.step)
+    return TrainState(params, opt_state, state.step + 1, state.epoch, state.key, moments, average), J, Z
+
+
+def _without(tree: Any, frozen: tuple[int, ...]) -> Any:
+    """The tree with zeros for the frozen layers."""
+    if not frozen:
+        return tree
+    return type(tree)(
+        jax.tree.map(jnp.zeros_like, layer) if l in frozen else layer for l, layer in enumerate(tree, start=1)
+    )
+
+
+def _scaled(tree: Any, factor: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf * jnp.asarray(factor, leaf.dtype), tree)
+
+
+def _average(average: Any, params: Params, decay: Any, step: Array) -> Any:
+    t = step.astype(jnp.float32)
+    d = jnp.minimum(jnp.asarray(decay, jnp.float32), (1 + t) / (10 + t))
+    return jax.tree.map(lambda old, new: old + (1 - d).astype(old.dtype) * (new - old), average, params)
 
 
 def check_optimizer(optimizer: object) -> None:
@@ -42,12 +123,24 @@ def check_optimizer(optimizer: object) -> None:
         raise InputTypeError(sentence("optimizer", "an optax transformation", got, "write optax.adam(1e-3), say"))
 
 
+def check_frozen(freeze: Iterable[int], net: Network) -> tuple[int, ...]:
+    """The frozen layers in order, or an error unless each is a layer of the network, and one is left to train."""
+    layers = tuple(sorted({*freeze}))
+    if not all(isinstance(l, int | np.integer) and 1 <= l <= net.depth for l in layers) or len(layers) == net.depth:
+        expects = f"layers from 1 to {net.depth}, not all of them"
+        raise InputError(sentence("freeze", expects, list(layers), "leave it out to train them all"))
+    return tuple(map(int, layers))
+
+
 def make_step(
     net: Network,
     optimizer: optax.GradientTransformation,
     objective: Objective | None = None,
     *,
     task: str | None = None,
+    clip: float | None = None,
+    average: float | None = None,
+    freeze: Iterable[int] = (),
 ):
     """A compiled step for a training loop of your own.
 
@@ -59,6 +152,9 @@ def make_step(
       optimizer: any optax transformation.
       objective: cost and penalties; by default the cost that follows from the output.
       task: what counts as right in `report.accuracy`; by default it follows from the output.
+      clip: the longest gradient, over all leaves together.
+      average: decay of a moving average of the parameters, kept in `state.average`; `start` with average=True.
+      freeze: layers, counted from 1, that stay as they are.
 
     Returns:
       The step. X (n0, m), Y and weights are as for `jaxmlp.cost`; `report` holds cost, accuracy and step as arrays.
@@ -81,11 +177,12 @@ def make_step(
     check_optimizer(optimizer)
     if task not in (None, *TASKS):
         raise unknown("task", task, TASKS)
-    task = task or default_task(net)
+    task, frozen = task or default_task(net), check_frozen(freeze, net)
+    clip = None if clip is None else positive("clip", clip, "leave it out for none")
 
     def step(state: TrainState, X: Array, Y: Array, weights: Array | None = None) -> tuple[TrainState, Report]:
         batch, checked = check_batch(state.params, X, Y, net, objective, weights)
-        state, J, Z = update(state, batch, net, checked, optimizer)
+        state, J, Z = update(state, batch, net, checked, optimizer, Control(clip=clip, decay=average), frozen=frozen)
         right = n_correct(Z, batch.Y, batch.weights, net, task)
         total = X.shape[1] if batch.weights is None else batch.weights.sum()
         accuracy = None if right is None else right / total

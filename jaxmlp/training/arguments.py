@@ -1,0 +1,163 @@
+"""What `fit` is given, checked and completed: dtypes, weights, objective, optimizer, metrics."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxmlp.data.dataset import Dataset
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.nn import costs
+from jaxmlp.nn.network import Network, check_params
+from jaxmlp.nn.objective import Objective, check_objective
+from jaxmlp.nn.penalties import PENALTIES
+from jaxmlp.training import optimizers, schedules
+from jaxmlp.training.batches import FULL
+from jaxmlp.training.scores import SCORES, class_weights, evaluate_scores
+from jaxmlp.training.step import check_optimizer
+from jaxmlp.training.stopping import FIGURES, EarlyStopping
+
+PRECISIONS = ("float32", "float64", "bfloat16")
+PROBABILITIES = ("sigmoid", "softmax")
+
+
+def as_dataset(data: Any) -> Dataset:
+    """A data set as it is, or a pair (rows, labels) made one."""
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, tuple) and len(data) == 2:
+        return Dataset.from_arrays(*data)
+    remedy = "use jaxmlp.load or Dataset.from_arrays"
+    raise InputTypeError(sentence("fit", "a Dataset or a pair (rows, labels)", type(data).__name__, remedy))
+
+
+def dtypes(precision: str | None, params: Any, net: Network) -> tuple[Any, Any]:
+    """The dtype of the parameters, and that of the matrix products where it is another.
+
+    Raises:
+      InputError: for an unknown precision, for float64 where JAX has it switched off, and for one that is not the
+        parameters' own.
+    """
+    given = None if params is None else check_params(params, net)
+    if precision is None:
+        return given or jax.dtypes.canonicalize_dtype(float), None
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    dtype = jnp.dtype("float32" if precision == "bfloat16" else precision)
+    if dtype == np.float64 and jax.dtypes.canonicalize_dtype(float) != np.float64:
+        remedy = "call jax.config.update('jax_enable_x64', True) first"
+        raise InputError(sentence("precision", "float64 to be switched on in JAX", "it off", remedy))
+    if given not in (None, dtype):
+        remedy = "cast them with jax.tree.map, or leave precision out"
+        raise InputError(sentence("precision", f"parameters of {dtype}", given, remedy))
+    return dtype, jnp.bfloat16 if precision == "bfloat16" else None
+
+
+def row_weights(data: Dataset, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
+    """How much each training row counts: the product of both; None where neither is given."""
+    if class_weight is None:
+        return None if sample_weight is None else np.asarray(sample_weight)
+    if data.task not in ("binary", "multiclass"):
+        expects = "a task with one class for each row"
+        raise InputError(sentence("class_weight", expects, data.task, "give sample_weight instead"))
+    weights = class_weights(data.train.targets, len(data.classes), class_weight)
+    if sample_weight is None:
+        return weights
+    sample_weight = np.asarray(sample_weight)
+    return weights * sample_weight if sample_weight.shape == weights.shape else sample_weight
+
+
+def for_training(objective: Objective | None, net: Network, n_rows: float) -> Objective:
+    """The objective with its cost found and the m of its penalties set to the size of the training part."""
+    objective = Objective() if objective is None else objective
+    check_objective(objective)
+    cost = costs.find(objective.cost, net.activations[-1])
+    penalized = any(getattr(objective, name) is not None for name in PENALTIES)
+    examples = n_rows if penalized and objective.examples is None else objective.examples
+    return dataclasses.replace(objective, cost=cost, examples=examples)
+
+
+def optimizer_and_rate(
+    optimizer: Any, learning_rate: Any, schedule: str, warmup: float, weight_decay: float | None, batch_size: Any
+) -> tuple[optax.GradientTransformation, Any]:
+    """The optax transformation, and the α or the function step -> α that multiplies its updates; None without.
+
+    Raises:
+      InputError: for numbers that the optimizer does not take, or that come with one which has its own.
+    """
+    if optimizer is None or isinstance(optimizer, str):
+        name = optimizer or optimizers.DEFAULT
+        rate = learning_rate if callable(learning_rate) else optimizers.usual_rate(name, learning_rate)
+        if rate is None and batch_size != FULL:
+            remedy = "write batch_size='full'"
+            raise InputError(sentence(f"optimizer {name!r}", "full batches", f"batch_size {batch_size}", remedy))
+        if rate is None:
+            _refuse_rate(f"optimizer {name!r}", None, schedule, warmup, "it finds its own")
+        return optimizers.unit_optimizer(name, weight_decay), rate
+    check_optimizer(optimizer)
+    _refuse_rate("an optax transformation", learning_rate, schedule, warmup, "it brings its own")
+    if weight_decay is not None:
+        remedy = "chain optax.add_decayed_weights"
+        raise InputError(sentence("an optax transformation", "no weight_decay", weight_decay, remedy))
+    return optimizer, None
+
+
+def _refuse_rate(who: str, learning_rate: Any, schedule: str, warmup: float, why: str) -> None:
+    given = {"learning_rate": learning_rate, "schedule": schedule if schedule != schedules.DEFAULT else None}
+    for name, value in (given | {"warmup": warmup or None}).items():
+        if value is not None:
+            raise InputError(sentence(who, f"no {name}: {why}", repr(value), "leave it out"))
+
+
+def scorer(
+    data: Dataset, net: Network, metrics: Sequence[str], stopping: EarlyStopping | None
+) -> Callable[[np.ndarray], dict[str, float]] | None:
+    """Outputs A of the validation part, one example per row -> the metrics asked for; None where none are.
+
+    Raises:
+      InputError: for an unknown metric, and for one of another task.
+    """
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    if stopping is not None and stopping.metric not in (None, *FIGURES, *names):
+        names.append(stopping.metric)
+    part = data.validation or data.test
+    if not names or part is None:
+        return None
+    for name in names:
+        if name not in SCORES:
+            raise unknown("metric", name, [*FIGURES, *SCORES])
+
+    def score(A: np.ndarray) -> dict[str, Any]:
+        A = A.astype(np.float64)
+        if data.task == "regression":
+            return evaluate_scores(data.task, part.targets, data.target_preprocessing.inverse(A), names=names)
+        if data.task == "multilabel":
+            return evaluate_scores(data.task, part.targets, A, names=names, answers=A > 0.5)
+        answers = A.argmax(axis=1) if A.shape[1] > 1 else (A[:, 0] > 0.5).astype(int)
+        outputs = None
+        if net.activations[-1].name in PROBABILITIES:
+            outputs = A if A.shape[1] == 1 else A / A.sum(axis=1, keepdims=True)
+        return evaluate_scores(data.task, part.targets, outputs, names=names, answers=answers)
+
+    return score
+
+
+def optional(what: str, number: Any) -> float | None:
+    """A positive number as a float, or None."""
+    return None if number is None else optimizers.positive(what, number, "leave it out for none")
+
+
+def decay_of(average: Any) -> float | None:
+    """The decay of a moving average, or None.
+
+    Raises:
+      InputError: when it is not between 0 and 1.
+    """
+    decay = optional("average", average)
+    if decay is not None and decay >= 1:
+        raise InputError(sentence("average", "a decay between 0 and 1", average, "write 0.999, say"))
+    return decay
