@@ -58,7 +58,19 @@ ORDER = {
         "health.gradient_rules",
         "health.diagnose",
     ],
-    "training": ["state", "metrics", "step", "batches", "epoch", "optimizers", "fit", "__init__"],
+    "training": [
+        "state",
+        "metrics",
+        "cases",
+        "score_formulas",
+        "scores",
+        "step",
+        "batches",
+        "epoch",
+        "optimizers",
+        "fit",
+        "__init__",
+    ],
     "cli": ["output", "options", "run_folder", "train", "evaluate", "predict", "info", "verify", "diagnose", "main"],
 }
 KNOWS = {
