@@ -53,6 +53,7 @@ def fold(params: Params, moments: tuple[Moments, ...], net: Network) -> tuple[Ne
     W' = γ/s W and b' = b - γ/s μ in every hidden layer, s = √(σ² + ε).
 
     >>> net = Network((2, 3, 1), "relu", "sigmoid", norm="batch")
+    >>> from jaxmlp.nn.network import init
     >>> params, X = init(jax.random.key(0), net), jnp.array([[1.0, 2.0], [3.0, -4.0]])
     >>> _, moments = propagate(params, X, net)
     >>> plain, folded = fold(params, moments, net)

@@ -62,24 +62,26 @@ class Result(NamedTuple):
         return self.snapshot.best and self.snapshot.best.epoch
 
 
-def network_for(data: Dataset, hidden: int | Iterable[int] = HIDDEN, activation: Any = ACTIVATION) -> Network:
+def network_for(
+    data: Dataset, hidden: int | Iterable[int] = HIDDEN, activation: Any = ACTIVATION, norm: str | None = None
+) -> Network:
     """A network with the data set's inputs and outputs.
 
     Args:
       data: its task decides the output: sigmoid for two classes or for several labels at once, softmax for more
         classes, identity for values.
       hidden: units of the hidden layers, or of the only one; () for none.
-      activation: of the hidden layers, as for `Network`.
+      activation, norm: of the hidden layers, as for `Network`.
 
     Raises:
       InputError: for sizes or activations that `Network` refuses.
 
     >>> data = Dataset.from_arrays([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 2])
     >>> network_for(data, hidden=(4,))
-    Network(sizes=(2, 4, 3), hidden=('relu',), output='softmax')
+    Network(sizes=(2, 4, 3), hidden=('relu',), output='softmax', norm=None)
     """
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-    return Network((data.n_features, *hidden, data.n_outputs), activation, _OUTPUT[data.task])
+    return Network((data.n_features, *hidden, data.n_outputs), activation, _OUTPUT[data.task], norm)
 
 
 def fit(

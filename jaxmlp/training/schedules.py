@@ -130,8 +130,8 @@ def make_rates(learning_rate: Any, schedule: str, warmup: float, epochs: int, pe
     Raises:
       InputError: for an unknown schedule, and for numbers out of their range.
 
-    >>> make_rates(0.5, "cosine", 0, epochs=2, per_epoch=2).steps.round(3).tolist()
-    [0.5, 0.42699998617172241, 0.25, 0.0729999989271164]
+    >>> make_rates(0.5, "cosine", 0, epochs=2, per_epoch=2).steps.astype(float).round(4).tolist()
+    [0.5, 0.4268, 0.25, 0.0732]
     """
     total = epochs * per_epoch
     if callable(learning_rate):

@@ -55,7 +55,7 @@ def test_padded_batch_costs_what_its_real_rows_cost():
     batches = make_batches(data, NET, Objective(), 4)
     batch = gather(batches.train, jnp.array([4, 5, 6, 7]))
     np.testing.assert_array_equal(batch.weights, [[1.0, 1.0, 1.0, 0.0]])
-    J, _ = evaluate(params, batch, NET, Objective())
+    J, _, _ = evaluate(params, batch, NET, Objective())
     expected = jaxmlp.cost(params, data.train.rows[4:].T, data.train.targets[None, 4:], NET)
     np.testing.assert_allclose(J, expected, rtol=1e-15)
 

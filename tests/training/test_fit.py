@@ -13,9 +13,10 @@ import jaxmlp
 from jaxmlp.data import Dataset
 from jaxmlp.errors import DivergenceError, InputError, InputTypeError
 from jaxmlp.nn.objective import Objective
-from jaxmlp.training.epoch import epoch_program
+from jaxmlp.training.epoch import Fixed, epoch_program
 from jaxmlp.training.metrics import correct
 from jaxmlp.training.optimizers import OPTIMIZERS, make_optimizer
+from jaxmlp.training.step import Control
 
 NET = jaxmlp.Network((3, 5, 2), "tanh", "softmax")
 KEY = jax.random.key(7)
@@ -183,10 +184,10 @@ def test_nothing_but_the_order_and_the_report_crosses_to_the_host(data):
     objective = Objective()
     batches = jaxmlp.make_batches(data, NET, objective, 8)
     state = jaxmlp.start(KEY, NET, optimizer)
-    program = epoch_program(NET, optimizer, batches.task)
+    program = epoch_program(NET, optimizer, Fixed(batches.task))
     order = jax.device_put(batches.order((0, 1), 0))
     with jax.transfer_guard("disallow"):
-        program(state, batches.train, batches.validation, order, objective)
+        program(state, batches.train, batches.validation, order, None, objective, Control())
 
 
 def test_make_step_donates_counts_and_weighs(data):
@@ -235,7 +236,7 @@ def test_divergence_names_step_and_epoch():
     with pytest.raises(DivergenceError) as caught:
         jaxmlp.fit(net, pair, optimizer=optax.sgd(1e80), epochs=9, batch_size=3)
     assert str(caught.value) == (
-        "cost became non-finite at step 3 (epoch 2); lower the learning rate or clip gradients"
+        "cost became non-finite at step 3 (epoch 2), first in the cost; lower the learning rate or clip gradients"
     )
 
 
@@ -243,7 +244,8 @@ def test_divergence_of_the_very_last_step_is_noticed(data):
     with pytest.raises(DivergenceError) as caught:
         jaxmlp.fit(NET, data, optimizer=optax.scale(-jnp.inf), epochs=1, batch_size="full")
     assert str(caught.value) == (
-        "a parameter became non-finite at step 1 (epoch 1); lower the learning rate or clip gradients"
+        "a parameter became non-finite at step 1 (epoch 1), first in the update of layer 1; "
+        "lower the learning rate or clip gradients"
     )
 
 
@@ -275,9 +277,9 @@ def test_low_precision_counts_every_example():
         ({"epochs": 0}, InputError, "epochs expects a positive whole number, got 0: write 50, say"),
         ({"epochs": 1.5}, InputError, "epochs expects a positive whole number, got 1.5: write 50, say"),
         (
-            {"optimizer": "adam"},
+            {"optimizer": 0.1},
             InputTypeError,
-            "optimizer expects an optax transformation, got str: write optax.adam(1e-3), say",
+            "optimizer expects an optax transformation, got float: write optax.adam(1e-3), say",
         ),
         (
             {"objective": Objective("binary_cross_entropy")},
@@ -294,7 +296,7 @@ def test_low_precision_counts_every_example():
         (
             {"params": jaxmlp.init(KEY, NET), "scheme": "zeros"},
             InputError,
-            "fit expects params or scheme, got both: leave one of them out",
+            "fit expects one of params, scheme and resume, got params and scheme: leave one of them out",
         ),
     ],
 )
@@ -331,7 +333,8 @@ def test_what_is_no_data_set():
         (
             "sgdd",
             None,
-            "optimizer expects one of sgd, momentum, rmsprop, adam, adamw, got 'sgdd': did you mean 'sgd'?",
+            "optimizer expects one of sgd, momentum, nesterov, rmsprop, adam, adamw, lion, muon, lbfgs, got 'sgdd': "
+            "did you mean 'sgd'?",
         ),
         ("sgd", 0.0, "learning rate expects a positive number, got 0.0: try 0.1 for 'sgd'"),
         ("adam", float("nan"), "learning rate expects a positive number, got nan: try 0.001 for 'adam'"),
