@@ -26,7 +26,7 @@ FLOORS = [
 ]
 # Within these floors, only from modules that stand before.
 ORDER = {
-    "nn": ["compiled", "names", "activations", "initializers", "dense", "costs", "network", "objective"],
+    "nn": ["compiled", "names", "activations", "initializers", "dense", "residuals", "costs", "network", "objective"],
     "evidence": [
         "certificate",
         "precision",

@@ -34,7 +34,7 @@ class Objective:
     Changing a number compiles nothing, and `vmap` can run over it.
 
     Args:
-      cost: "quadratic", "binary_cross_entropy", "categorical_cross_entropy" or a `Cost`; None follows from the output.
+      cost: a name such as "quadratic", "huber(0.5)" or "poisson", or a `Cost`; None follows from the output.
       l2: λ of the penalty λ/(2m) Σ‖W‖²; None leaves the penalty out of the program.
       examples: the m of that penalty. None: the examples at hand (Σ w with weights). For mini-batches give the size of
         the training set, as `fit` does, so that the batches' costs average to the full cost.
@@ -211,8 +211,8 @@ def cost(
     Args:
       params: a tuple of {"W", "b"} dictionaries; their dtype is that of the computation.
       X: (n0, m), one example per column.
-      Y: (n_L, m): labels in [0, 1], one-hot columns or values; or (1, m) whole class ids for softmax. An id outside
-        0 … C - 1 makes J NaN.
+      Y: (n_L, m): labels in [0, 1], one-hot columns, counts or values; or (1, m) whole class ids for softmax. An id
+        outside 0 … C - 1 or a negative count makes J NaN.
       net: the network.
       objective: cost and penalties; by default the cost that follows from the output, without penalty.
       weights: (1, m), not all zero, or None for equal weights.

@@ -85,12 +85,12 @@ class _Probe:
         return self._onward(l + 1, self.case.params[l]["W"] @ A + self.case.params[l]["b"])
 
     def _onward(self, l: int, Z: Array) -> tuple[Array, list[Array]]:
-        """The shares of J for a stack of Z_l, and the pieces that the activations lie on."""
+        """The shares of J for a stack of Z_l, and the pieces that the activations and the cost lie on."""
         case, gs, pieces = self.case, self.case.net.activations, []
         for g, layer in zip(gs[l - 1 : -1], case.params[l:], strict=True):
             pieces.append(witnesses.piece(g, Z))
             Z = layer["W"] @ witnesses.apply(g, Z) + layer["b"]
-        pieces.append(witnesses.piece(gs[-1], Z))
+        pieces += [witnesses.piece(gs[-1], Z), witnesses.cost_piece(case.cost, gs[-1], Z, case.Y)]
         return witnesses.shares(case.cost, gs[-1], Z, case.Y, case.weights), pieces
 
 
