@@ -98,6 +98,7 @@ PLAIN = {
     "silu": elementwise(lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z)))),
     "softplus": elementwise(lambda z: np.log(1 + np.exp(z)), sigmoid),
     "sine": elementwise(np.sin, np.cos),
+    "exp": elementwise(np.exp, np.exp),
     "softsign": elementwise(lambda z: z / (1 + np.abs(z)), lambda z: 1 / (1 + np.abs(z)) ** 2),
 }
 WITH_NUMBER = {"leaky_relu": leaky_relu, "elu": elu, "maxout": lambda k: maxout(int(k))}
@@ -112,6 +113,9 @@ def activation(name: str) -> G:
 # --- costs: the loss of every example, and dA ------------------------------------------------------------------------
 
 
+Loss = Callable[[Array, Array], tuple[Array, Array]]
+
+
 def quadratic(A: Array, Y: Array) -> tuple[Array, Array]:
     return ((A - Y) ** 2).sum(axis=0) / 2, A - Y
 
@@ -124,7 +128,42 @@ def categorical_cross_entropy(A: Array, Y: Array) -> tuple[Array, Array]:
     return -(Y * np.log(A)).sum(axis=0), -Y / A
 
 
-COSTS = {f.__name__: f for f in (quadratic, binary_cross_entropy, categorical_cross_entropy)}
+def poisson(A: Array, Y: Array) -> tuple[Array, Array]:
+    return (A - Y * np.log(A)).sum(axis=0), 1 - Y / A
+
+
+def absolute(A: Array, Y: Array) -> tuple[Array, Array]:
+    return np.abs(A - Y).sum(axis=0), np.where(A > Y, 1.0, np.where(A < Y, -1.0, 0.0))
+
+
+def huber(d: float) -> Loss:
+    def cost(A: Array, Y: Array) -> tuple[Array, Array]:
+        r = A - Y
+        near = np.abs(r) <= d
+        return np.where(near, r**2 / 2, d * (np.abs(r) - d / 2)).sum(axis=0), np.where(near, r, d * np.sign(r))
+
+    return cost
+
+
+def quantile(tau: float) -> Loss:
+    """With the residual of the books, r = y - a."""
+
+    def cost(A: Array, Y: Array) -> tuple[Array, Array]:
+        r = Y - A
+        c = np.where(r >= 0, tau * r, (tau - 1) * r).sum(axis=0)
+        return c, np.where(r > 0, -tau, np.where(r < 0, 1 - tau, 0.0))
+
+    return cost
+
+
+COSTS = {f.__name__: f for f in (quadratic, binary_cross_entropy, categorical_cross_entropy, poisson, absolute)}
+COSTS_WITH_NUMBER = {"huber": huber, "quantile": quantile}
+
+
+def cost(name: str) -> Loss:
+    """By its full name: "absolute", "huber(0.5)"."""
+    function, _, number = name.rstrip(")").partition("(")
+    return COSTS_WITH_NUMBER[function](float(number)) if number else COSTS[function]
 
 
 # --- the network ------------------------------------------------------------------------------------------------------
@@ -145,7 +184,7 @@ def backward(
     X: Array,
     Y: Array,
     names: list[str],
-    cost: str,
+    loss: str,
     l2: float = 0.0,
     weights: Array | None = None,
 ) -> tuple[float, Layers]:
@@ -153,7 +192,7 @@ def backward(
     w = np.ones(X.shape[1]) if weights is None else weights[0]
     m = w.sum()
     A, caches = forward(params, X, names)
-    losses, dA = COSTS[cost](A, Y)
+    losses, dA = cost(loss)(A, Y)
     J = float(np.sum(w * losses) / m)
     dA = w * dA  # the 1/m follows in dW and db, as in the tutorials
     gradients: Layers = []

@@ -36,6 +36,7 @@ ORDER = {
         "noise",
         "layer",
         "penalties",
+        "residuals",
         "costs",
         "network",
         "propagation",

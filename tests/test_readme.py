@@ -11,6 +11,8 @@ import pytest
 import jaxmlp
 from jaxmlp.cli.main import commands
 from jaxmlp.nn.activations import ACTIVATIONS, find
+from jaxmlp.nn.costs import COSTS
+from jaxmlp.nn.names import resolve
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -29,6 +31,22 @@ def test_activation_table_is_that_of_the_code():
     table = re.search(r"<!-- activations.*?-->\n(.*?)<!-- /activations -->", README, flags=re.DOTALL)
     assert table is not None
     assert table[1].splitlines()[2:] == activation_rows()
+
+
+def cost_rows():
+    """The table as the code has it."""
+    records = [resolve("cost", name, COSTS) for name in COSTS]
+    return [f"| `{c.name}` | {c.formula} | {c.derivative} | {outputs(c)} |" for c in records]
+
+
+def outputs(cost):
+    return ", ".join(f"`{name}`" for name in cost.outputs) or "any"
+
+
+def test_cost_table_is_that_of_the_code():
+    table = re.search(r"<!-- costs.*?-->\n(.*?)<!-- /costs -->", README, flags=re.DOTALL)
+    assert table is not None
+    assert table[1].replace("\\|", "|").splitlines()[2:] == cost_rows()
 
 
 @pytest.mark.parametrize("code", blocks("python"), ids=["five lines", "bare", "student"])

@@ -36,6 +36,7 @@ ACTIVATIONS: tuple[Activation, ...] = (
             "gelu",
             "silu",
             "softplus",
+            "exp",
         ),
     ),
     SINE,
@@ -43,13 +44,25 @@ ACTIVATIONS: tuple[Activation, ...] = (
 )
 ELEMENTWISE = tuple(g for g in ACTIVATIONS if g.elementwise)
 
-COSTS = ("quadratic", "binary_cross_entropy", "categorical_cross_entropy")
+BUILT_IN = tuple(g for g in ACTIVATIONS if g not in (SINE, SOFTSIGN))
+
+RESIDUAL_COSTS = ("quadratic", "huber(0.5)", "absolute", "quantile(0.9)")  # for any output
+LIKELIHOODS = {
+    "binary_cross_entropy": activations.sigmoid,
+    "categorical_cross_entropy": activations.softmax,
+    "poisson": activations.exp,
+}
+COSTS = (*RESIDUAL_COSTS, *LIKELIHOODS)
 
 # every cost with every output it is defined for
 HEADS: tuple[tuple[str, Activation], ...] = (
-    *(("quadratic", g) for g in ACTIVATIONS),
-    ("binary_cross_entropy", activations.sigmoid),
-    ("categorical_cross_entropy", activations.softmax),
+    *((cost, g) for cost in RESIDUAL_COSTS for g in ACTIVATIONS),
+    *LIKELIHOODS.items(),
+)
+# where many networks run: every cost and every output, but costs of the residual, which are one another's kin, with
+# two outputs alone but for the quadratic
+FEW_HEADS = tuple(
+    (cost, g) for cost, g in HEADS if cost in ("quadratic", *LIKELIHOODS) or g.name in ("identity", "softmax")
 )
 
 INITIALIZERS = (
@@ -71,6 +84,9 @@ NETWORKS: dict[str, tuple[Network, str]] = {
     "logistic regression": (Network((3, 1), "relu", "sigmoid"), "binary_cross_entropy"),
     "softmax regression": (Network((3, 4), "relu", "softmax"), "categorical_cross_entropy"),
     "linear regression": (Network((3, 2), "relu", "identity"), "quadratic"),
+    "Poisson regression": (Network((3, 5, 2), "tanh", "exp"), "poisson"),
+    "Huber": (Network((3, 5, 2), "relu", "identity"), "huber(0.5)"),
+    "quantile": (Network((3, 5, 2), "tanh", "softplus"), "quantile(0.9)"),
     "tutorial": (Network((2, 3, 5, 4, 2, 1), "relu", "sigmoid"), "binary_cross_entropy"),
     "several labels": (Network((3, 5, 2), "tanh", "sigmoid"), "binary_cross_entropy"),
     "Nielsen": (Network((4, 3, 2), "sigmoid", "sigmoid"), "quadratic"),

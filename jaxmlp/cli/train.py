@@ -36,7 +36,7 @@ _HIDDEN = ",".join(map(str, HIDDEN))
     show_default=True,
     help=f"Of all hidden layers, or one for each: {', '.join(ACTIVATIONS)}.",
 )
-@click.option("--cost", help=f"One of {', '.join(COSTS)} [follows from the task].")
+@click.option("--cost", help=f"{', '.join(COSTS)}; with a number: huber(0.5) [follows from the task].")
 @click.option("--init", "scheme", default="auto", show_default=True, help=f"Weights: auto, {', '.join(INITIALIZERS)}.")
 @click.option("--epochs", type=int, default=EPOCHS, show_default=True, help="Times through the rows.")
 @click.option(

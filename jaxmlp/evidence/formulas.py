@@ -3,6 +3,7 @@
     g        Z -> A                    slope     Z -> g'(Z)          pullback    (Z, dA) -> dZ
     softmax  A ⊙ (dA - Σ A dA)         maxout    dA to the first largest piece
     cost     Z_L -> c of every example, from the logits, so that no a is rounded to 0 or 1 first
+    residual r = a - y -> ρ(r), ρ'(r), for the costs that are a Σ ρ(r)
 
 A witness is worth something if it does not copy what it testifies to: no formula here is shared with `jaxmlp.nn`, and
 two programs that agree were written twice. Everything takes Z of shape (…, rows, m), one matrix or a stack of them.
@@ -16,7 +17,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.nn.activations import Activation
-from jaxmlp.nn.costs import COSTS, Cost
+from jaxmlp.nn.costs import Cost
 
 Layers = tuple[dict[str, Array], ...]  # params in NumPy
 
@@ -104,6 +105,7 @@ _PLAIN = {
     "silu": _elementwise(lambda Z: Z * sigmoid(Z), lambda Z: sigmoid(Z) * (1 + Z * sigmoid(-Z))),
     "gelu": _elementwise(lambda Z: Z * _cdf(Z), lambda Z: _cdf(Z) + Z * _density(Z)),
     "softmax": G(softmax, None, _softmax_pullback),
+    "exp": _elementwise(np.exp, np.exp),
 }
 _WITH_NUMBER = {"leaky_relu": _leaky_relu, "elu": _elu, "maxout": _maxout}
 
@@ -117,6 +119,16 @@ def formula(g: Activation) -> G | None:
     """
     name, _, number = g.name.partition("(")
     return _WITH_NUMBER[name](number[:-1]) if name in _WITH_NUMBER else _PLAIN.get(name)
+
+
+def spread(g: Activation, n_in: int) -> float:
+    """σ of random weights into g, √(2/n_in); an eighth of it for exp: eᶻ of eᶻ is soon beyond all numbers.
+
+    >>> from jaxmlp.nn.activations import find
+    >>> spread(find("relu"), 8), spread(find("exp"), 8)
+    (0.5, 0.0625)
+    """
+    return math.sqrt(2 / n_in) / (8 if g.name == "exp" else 1)
 
 
 # --- normalisation ----------------------------------------------------------------------------------------------------
@@ -138,6 +150,39 @@ def normalized(kind: str, U: Array, share: Array | None) -> Array:
 # --- costs ------------------------------------------------------------------------------------------------------------
 
 
+class Rho(NamedTuple):
+    """A loss of the residual in NumPy: r -> ρ(r), and r -> ρ'(r)."""
+
+    loss: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+def _huber(number: str) -> Rho:
+    d = float(number)
+    return Rho(
+        lambda R: np.where(np.abs(R) <= d, R**2 / 2, d * (np.abs(R) - d / 2)),
+        lambda R: np.where(np.abs(R) <= d, R, d * np.sign(R)),
+    )
+
+
+def _quantile(number: str) -> Rho:
+    t = float(number)
+    return Rho(lambda R: np.maximum((1 - t) * R, -t * R), lambda R: (1 - t) * (R > 0) - t * (R < 0))
+
+
+def residual(cost: str) -> Rho | None:
+    """ρ and ρ' of a cost by its full name; None for a cost that is no sum over residuals, or the user's own.
+
+    >>> residual("huber(1.0)").slope(np.array([-3.0, 0.5])).tolist(), residual("binary_cross_entropy")
+    ([-1.0, 0.5], None)
+    """
+    name, _, number = cost.partition("(")
+    if name in ("huber", "quantile"):
+        return {"huber": _huber, "quantile": _quantile}[name](number[:-1])
+    plain = {"quadratic": Rho(lambda R: R**2 / 2, lambda R: R), "absolute": Rho(np.abs, np.sign)}
+    return plain.get(name)
+
+
 def _log(output: str, Z: Array, sign: int = 1) -> Array:
     """ln a, or ln(1 - a) of a sigmoid for sign -1, without rounding a to 0 or 1 first."""
     if output == "sigmoid":
@@ -150,16 +195,21 @@ def losses(cost: Cost, g: Activation, Z: Array, Y: Array) -> Array | None:
     """c of every example: (…, rows, m) -> (…, m); None for a cost or an output of the user's own.
 
     >>> from jaxmlp.nn.activations import sigmoid
-    >>> losses(COSTS["binary_cross_entropy"], sigmoid, np.zeros((1, 1)), np.ones((1, 1))).round(6).tolist()    # ln 2
+    >>> from jaxmlp.nn.costs import binary_cross_entropy
+    >>> losses(binary_cross_entropy, sigmoid, np.zeros((1, 1)), np.ones((1, 1))).round(6).tolist()    # ln 2
     [0.693147]
     """
     output = formula(g)
-    if output is None or cost.name not in COSTS:
+    if output is None:
         return None
-    if cost.name == "quadratic":
-        return ((output.apply(Z) - Y) ** 2).sum(axis=-2) / 2
+    if rho := residual(cost.name):
+        return rho.loss(output.apply(Z) - Y).sum(axis=-2)
     if cost.name == "binary_cross_entropy":
         return -(Y * _log(g.name, Z) + (1 - Y) * _log(g.name, Z, -1)).sum(axis=-2)
+    if cost.name == "poisson":
+        return (output.apply(Z) - Y * Z).sum(axis=-2)  # ln a = z
+    if cost.name != "categorical_cross_entropy":
+        return None
     if len(Y) < Z.shape[-2]:  # class ids
         Y = np.arange(Z.shape[-2])[:, None] == Y
     return -(Y * _log(g.name, Z)).sum(axis=-2)

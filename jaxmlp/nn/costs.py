@@ -3,16 +3,19 @@
     J    = Σᵢ wᵢ cᵢ / Σᵢ wᵢ                 all wᵢ = 1: J = 1/m Σᵢ cᵢ
     BP1  dZ_L = wᵢ δᵢ / Σ w,  δᵢ = ∂cᵢ/∂z      column i of Z_L
 
-    quadratic                    c = 1/2 Σₖ (aₖ - yₖ)²                    δ = pullback of g_L at a - y
+    quadratic, huber(d), absolute, quantile(τ)    c = Σₖ ρ(aₖ - yₖ)          δ = pullback of g_L at ρ'(a - y)
     binary_cross_entropy         c = -Σₖ (yₖ ln aₖ + (1 - yₖ) ln(1 - aₖ))    δ = a - y     for sigmoid alone
-    categorical_cross_entropy    c = -Σₖ yₖ ln aₖ                          δ = a - y     for softmax alone
+    categorical_cross_entropy    c = -Σₖ yₖ ln aₖ                            δ = a - y     for softmax alone
+    poisson                      c = Σₖ (aₖ - yₖ ln aₖ)                      δ = a - y     for exp alone, counts y ≥ 0
 
 A cost starts from the logits Z, not from a = g(Z): ln σ(z) and ln softmax(z) are finite where a has already rounded to
-0 or 1. Each cost names the outputs for which its δ is true. Sources: Nielsen, chapters 1 and 3; Ng's course, logistic
-and softmax regression.
+0 or 1. Each cost names the outputs for which its δ is true; the ρ and their slopes are those of `residuals`. Sources:
+Nielsen, chapters 1 and 3; Ng's course, logistic and softmax regression; McCullagh and Nelder, Generalized linear
+models, chapter 6.
 """
 
 from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -20,19 +23,22 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.nn import residuals
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.names import resolve
+from jaxmlp.nn.residuals import Residual
 
 
 class Cost(NamedTuple):
     """A record of pure functions.
 
     Attributes:
-      name: how it is written.
+      name: how it is written, numbers included: "huber(1.0)".
       losses: (g_L, Z, Y) -> c, (1, m): the loss of every example.
       delta: (g_L, Z, Y) -> δ = ∂c/∂Z, shaped like Z.
       outputs: the output activations it is defined for; empty for any.
       formula, derivative: c and δ as text.
+      kinks: the residuals a - y at which central differences cannot tell, because a derivative jumps there.
     """
 
     name: str
@@ -41,18 +47,35 @@ class Cost(NamedTuple):
     outputs: tuple[str, ...] = ()
     formula: str = ""
     derivative: str = ""
+    kinks: tuple[float, ...] = ()
 
 
-# --- quadratic --------------------------------------------------------------------------------------------------------
+# --- costs of the residual --------------------------------------------------------------------------------------------
 
 
-def _quadratic_losses(g: Activation, Z: Array, Y: Array) -> Array:
-    return 0.5 * jnp.square(g.apply(Z) - Y).sum(axis=0, keepdims=True)
+@cache  # equal ρ, equal record
+def _of_residual(loss: Residual) -> Cost:
+    """c = Σ ρ(a - y), for any output."""
+
+    def losses(g: Activation, Z: Array, Y: Array) -> Array:
+        return loss.rho(g.apply(Z) - Y).sum(axis=0, keepdims=True)
+
+    def delta(g: Activation, Z: Array, Y: Array) -> Array:
+        A = g.apply(Z)
+        return g.pullback(Z, A, loss.slope(A - Y))
+
+    formula, derivative = f"Σₖ ρ(aₖ - yₖ), ρ(r) = {loss.formula}", f"pullback of g at ρ'(r) = {loss.derivative}"
+    return Cost(loss.name, losses, delta, formula=formula, derivative=derivative, kinks=loss.kinks)
 
 
-def _quadratic_delta(g: Activation, Z: Array, Y: Array) -> Array:
-    A = g.apply(Z)
-    return g.pullback(Z, A, A - Y)
+def _with_number(maker: Callable[..., Residual]) -> Callable[..., Cost]:
+    """A maker of residual losses as one of costs, with the same numbers and bounds."""
+
+    @wraps(maker)
+    def make(*numbers: float) -> Cost:
+        return _of_residual(maker(*numbers))
+
+    return make
 
 
 # --- binary cross-entropy ---------------------------------------------------------------------------------------------
@@ -70,6 +93,16 @@ def _binary_losses(g: Activation, Z: Array, Y: Array) -> Array:
 
 def _binary_delta(g: Activation, Z: Array, Y: Array) -> Array:
     return g.apply(Z) - _labels(Y)
+
+
+binary_cross_entropy = Cost(
+    "binary_cross_entropy",
+    _binary_losses,
+    _binary_delta,
+    outputs=("sigmoid",),
+    formula="-Σₖ (yₖ ln aₖ + (1 - yₖ) ln(1 - aₖ))",
+    derivative="a - y",
+)
 
 
 # --- categorical cross-entropy ----------------------------------------------------------------------------------------
@@ -106,44 +139,71 @@ def _categorical_delta(g: Activation, Z: Array, Y: Array) -> Array:
     return Y.sum(axis=0, keepdims=True) * g.apply(Z) - Y
 
 
+categorical_cross_entropy = Cost(
+    "categorical_cross_entropy",
+    _categorical_losses,
+    _categorical_delta,
+    outputs=("softmax",),
+    formula="-Σₖ yₖ ln aₖ",
+    derivative="a - y",
+)
+
+
+# --- Poisson ----------------------------------------------------------------------------------------------------------
+
+
+def _counts(Y: Array) -> Array:
+    """Y, and NaN for what is no count: a failure inside `jit` that cannot go unseen. Rates need not be whole."""
+    return jnp.where(Y >= 0, Y, jnp.asarray(jnp.nan, Y.dtype))
+
+
+def _poisson_losses(g: Activation, Z: Array, Y: Array) -> Array:
+    # ln a = z. The ln y! of the likelihood does not depend on a and is left out, so that c may be negative
+    return (jnp.exp(Z) - _counts(Y) * Z).sum(axis=0, keepdims=True)
+
+
+def _poisson_delta(g: Activation, Z: Array, Y: Array) -> Array:
+    return g.apply(Z) - _counts(Y)
+
+
+poisson = Cost(
+    "poisson",
+    _poisson_losses,
+    _poisson_delta,
+    outputs=("exp",),
+    formula="Σₖ (aₖ - yₖ ln aₖ)",
+    derivative="a - y",
+)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
 COSTS = {
-    "quadratic": Cost(
-        "quadratic",
-        _quadratic_losses,
-        _quadratic_delta,
-        formula="1/2 Σₖ (aₖ - yₖ)²",
-        derivative="pullback of g at a - y",
-    ),
-    "binary_cross_entropy": Cost(
-        "binary_cross_entropy",
-        _binary_losses,
-        _binary_delta,
-        outputs=("sigmoid",),
-        formula="-Σₖ (yₖ ln aₖ + (1 - yₖ) ln(1 - aₖ))",
-        derivative="a - y",
-    ),
-    "categorical_cross_entropy": Cost(
-        "categorical_cross_entropy",
-        _categorical_losses,
-        _categorical_delta,
-        outputs=("softmax",),
-        formula="-Σₖ yₖ ln aₖ",
-        derivative="a - y",
-    ),
+    "quadratic": _of_residual(residuals.quadratic),
+    "binary_cross_entropy": binary_cross_entropy,
+    "categorical_cross_entropy": categorical_cross_entropy,
+    "huber": _with_number(residuals.huber),
+    "absolute": _of_residual(residuals.absolute),
+    "quantile": _with_number(residuals.quantile),
+    "poisson": poisson,
 }
 
-_DEFAULT = {output: name for name, cost in COSTS.items() for output in cost.outputs}
+_DEFAULT = {output: name for name in COSTS for output in resolve("cost", name, COSTS).outputs}
 
 
 def find(spec: str | Cost | None, output: Activation) -> Cost:
-    """The cost by name, or what follows from the output: sigmoid → binary, softmax → categorical, else quadratic.
+    """The cost by name, or what follows from the output.
+
+    sigmoid → binary cross-entropy, softmax → categorical cross-entropy, exp → Poisson, else quadratic.
 
     Raises:
-      InputError: for an unknown name, and for a cost that is not defined for this output.
+      InputError: for an unknown name, a number outside its bounds, and a cost that is not defined for this output.
 
     >>> from jaxmlp.nn.activations import identity, softmax
     >>> find(None, softmax).name, find(None, identity).name
     ('categorical_cross_entropy', 'quadratic')
+    >>> find("huber", identity).name, find("huber( .5 )", identity).name
+    ('huber(1.0)', 'huber(0.5)')
     >>> find("binary_cross_entropy", softmax)
     Traceback (most recent call last):
     jaxmlp.errors.InputError: cost 'binary_cross_entropy' is defined for output 'sigmoid'; the network has output \

@@ -52,7 +52,7 @@ class Objective:
     Changing a number compiles nothing, and `vmap` can run over it. None leaves that part out of the program.
 
     Args:
-      cost: "quadratic", "binary_cross_entropy", "categorical_cross_entropy" or a `Cost`; None follows from the output.
+      cost: a name such as "quadratic", "huber(0.5)" or "poisson", or a `Cost`; None follows from the output.
       l2: λ of the penalty λ/(2m) Σ‖W‖².
       examples: the m of the penalties. None: the examples at hand (Σ w with weights). For mini-batches give the size of
         the training set, as `fit` does, so that the batches' costs average to the full cost.

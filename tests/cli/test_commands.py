@@ -287,6 +287,7 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
             "cost 'categorical_cross_entropy' is defined for output 'softmax'; the network has output 'sigmoid': take "
             "cost 'binary_cross_entropy' or 'quadratic', or output 'softmax'",
         ),
+        ("train xor --cost huber(0)", "huber expects a finite d > 0, got 0: write 'huber(1.0)', say"),
         ("info nope", "load_model expects a model file or a run folder, got 'nope': check the path"),
     ],
 )

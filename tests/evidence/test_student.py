@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zoo
 
-from jaxmlp import Network
+from jaxmlp import Network, Objective
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.evidence.student import verify_numpy as module
 from jaxmlp.evidence.student.loop import RIGHT, backward_with, forward
@@ -148,6 +148,56 @@ def test_only_the_kink_is_blamed_for_a_convention():
     report = verify_numpy(program(("dZ[Z <= 0]", "dZ[Z < 0]")), net=CATS)
     assert {row.note for row in report.certificate.failures} == {"on a batch with units at a kink only"}
     assert report.diagnosis.erratum == "E12"
+
+
+# --- costs of the residual, and Poisson -------------------------------------------------------------------------------
+
+
+def regression(slope, output=lambda Z: Z):
+    """The backward pass of 3-4-2, tanh and identity, with ρ' as `slope`; exp and Poisson have the same with ρ' = r."""
+
+    def backward(params, X, Y):
+        A1 = np.tanh(params["W1"] @ X + params["b1"])
+        A2 = output(params["W2"] @ A1 + params["b2"])
+        dZ2 = slope(A2 - Y) / X.shape[1]
+        dZ1 = params["W2"].T @ dZ2 * (1 - A1**2)
+        return {
+            "dW1": dZ1 @ X.T,
+            "db1": dZ1.sum(axis=1, keepdims=True),
+            "dW2": dZ2 @ A1.T,
+            "db2": dZ2.sum(axis=1, keepdims=True),
+        }
+
+    return backward
+
+
+@pytest.mark.parametrize(
+    ("cost", "slope"),
+    [
+        ("huber(0.5)", lambda R: np.clip(R, -0.5, 0.5)),
+        ("absolute", np.sign),
+        ("quantile(0.9)", lambda R: np.where(R > 0, 0.1, -0.9)),
+    ],
+)
+def test_costs_of_the_residual(cost, slope):
+    net, objective = Network((3, 4, 2), "tanh", "identity"), Objective(cost)
+    assert verify_numpy(regression(slope), net=net, objective=objective).passed
+    forgotten = verify_numpy(regression(lambda R: R), net=net, objective=objective).diagnosis
+    assert (forgotten.equation, forgotten.cause) == ("BP1 dZ_2", UNKNOWN)
+    summed = verify_numpy(regression(lambda R: slope(R) * R.shape[1]), net=net, objective=objective).diagnosis
+    assert (summed.equation, summed.cause) == ("BP1 dZ_2", "1/m missing")
+
+
+def test_poisson():
+    net = Network((3, 4, 2), "tanh", "exp")
+    assert verify_numpy(regression(lambda R: R, np.exp), net=net).passed
+
+    def slipped(params, X, Y):
+        A1 = np.tanh(params["W1"] @ X + params["b1"])
+        rate = np.exp(params["W2"] @ A1 + params["b2"])
+        return regression(lambda R: R * rate, np.exp)(params, X, Y)
+
+    assert verify_numpy(slipped, net=net).diagnosis.cause == "g' for a cross-entropy"
 
 
 # --- what goes in and comes out ---------------------------------------------------------------------------------------

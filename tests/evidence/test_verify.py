@@ -40,7 +40,7 @@ def test_the_standard_certificate_passes_within_its_time():
     assert worst["autodiff"] <= 1e-12
     assert 0 < worst["central differences"] <= 1e-7
     wheres = {row.where.split(",")[0].split(":")[0] for row in report.rows}
-    assert {f"activation {g.name}" for g in zoo.ACTIVATIONS[:16]} <= wheres
+    assert {f"activation {g.name}" for g in zoo.BUILT_IN} <= wheres
     assert {f"cost {name}" for name in zoo.COSTS} <= wheres
 
 
@@ -66,13 +66,26 @@ def test_a_users_activation_is_verified_and_autodiff_says_so(net):
 
 
 def test_a_users_cost_with_a_wrong_delta_is_found():
-    quadratic = costs.COSTS["quadratic"]
+    quadratic = costs.find("quadratic", activations.identity)
     right = quadratic._replace(name="mine")
     wrong = right._replace(delta=lambda g, Z, Y: 2 * quadratic.delta(g, Z, Y))
     assert verify(Network((3, 2), "relu", "identity"), Objective(right)).passed
     failed = verify(Network((3, 2), "relu", "identity"), Objective(wrong)).failures
     assert {row.check for row in failed[:2]} == {"BP1 dZ"}
     assert failed[0].difference == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "forgotten"),
+    [
+        ("huber(0.5)", lambda Z, A, Y, m: (A - Y) / m),
+        ("absolute", lambda Z, A, Y, m: np.abs(A - Y) / m),
+        ("quantile(0.9)", lambda Z, A, Y, m: np.where(A > Y, 0.9, -0.1) / m),  # τ and 1 - τ swapped
+    ],
+)
+def test_a_wrong_slope_of_the_residual_is_found(name, forgotten):
+    report = verify(Network((3, 5, 2), "tanh", "identity"), Objective(name), bp1=forgotten)
+    assert {row.check for row in report.failures} == {"BP1 dZ_2"}
 
 
 def test_a_wrong_pullback_is_found_in_the_activation_and_in_its_layer_only():
@@ -272,6 +285,32 @@ def test_a_wrong_equation_is_found_although_entries_are_undecided():
     assert failed == {(f"BP2 dZ_{l}", witness) for l in (1, 2) for witness in ("autodiff", "central differences")}
 
 
+@pytest.mark.parametrize("name", zoo.RESIDUAL_COSTS)
+def test_residuals_at_a_kink_of_the_cost_are_undecided_never_failed(name):
+    net = Network((3, 2), "relu", "identity")
+    params, X, Y, _ = zoo.example(net, name)
+    kinks = costs.find(name, activations.identity).kinks
+    A = params[0]["W"] @ X + params[0]["b"]
+    Y[:, 1] = A[:, 1] - (kinks[-1] if kinks else 0)
+    report = verify(net, Objective(name), params=params, X=X, Y=Y)
+    assert report.passed
+    rows = {row.check: row for row in report.rows if row.witness == "central differences" and row.where == "identity"}
+    assert rows["BP3 db_1"].verdict == ("UNDECIDED" if kinks else "PASS")
+    assert rows["BP1 dZ_1"].verdict == "PASS"
+    assert rows["BP1 dZ_1"].note == ("undecided, Z crosses a kink: (0, 1), (1, 1)" if kinks else "")
+
+
+def test_the_convention_at_a_residual_of_0_has_its_rows():
+    report = verify(Network((3, 2), "relu", "identity"), Objective("quantile(0.9)"))
+    rows = [row for row in report.rows if row.check == "δ at a - y = 0"]
+    assert [(row.witness, row.verdict) for row in rows] == [("convention: 0", "PASS"), ("autodiff", "PASS")]
+
+    right = costs.find("absolute", activations.identity)
+    wrong = right._replace(name="mine", delta=lambda g, Z, Y: jnp.where(Z >= Y, 1.0, -1.0))
+    failed = verify(Network((3, 2), "relu", "identity"), Objective(wrong)).failures
+    assert [row.check for row in failed] == ["δ at a - y = 0"] * 2
+
+
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
@@ -312,8 +351,8 @@ def test_verify_all_covers_every_activation_cost_output_and_depth(monkeypatch):
     monkeypatch.setattr(module, "_part_rows", lambda *a: [])
     assert verify_all().passed
     hidden = {activations.find(name).name for name in module.ACTIVATIONS}
-    assert {g.name for g in zoo.ACTIVATIONS[:16]} == hidden
-    heads = {(loss, g.name) for loss, g in zoo.HEADS if g.name in hidden}
+    assert {g.name for g in zoo.BUILT_IN} == hidden
+    heads = {(loss, g.name) for loss, g in zoo.FEW_HEADS if g.name in hidden}
     expected = {(h, *head, depth) for h in hidden for head in heads for depth in (2, 3)}
     expected |= {("", *head, 1) for head in heads}
     found = {

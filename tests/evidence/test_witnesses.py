@@ -7,7 +7,7 @@ import oracle
 import pytest
 import zoo
 
-from jaxmlp.evidence.formulas import formula, losses
+from jaxmlp.evidence.formulas import formula, losses, residual
 from jaxmlp.evidence.precision import cpu, float64
 from jaxmlp.evidence.proof import witnesses
 from jaxmlp.evidence.proof.witnesses import ENTRIES, piece, relative_difference, slopes
@@ -21,7 +21,7 @@ def test_relative_difference_is_that_of_norms():
     assert np.isnan(relative_difference([np.nan], [1.0]))
 
 
-@pytest.mark.parametrize("g", zoo.ACTIVATIONS[:16], ids=lambda g: g.name)
+@pytest.mark.parametrize("g", zoo.BUILT_IN, ids=lambda g: g.name)
 def test_formulas_are_those_of_the_oracle(g, rng):
     Z = rng.uniform(-5, 5, size=(6, 7))
     in_numpy = formula(g)
@@ -44,15 +44,16 @@ def test_a_users_activation_has_no_formula_and_is_applied_as_it_is(rng):
 def test_losses_are_the_costs_without_jax(loss, g, rng):
     Z = rng.normal(size=(4 * g.pieces, 7))
     Y = np.eye(4)[:, rng.integers(0, 4, size=7)]
-    expected = costs.COSTS[loss].losses(g, jnp.asarray(Z), jnp.asarray(Y))[0]
-    assert (losses(costs.COSTS[loss], g, Z, Y) is None) == (g in (zoo.SINE, zoo.SOFTSIGN))
-    shares = witnesses.shares(costs.COSTS[loss], g, np.stack([Z, Z]), Y, None)
+    cost = costs.find(loss, g)
+    expected = cost.losses(g, jnp.asarray(Z), jnp.asarray(Y))[0]
+    assert (losses(cost, g, Z, Y) is None) == (g in (zoo.SINE, zoo.SOFTSIGN))
+    shares = witnesses.shares(cost, g, np.stack([Z, Z]), Y, None)
     np.testing.assert_allclose(shares, np.stack([expected, expected]) / 7, rtol=1e-13)
 
 
 def test_losses_stay_finite_where_a_rounds_to_0_or_1():
     Z = np.array([[800.0, -800.0]])
-    c = losses(costs.COSTS["binary_cross_entropy"], activations.sigmoid, Z, np.array([[0.0, 0.0]]))
+    c = losses(costs.binary_cross_entropy, activations.sigmoid, Z, np.array([[0.0, 0.0]]))
     assert c is not None
     assert c.tolist() == [800.0, 0.0]
 
@@ -95,13 +96,37 @@ def test_pieces_tell_the_sides_of_kinks_and_the_winner_of_maxout():
     assert piece(activations.find("maxout(3)"), Z.transpose(0, 2, 1))[:, 0, 0].tolist() == [2, 1]
 
 
+@pytest.mark.parametrize("name", zoo.RESIDUAL_COSTS)
+def test_residual_losses_have_the_slopes_of_the_oracle(name, rng):
+    rho, R = residual(name), np.append(rng.normal(size=(3, 7)), np.zeros((1, 7)), axis=0)
+    assert rho is not None
+    c, dA = oracle.cost(name)(R, 0 * R)
+    np.testing.assert_allclose(rho.loss(R).sum(axis=0), c, rtol=1e-14)
+    np.testing.assert_allclose(rho.slope(R), dA, rtol=1e-14)
+
+
+def test_pieces_of_a_cost_are_those_of_its_residual(rng):
+    identity, Y = activations.identity, np.array([[1.0]])
+    Z = np.array([0.0, 0.4, 1.0, 1.4, 2.0]).reshape(5, 1, 1)
+    pieces = {name: witnesses.cost_piece(costs.find(name, identity), identity, Z, Y) for name in zoo.RESIDUAL_COSTS}
+    assert {name: found.reshape(-1).tolist() for name, found in pieces.items()} == {
+        "quadratic": [0, 0, 0, 0, 0],
+        "huber(0.5)": [0, 0, 1, 1, 2],
+        "absolute": [0, 0, 0, 1, 1],
+        "quantile(0.9)": [0, 0, 0, 1, 1],
+    }
+
+
 def test_draws_fit_the_cost(rng):
-    binary = witnesses.draw_targets(3, costs.COSTS["binary_cross_entropy"], rng, 50)
+    binary = witnesses.draw_targets(3, costs.binary_cross_entropy, rng, 50)
     assert {*binary.flat} == {0.0, 1.0}
-    classes = witnesses.draw_targets(3, costs.COSTS["categorical_cross_entropy"], rng, 50)
+    classes = witnesses.draw_targets(3, costs.categorical_cross_entropy, rng, 50)
     assert (classes.sum(axis=0) == 1).all()
     assert (classes.sum(axis=1) > 0).all()
-    assert len({*witnesses.draw_targets(3, costs.COSTS["quadratic"], rng, 50).flat}) == 150
+    counts = witnesses.draw_targets(3, costs.poisson, rng, 50)
+    assert counts.min() == 0
+    assert (counts == counts.round()).all()
+    assert len({*witnesses.draw_targets(3, costs.find("quadratic", activations.identity), rng, 50).flat}) == 150
 
 
 def test_float64_is_a_context():

@@ -114,6 +114,7 @@ SLOPES_AT_0 = {
     "gelu": 0.5,
     "silu": 0.5,
     "softplus": 0.5,
+    "exp": 1,
     "sine": 1,
     "softsign": 1,
 }
@@ -180,6 +181,7 @@ LIMITS = {  # g(-∞), g(∞), g'(-∞), g'(∞)
     "gelu": (0, INF, 0, 1),
     "silu": (0, INF, 0, 1),
     "softplus": (0, INF, 0, 1),
+    "exp": (0, INF, 0, INF),
 }
 
 
@@ -217,7 +219,7 @@ def test_nan_comes_out_as_nan(g, row):
     assert not jnp.isnan(A[:, 1]).any()
 
 
-@every_activation
+@pytest.mark.parametrize("g", [g for g in zoo.ACTIVATIONS if g.name != "exp"], ids=lambda g: g.name)  # eᶻ is not
 def test_finite_up_to_the_range_of_the_dtype(g):
     @jax.jit  # one program for both dtypes
     def everything(Zs):
@@ -356,7 +358,7 @@ def test_different_numbers_are_different_activations():
     assert find("maxout(2)") != find("maxout(3)")
 
 
-NAMES = "identity, step, sigmoid, tanh, relu, leaky_relu, elu, maxout, softmax, gelu, silu, softplus"
+NAMES = "identity, step, sigmoid, tanh, relu, leaky_relu, elu, maxout, softmax, gelu, silu, softplus, exp"
 
 
 @pytest.mark.parametrize(

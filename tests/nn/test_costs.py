@@ -11,7 +11,7 @@ import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.nn import costs
-from jaxmlp.nn.activations import identity, sigmoid, softmax
+from jaxmlp.nn.activations import exp, identity, sigmoid, softmax
 
 every_head = pytest.mark.parametrize(("name", "g"), zoo.HEADS, ids=lambda value: getattr(value, "name", value))
 
@@ -37,7 +37,7 @@ def jax_arrays(*arrays):
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
 def test_cost_is_the_oracles_mean(name, g, weights):
     Y = targets(name, 12 // g.pieces)
-    losses = oracle.COSTS[name](oracle.activation(g.name).apply(Z), Y)[0]
+    losses = oracle.cost(name)(oracle.activation(g.name).apply(Z), Y)[0]
     cost = costs.find(name, g)
 
     np.testing.assert_allclose(cost.losses(g, *jax_arrays(Z, Y)), losses[None], rtol=1e-12)
@@ -50,7 +50,7 @@ def test_cost_is_the_oracles_mean(name, g, weights):
 def test_output_error_is_the_oracles(name, g):
     Y = targets(name, 12 // g.pieces)
     cost, output = costs.find(name, g), oracle.activation(g.name)
-    dA = oracle.COSTS[name](output.apply(Z), Y)[1]
+    dA = oracle.cost(name)(output.apply(Z), Y)[1]
     z, y, w = jax_arrays(Z, Y, WEIGHTS)
 
     equal, weighted = costs.output_error(cost, g, z, y, None), costs.output_error(cost, g, z, y, w)
@@ -58,9 +58,9 @@ def test_output_error_is_the_oracles(name, g):
     assert oracle.relative_difference(weighted, output.backward(Z, dA * WEIGHTS / WEIGHTS.sum())) <= 1e-12
 
 
-@pytest.mark.parametrize("name", costs.COSTS)
+@pytest.mark.parametrize("name", zoo.COSTS)
 def test_delta_is_the_slope_of_each_loss(name):
-    g = {"quadratic": sigmoid, "binary_cross_entropy": sigmoid, "categorical_cross_entropy": softmax}[name]
+    g = zoo.LIKELIHOODS.get(name, sigmoid)
     cost, (z, y) = costs.find(name, g), jax_arrays(Z, targets(name, 12))
 
     np.testing.assert_allclose(cost.delta(g, z, y), jax.grad(lambda z: cost.losses(g, z, y).sum())(z), rtol=1e-12)
@@ -82,10 +82,104 @@ def test_cross_entropy_does_not_slow_down_where_quadratic_does():
     assert float(costs.find("binary_cross_entropy", sigmoid).delta(sigmoid, z, y)[0, 0]) == pytest.approx(1)
 
 
+# --- costs of the residual, and Poisson -------------------------------------------------------------------------------
+
+
+def by_residual(name: str, *r: float) -> tuple[list[float], list[float], list[float]]:
+    """ρ(r), δ and autodiff's δ at residuals r: identity output, y = 0."""
+    cost, z = costs.find(name, identity), jnp.array([r])
+    y = jnp.zeros_like(z)
+    autodiff = jax.grad(lambda z: cost.losses(identity, z, y).sum())(z)
+    return cost.losses(identity, z, y)[0].tolist(), cost.delta(identity, z, y)[0].tolist(), autodiff[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "r", "c", "slope"),
+    [
+        ("absolute", (-3, 0, -0.0, 2), (3, 0, 0, 2), (-1, 0, 0, 1)),
+        ("huber(2)", (-3, -2, -1, 0, 1, 2, 3), (4, 2, 0.5, 0, 0.5, 2, 4), (-2, -2, -1, 0, 1, 2, 2)),
+        ("huber(0.5)", (-3, 0.5, 1), (1.375, 0.125, 0.375), (-0.5, 0.5, 0.5)),
+        ("quantile(0.75)", (-4, 0, -0.0, 4), (3, 0, 0, 1), (-0.75, 0, 0, 0.25)),
+        ("quantile(0.25)", (-4, 0, 4), (1, 0, 3), (-0.25, 0, 0.75)),
+    ],
+)
+def test_by_hand_at_the_kinks_too(name, r, c, slope):
+    assert by_residual(name, *map(float, r)) == (list(c), list(slope), list(slope))
+
+
+@pytest.mark.parametrize("name", zoo.RESIDUAL_COSTS)
+def test_nan_comes_out_as_nan(name):
+    for answer in by_residual(name, float("nan"), 1.0)[:2]:
+        assert np.isnan(answer).tolist() == [True, False]
+
+
+def test_outliers_pull_with_d_at_most_and_overflow_nothing():
+    cost, z = costs.find("huber(2)", identity), jnp.array([[3e38, -3e38]], jnp.float32)
+    y = jnp.zeros_like(z)
+
+    assert jnp.isinf(costs.find("quadratic", identity).losses(identity, z, y)).all()
+    assert jnp.isfinite(cost.losses(identity, z / 4, y)).all()
+    assert cost.delta(identity, z, y).tolist() == [[2, -2]]
+
+
+def test_kin_of_one_another():
+    # a wide huber is the quadratic cost, a narrow one d times the absolute, and the median's pinball loss half of it
+    r = RNG.normal(size=50)
+
+    assert by_residual("huber(100)", *r) == by_residual("quadratic", *r)
+    for wide, narrow in zip(by_residual("absolute", *r), by_residual("huber(1e-9)", *r), strict=True):
+        np.testing.assert_allclose(narrow, 1e-9 * np.array(wide), rtol=1e-7)
+    for whole, half in zip(by_residual("absolute", *r), by_residual("quantile(0.5)", *r), strict=True):
+        np.testing.assert_array_equal(half, 0.5 * np.array(whole))
+
+
+@pytest.mark.parametrize(
+    ("name", "best"),
+    [
+        ("quadratic", np.mean),
+        ("absolute", np.median),
+        ("quantile(0.9)", lambda y: np.quantile(y, 0.9, method="inverted_cdf")),
+        ("quantile(0.2)", lambda y: np.quantile(y, 0.2, method="inverted_cdf")),
+    ],
+)
+def test_the_best_constant_is_the_statistic_that_the_cost_is_named_for(name, best):
+    y = RNG.normal(size=(1, 101))
+    a = np.linspace(-3, 3, 6001)
+    z = np.broadcast_to(a[:, None, None], (len(a), 1, 101))
+    cost = costs.find(name, identity)
+    J = jax.vmap(lambda z: cost.losses(identity, z, jnp.asarray(y)).mean())(jnp.asarray(z))
+
+    assert a[np.argmin(J)] == pytest.approx(float(best(y)), abs=2e-3)
+
+
+def test_poisson_by_hand():
+    # z = ln 2: a = 2, y = 3: c = 2 - 3 ln 2, δ = a - y = -1
+    cost, z, y = costs.find(None, exp), jnp.log(jnp.array([[2.0]])), jnp.array([[3.0]])
+
+    assert float(cost.losses(exp, z, y)[0, 0]) == pytest.approx(2 - 3 * np.log(2), rel=1e-15)
+    assert float(cost.delta(exp, z, y)[0, 0]) == pytest.approx(-1, rel=1e-15)
+
+
+def test_poisson_is_the_likelihood_of_counts():
+    # c + ln y! = -ln(e⁻ᵃ aʸ / y!)
+    y, z = np.arange(6.0)[None], RNG.normal(size=(1, 6))
+    a, factorials = np.exp(z), np.array([[1, 1, 2, 6, 24, 120]])
+    c = costs.find(None, exp).losses(exp, *jax_arrays(z, y))
+
+    np.testing.assert_allclose(c + np.log(factorials), -np.log(np.exp(-a) * a**y / factorials), rtol=1e-12)
+
+
+def test_a_negative_count_is_nan():
+    cost, z, y = costs.find(None, exp), jnp.zeros((1, 3)), jnp.array([[0.0, -1.0, 2.5]])
+
+    for answer in (cost.losses(exp, z, y), cost.delta(exp, z, y)):
+        assert jnp.isnan(answer)[0].tolist() == [False, True, False]
+
+
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("head", [("quadratic", identity), *zoo.HEADS[-2:]], ids=lambda head: head[0])
+@pytest.mark.parametrize("head", [("quadratic", identity), *zoo.LIKELIHOODS.items()], ids=lambda head: head[0])
 def test_whole_weights_are_repeated_columns(head):
     name, g = head
     w = np.array([[1, 0, 2, 1, 3, 0, 1]])
@@ -241,7 +335,7 @@ def test_labels_of_any_real_dtype(dtype):
 
 @pytest.mark.parametrize("g", zoo.ACTIVATIONS, ids=lambda g: g.name)
 def test_cost_follows_from_the_output(g):
-    default = {"sigmoid": "binary_cross_entropy", "softmax": "categorical_cross_entropy"}.get(g.name, "quadratic")
+    default = {output.name: name for name, output in zoo.LIKELIHOODS.items()}.get(g.name, "quadratic")
 
     assert costs.find(None, g).name == default
 
@@ -249,9 +343,13 @@ def test_cost_follows_from_the_output(g):
 def test_objective_changes_the_cost():
     net = Network((3, 4), "relu", "sigmoid")
     params, X, Y, _ = zoo.example(net, "quadratic")
-    J = {name: float(jaxmlp.cost(params, X, Y, net, Objective(name))) for name in (None, *zoo.COSTS[:2])}
+    J = {
+        name: float(jaxmlp.cost(params, X, Y, net, Objective(name)))
+        for name in (None, "binary_cross_entropy", *zoo.RESIDUAL_COSTS)
+    }
 
-    assert J[None] == J["binary_cross_entropy"] != J["quadratic"]
+    assert J[None] == J["binary_cross_entropy"]
+    assert len({*J.values()}) == len(J) - 1
 
 
 def test_a_cost_of_ones_own():
@@ -272,26 +370,18 @@ def test_a_cost_of_ones_own():
     assert oracle.worst_leaf(gradient, oracle.central_differences(f, list(params))) <= 1e-7
 
 
-@pytest.mark.parametrize("g", [g for g in zoo.ACTIVATIONS if g.name != "sigmoid"], ids=lambda g: g.name)
-def test_binary_cross_entropy_is_refused_without_sigmoid(g):
-    other = "'categorical_cross_entropy' or 'quadratic'" if g.name == "softmax" else "'quadratic'"
-    with pytest.raises(InputError) as error:
-        costs.find("binary_cross_entropy", g)
-    assert str(error.value) == (
-        f"cost 'binary_cross_entropy' is defined for output 'sigmoid'; the network has output {g.name!r}: "
-        f"take cost {other}, or output 'sigmoid'"
-    )
-
-
-@pytest.mark.parametrize("g", [g for g in zoo.ACTIVATIONS if g.name != "softmax"], ids=lambda g: g.name)
-def test_categorical_cross_entropy_is_refused_without_softmax(g):
-    other = "'binary_cross_entropy' or 'quadratic'" if g.name == "sigmoid" else "'quadratic'"
-    with pytest.raises(InputError) as error:
-        costs.find("categorical_cross_entropy", g)
-    assert str(error.value) == (
-        f"cost 'categorical_cross_entropy' is defined for output 'softmax'; the network has output {g.name!r}: "
-        f"take cost {other}, or output 'softmax'"
-    )
+@pytest.mark.parametrize(("name", "own"), zoo.LIKELIHOODS.items(), ids=lambda value: getattr(value, "name", value))
+def test_a_likelihood_is_refused_without_its_output(name, own):
+    for g in zoo.ACTIVATIONS:
+        if g == own:
+            continue
+        others = " or ".join([*(repr(cost) for cost, output in zoo.LIKELIHOODS.items() if output == g), "'quadratic'"])
+        with pytest.raises(InputError) as error:
+            costs.find(name, g)
+        assert str(error.value) == (
+            f"cost {name!r} is defined for output {own.name!r}; the network has output {g.name!r}: "
+            f"take cost {others}, or output {own.name!r}"
+        )
 
 
 def test_a_cost_for_two_outputs_names_both():
@@ -304,7 +394,22 @@ def test_a_cost_for_two_outputs_names_both():
     )
 
 
-NAMES = "quadratic, binary_cross_entropy, categorical_cross_entropy"
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("huber", "huber(1.0)"),
+        ("huber( .5 )", "huber(0.5)"),
+        ("huber(2)", "huber(2.0)"),
+        ("quantile()", "quantile(0.5)"),
+        ("quantile(9e-1)", "quantile(0.9)"),
+    ],
+)
+def test_one_spelling_and_one_record_for_every_name(written, name):
+    assert costs.find(written, identity).name == name
+    assert costs.find(written, identity) is costs.find(name, identity)
+
+
+NAMES = "quadratic, binary_cross_entropy, categorical_cross_entropy, huber, absolute, quantile, poisson"
 
 
 @pytest.mark.parametrize(
@@ -313,6 +418,16 @@ NAMES = "quadratic, binary_cross_entropy, categorical_cross_entropy"
         ("quadratc", f"cost expects one of {NAMES}, got 'quadratc': did you mean 'quadratic'?"),
         ("quadratic(2)", "cost quadratic expects no argument, got 'quadratic(2)': write 'quadratic'"),
         (3, f"cost expects a name, got int: take one of {NAMES}"),
+        ("huber(0)", "huber expects a finite d > 0, got 0: write 'huber(1.0)', say"),
+        ("huber(-1)", "huber expects a finite d > 0, got -1: write 'huber(1.0)', say"),
+        ("huber(inf)", "huber expects a finite d > 0, got inf: write 'huber(1.0)', say"),
+        ("huber(nan)", "huber expects a finite d > 0, got nan: write 'huber(1.0)', say"),
+        ("huber(x)", "cost 'huber(x)' expects numbers in its parentheses, got 'x': write it as in 'huber(0.1)'"),
+        ("huber(1, 2)", "cost 'huber(1, 2)' expects at most 1 number, got 2: leave the rest out"),
+        ("quantile(0)", "quantile expects 0 < τ < 1, got 0: write 'quantile(0.5)', say"),
+        ("quantile(1)", "quantile expects 0 < τ < 1, got 1: write 'quantile(0.5)', say"),
+        ("quantile(nan)", "quantile expects 0 < τ < 1, got nan: write 'quantile(0.5)', say"),
+        ("absolute(1)", "cost absolute expects no argument, got 'absolute(1)': write 'absolute'"),
     ],
 )
 def test_sentence_for_a_wrong_cost(name, text):

@@ -358,3 +358,44 @@ def test_named_optimizers_refuse(name, rate, sentence):
 def test_network_for_data(labels, sizes, output):
     net = jaxmlp.network_for(Dataset.from_arrays(np.eye(3, 2), labels))
     assert (net.sizes, net.output) == (sizes, output)
+
+
+# --- costs of regression ----------------------------------------------------------------------------------------------
+
+X_LINE = np.random.default_rng(5).normal(size=(500, 1))
+
+
+def fitted(output, targets, cost):
+    """W and b of one unit, and its model, trained on every row at once."""
+    data = Dataset.from_arrays(X_LINE, targets, task="regression")
+    net, objective = jaxmlp.Network((1, 1), (), output), Objective(cost)
+    result = jaxmlp.fit(net, data, optimizer=optax.adam(0.05), objective=objective, epochs=400, batch_size="full")
+    model = jaxmlp.Model.of(net, result.params, data, objective)
+    return float(result.params[0]["W"][0, 0]), float(result.params[0]["b"][0, 0]), model
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.9])
+def test_quantile_leaves_its_share_of_the_targets_below(tau, tmp_path):
+    targets = 2 * X_LINE[:, 0] + np.random.default_rng(6).exponential(size=500)
+    W, _, model = fitted("identity", targets, f"quantile({tau})")
+    assert W == pytest.approx(2, abs=0.2)
+    assert (targets < model.predict(X_LINE)).mean() == pytest.approx(tau, abs=0.02)
+    model.save(tmp_path / "model.h5")
+    assert jaxmlp.load_model(tmp_path / "model.h5").cost == f"quantile({tau})"
+
+
+def test_outliers_move_huber_and_absolute_little_and_the_quadratic_cost_much():
+    targets = 2 * X_LINE[:, 0] + 1
+    targets[:25] += 1000
+    b = {cost: fitted("identity", targets, cost)[1] for cost in ("quadratic", "huber(0.1)", "absolute")}
+    assert b["huber(0.1)"] == pytest.approx(1, abs=0.05)
+    assert b["absolute"] == pytest.approx(1, abs=0.05)
+    assert b["quadratic"] > 5
+
+
+def test_poisson_finds_the_rates_of_counts():
+    targets = np.random.default_rng(7).poisson(np.exp(0.8 * X_LINE[:, 0] + 0.5)).astype(float)
+    W, b, model = fitted("exp", targets, None)
+    assert model.cost == "poisson"
+    np.testing.assert_allclose([W, b], [0.8, 0.5], atol=0.1)
+    np.testing.assert_allclose(model.predict(X_LINE), np.exp(W * X_LINE[:, 0] + b), rtol=1e-5)

@@ -85,12 +85,12 @@ class _Probe:
         return slopes(moved, self.case.params[l - 1][name], self.rng)
 
     def _onward(self, l: int, Z: Array) -> tuple[Array, list[Array]]:
-        """The shares of J for a stack of Z_l, and the pieces that the activations lie on."""
+        """The shares of J for a stack of Z_l, and the pieces that the activations and the cost lie on."""
         case, gs, pieces = self.case, self.case.net.activations, []
         for i, g in enumerate(gs[l - 1 : -1], start=l + 1):
             pieces.append(witnesses.piece(g, Z))
             Z = to_Z(case, self.masks, i, witnesses.apply(g, Z))
-        pieces.append(witnesses.piece(gs[-1], Z))
+        pieces += [witnesses.piece(gs[-1], Z), witnesses.cost_piece(case.cost, gs[-1], Z, case.Y)]
         return witnesses.shares(case.cost, gs[-1], Z, case.Y, case.weights), pieces
 
 

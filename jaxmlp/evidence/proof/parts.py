@@ -7,6 +7,7 @@
     g' at a kink                    the convention, exactly: relu 0, leaky_relu 1, elu 1, step 0
     c                               against the formula in A
     δ = ∂c/∂z                       against autodiff and central differences
+    δ at a kink of the residual     the convention, exactly: 0 where a - y is 0
     weights                         an example of weight 2 is that example twice
     class ids                       as one-hot columns
 
@@ -110,14 +111,27 @@ def cost_rows(cost: Cost, g: Activation, rng: np.random.Generator) -> Iterator[R
     yield against_autodiff("BP1 dZ", where, dZ, by_autodiff)
 
     def forward(Z: Array) -> tuple[Array, list[Array]]:
-        return witnesses.shares(cost, g, Z, Y, w), [witnesses.piece(g, Z)]
+        return witnesses.shares(cost, g, Z, Y, w), [witnesses.piece(g, Z), witnesses.cost_piece(cost, g, Z, Y)]
 
     yield against_differences("BP1 dZ", where, dZ, slopes(forward, Z, rng))
+    if g.name == "identity":  # here a - y is 0 as exactly as z
+        yield from _residual_rows(cost, g, where)
     yield _weights_row(cost, g, where, Z, Y)
     if cost.name == "categorical_cross_entropy":
         by_ids = _errors(cost, g, Z, Y.argmax(axis=0, keepdims=True), w)
         for name, actual, wanted in zip(("c", "dZ"), by_ids, (c, dZ), strict=False):
             yield judge(f"class ids, {name}", where, "one-hot columns", relative_difference(actual, wanted), 0.0)
+
+
+def _residual_rows(cost: Cost, g: Activation, where: str) -> Iterator[Row]:
+    """δ where the residual z - 0 lies on a kink of the cost, and differences cannot see."""
+    ones = np.ones((1, EXAMPLES))
+    for kink in cost.kinks:
+        _, dZ, by_autodiff = _errors(cost, g, kink * ones, 0 * ones, ones)
+        check = f"δ at a - y = {kink:g}"
+        if kink == 0:
+            yield judge(check, where, "convention: 0", relative_difference(dZ, 0 * ones), 0.0)
+        yield against_autodiff(check, where, dZ, by_autodiff)
 
 
 def _weights_row(cost: Cost, g: Activation, where: str, Z: Array, Y: Array) -> Row:

@@ -9,10 +9,10 @@ The differences move one entry at a time and run the formulas in NumPy forward, 
 autodiff and, but for a user's own activations and costs, without JAX.
 
 f has no slope at a kink, so a difference across one says nothing: every evaluation of f also says which piece of each
-activation its Z lies on, and an entry whose evaluations lie on different pieces is undecided.
+activation its Z lies on and which piece of the cost its residual a - y does, and an entry whose evaluations lie on
+different pieces is undecided.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from numpy import ndarray as Array
 
-from jaxmlp.evidence.formulas import Layers, formula, losses
+from jaxmlp.evidence.formulas import Layers, formula, losses, spread
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.network import Network
@@ -117,7 +117,22 @@ def piece(g: Activation, Z: Array) -> Array:
     """
     if g.pieces > 1:
         return Z.reshape(len(Z), g.pieces, -1, Z.shape[2]).argmax(axis=1)
-    return sum(((Z > kink).astype(int) for kink in g.kinks), np.zeros(Z.shape if g.kinks else (len(Z), 1, 1), int))
+    return _passed(g.kinks, Z) if g.kinks else np.zeros((len(Z), 1, 1), int)
+
+
+def cost_piece(cost: Cost, g: Activation, Z: Array, Y: Array) -> Array:
+    """Which piece of the cost the residuals a - y of a stack of Z_L lie on: kinks passed.
+
+    >>> from jaxmlp.nn import activations, costs
+    >>> huber = costs.find("huber(1.0)", activations.identity)    # kinks -1 and 1
+    >>> cost_piece(huber, activations.identity, np.array([[[-2.0, 0.5, 3.0]]]), np.zeros((1, 3))).tolist()
+    [[[0, 1, 2]]]
+    """
+    return _passed(cost.kinks, apply(g, Z) - Y) if cost.kinks else np.zeros((len(Z), 1, 1), int)
+
+
+def _passed(kinks: tuple[float, ...], values: Array) -> Array:
+    return sum(((values > kink).astype(int) for kink in kinks), np.zeros(values.shape, int))
 
 
 def apply(g: Activation, Z: Array) -> Array:
@@ -158,19 +173,24 @@ class Example(NamedTuple):
 def draw(net: Network, cost: Cost, rng: np.random.Generator, m: int) -> Example:
     """Random parameters and m random examples for a network; no bias is 0, no γ is 1, so that a missing one shows."""
 
-    def leaf(name: str, shape: tuple[int, int], n_in: int) -> Array:
-        scale, centre = {"W": (math.sqrt(2 / n_in), 0.0), "b": (0.3, 0.0), "gamma": (0.3, 1.0)}[name]
+    def leaf(g: Activation, name: str, shape: tuple[int, int], n_in: int) -> Array:
+        scale, centre = {"W": (spread(g, n_in), 0.0), "b": (0.3, 0.0), "gamma": (0.3, 1.0)}[name]
         return centre + scale * rng.normal(size=shape)
 
-    params = tuple({name: leaf(name, shape, row.n_in) for name, shape in row.leaves.items()} for row in net.shapes)
+    params = tuple(
+        {name: leaf(g, name, shape, row.n_in) for name, shape in row.leaves.items()}
+        for g, row in zip(net.activations, net.shapes, strict=True)
+    )
     X = rng.normal(size=(net.sizes[0], m))
     return Example(params, X, draw_targets(net.sizes[-1], cost, rng, m), rng.uniform(0.5, 2.0, size=(1, m)))
 
 
 def draw_targets(n: int, cost: Cost, rng: np.random.Generator, m: int) -> Array:
-    """Targets (n, m) of the kind that a cost is for: one-hot columns, zeros and ones, or values."""
+    """Targets (n, m) of the kind that a cost is for: one-hot columns, zeros and ones, counts, or values."""
     if cost.name == "categorical_cross_entropy":
         return np.eye(n)[:, rng.integers(0, n, size=m)]
     if cost.name == "binary_cross_entropy":
         return rng.integers(0, 2, size=(n, m)).astype(float)
+    if cost.name == "poisson":
+        return rng.poisson(2, size=(n, m)).astype(float)
     return rng.normal(size=(n, m))

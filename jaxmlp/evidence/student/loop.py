@@ -1,7 +1,8 @@
 """The textbook's backward pass once more: NumPy, float64, one plain loop whose equations can be exchanged.
 
     forward    Z_l = W_l A_{l-1} + b_l,  A_l = g_l(Z_l)
-    BP1        dZ_L = (A_L - Y)/m for the cross-entropies; for the quadratic cost the pullback of g_L at (A_L - Y)/m
+    BP1        dZ_L = (A_L - Y)/m for the cross-entropies and Poisson; for a cost Σ ρ(a - y) the pullback of g_L at
+               ρ'(A_L - Y)/m
     BP2        dZ_l = dA_l ⊙ g_l'(Z_l)              softmax: A ⊙ (dA - Σ A dA); maxout: dA to the first largest piece
                dA_{l-1} = W_lᵀ dZ_l
     BP3        db_l = Σ over columns of dZ_l, (n_l, 1)
@@ -22,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray as Array
 
-from jaxmlp.evidence.formulas import G, Layers, formula
+from jaxmlp.evidence.formulas import G, Layers, formula, residual
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.network import Network
 
@@ -57,7 +58,7 @@ class Problem(NamedTuple):
     """Network, cost by name, parameters and a batch.
 
     Attributes:
-      net, cost: what is differentiated.
+      net, cost: what is differentiated; the cost by its full name, "huber(1.0)".
       params: float64 arrays, {"W", "b"} per layer.
       X, Y: (n0, m), and (n_L, m) or whole class ids (1, m).
       weights: (1, m), or None.
@@ -144,8 +145,8 @@ class Equations(NamedTuple):
 
 def _error(step: Step, pullback: Callable[[Step, Array], Array]) -> Array:
     problem = step.problem
-    if problem.cost == "quadratic":
-        return pullback(step, (step.A - problem.targets) * problem.share)
+    if rho := residual(problem.cost):
+        return pullback(step, rho.slope(step.A - problem.targets) * problem.share)
     Y = problem.targets
     total = Y.sum(axis=0) if problem.cost == "categorical_cross_entropy" else 1.0  # soft labels weigh their column
     return (total * step.A - Y) * problem.share

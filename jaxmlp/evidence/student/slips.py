@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.errors import unknown
-from jaxmlp.evidence.formulas import sigmoid
+from jaxmlp.evidence.formulas import residual, sigmoid
 from jaxmlp.evidence.student.loop import RIGHT, Equations, Step
 
 
@@ -68,8 +68,8 @@ def _several(step: Step) -> bool:
 
 
 def _through_g(step: Step) -> bool:
-    """Whether dZ = pullback(dA) is used: cross-entropy skips it at the output."""
-    return not step.last or step.problem.cost == "quadratic"
+    """Whether dZ = pullback(dA) is used: at the output by the costs of the residual alone."""
+    return not step.last or residual(step.problem.cost) is not None
 
 
 def _has_slope(step: Step) -> bool:
@@ -204,9 +204,9 @@ _BP1 = (
          _scaled("error", lambda s: 2), lambda s: s.last and s.problem.cost == "quadratic"),
     Slip("mean over the outputs too", "BP1", "the mean of all entries divides by n_L m; J divides by m",
          _scaled("error", lambda s: 1 / len(s.A)), lambda s: s.last and len(s.A) > 1),
-    Slip("g' for a cross-entropy", "BP1", "dZ = (A - Y) ⊙ g'(Z); the cross-entropy's δ is A - Y alone",
+    Slip("g' for a cross-entropy", "BP1", "dZ = (A - Y) ⊙ g'(Z); the δ of cross-entropy and Poisson is A - Y alone",
          _error(lambda s: s.g.pullback(s.Z, (s.A - s.problem.targets) * s.problem.share)),
-         lambda s: s.last and s.problem.cost != "quadratic"),
+         lambda s: not _through_g(s)),
     Slip("softmax Jacobian elementwise", "BP1", "da/dz = a (1 - a); softmax couples its outputs: diag(a) - a aᵀ",
          _error(_categorical_elementwise), lambda s: s.last and s.problem.cost == "categorical_cross_entropy", "E1"),
     Slip("δ by way of dA", "BP1", "-(y/a - (1-y)/(1-a)) · a (1 - a) is 0/0 where a rounds to 0 or 1; A - Y is not",
@@ -217,7 +217,7 @@ _BP1 = (
          _error(_counted_from_one), lambda s: s.last and s.problem.ids),
     Slip("weights ignored", "BP1", "(A - Y)/m; each column weighs w / Σ w",
          _error(lambda s: (s.A - s.problem.targets) / s.problem.m),
-         lambda s: s.last and s.problem.weights is not None and s.problem.cost != "quadratic"),
+         lambda s: not _through_g(s) and s.problem.weights is not None),
     Slip("weights over m", "BP1", "w (A - Y)/m; divide by Σ w",
          _scaled("error", lambda s: 0 if s.problem.weights is None else s.problem.weights.mean()),
          lambda s: s.last and s.problem.weights is not None),

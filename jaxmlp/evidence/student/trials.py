@@ -8,7 +8,6 @@
 of {"W", "b"} or {"dW", "db"}, or a flat dictionary with dW1, db1, … among its keys.
 """
 
-import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -19,7 +18,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.evidence.formulas import Layers
+from jaxmlp.evidence.formulas import Layers, spread
 from jaxmlp.evidence.student.causes import Leaf, Trial, chain
 from jaxmlp.evidence.student.loop import Problem, forward
 from jaxmlp.nn import costs
@@ -72,7 +71,8 @@ def draw(net: Network, cost: str, seed: int, *, m: int | None = None, ids: bool 
         taken = {size for row in net.shapes for size in row.W}
         m = next(n for n in count(7) if n not in taken)
     params = tuple(
-        {"W": rng.normal(size=row.W) / math.sqrt(row.n_in / 2), "b": 0.3 * rng.normal(size=row.b)} for row in net.shapes
+        {"W": rng.normal(size=row.W) * spread(g, row.n_in), "b": 0.3 * rng.normal(size=row.b)}
+        for g, row in zip(net.activations, net.shapes, strict=True)
     )
     n = net.sizes[-1]
     if cost == "categorical_cross_entropy":
@@ -80,6 +80,8 @@ def draw(net: Network, cost: str, seed: int, *, m: int | None = None, ids: bool 
         Y = Y if ids else np.eye(n)[:, Y[0]]
     elif cost == "binary_cross_entropy":
         Y = rng.integers(0, 2, size=(n, m)).astype(float)
+    elif cost == "poisson":
+        Y = rng.poisson(2, size=(n, m)).astype(float)
     else:
         Y = rng.normal(size=(n, m))
     return Problem(net, cost, params, rng.normal(size=(net.sizes[0], m)), Y)
