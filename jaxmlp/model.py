@@ -27,7 +27,9 @@ from jaxmlp.nn.network import Network, Params, check_params
 from jaxmlp.nn.objective import Batch, Objective
 from jaxmlp.nn.propagation import forward, logits
 from jaxmlp.training.batches import target_rows
-from jaxmlp.training.metrics import decide, n_correct
+from jaxmlp.training.cases import check_weights
+from jaxmlp.training.metrics import decide
+from jaxmlp.training.scores import evaluate_scores
 
 CHUNK = 8192  # rows predicted at once, so that memory stays bounded however many there are
 PROBABILITIES = ("sigmoid", "softmax")
@@ -152,8 +154,7 @@ class Model:
         m = len(X)
         padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)
         padded[:m] = X
-        A = np.asarray(program(self.params, padded.T, self.net)).T[:m]
-        return A if A.dtype.kind == "f" else A.astype(np.float32)  # NumPy itself has no bfloat16
+        return _numpy(np.asarray(program(self.params, padded.T, self.net)).T[:m])
 
     def predict_proba(self, rows: Any) -> np.ndarray:
         """Probabilities: (m, C), a column per class (two for a single sigmoid); (m, k) for several labels.
@@ -166,10 +167,15 @@ class Model:
             got = f"task {self.task!r} and output {output!r}"
             expects = "a classifier with output 'sigmoid' or 'softmax'"
             raise InputError(sentence("predict_proba", expects, got, "use predict"))
-        A = self.outputs(rows)
+        return self._probabilities(self.outputs(rows))
+
+    def _probabilities(self, A: np.ndarray) -> np.ndarray:
+        """A column per class, or per label, for the outputs of a classifier with sigmoid or softmax."""
+        if self.task == "multilabel":
+            return A
         if A.shape[1] == 1:
             return np.concatenate([1 - A, A], axis=1)
-        if output == "sigmoid" and self.task != "multilabel":
+        if self.net.activations[-1].name == "sigmoid":
             return A / A.sum(axis=1, keepdims=True)  # one sigmoid per class, made to sum to 1
         return A
 
@@ -196,11 +202,20 @@ class Model:
         """Whether single outputs say yes or no, above or below a threshold."""
         return self.task == "multilabel" or (self.task == "binary" and self.net.sizes[-1] == 1)
 
-    def evaluate(self, part: Part) -> dict[str, float]:
-        """Cost (without penalties) and accuracy, or R² for regression, on raw rows with their targets.
+    def evaluate(self, part: Part, metrics: str | Iterable[str] | None = None, weights: Any = None) -> dict[str, Any]:
+        """Cost (without penalties) and metrics on raw rows with their targets.
+
+        Args:
+          part: rows and targets.
+          metrics: a name or several of `jaxmlp.training.scores.SCORES`; every one that is defined for the task if None.
+          weights: (m,) numbers ≥ 0, by which the rows count; all alike if None.
 
         Returns:
-          {"cost": …, "accuracy": …}; for regression {"cost": …, "r2": …}, R² averaged over the targets.
+          {"cost": …, "accuracy": …, "f1": …, …}; for regression {"cost": …, "r2": …, "mae": …, "rmse": …}. None for a
+          metric that is undefined on these rows, as AUC is where only one class occurs.
+
+        Raises:
+          InputError: rows, targets or weights that do not fit, an unknown metric, or a named one that is undefined.
         """
         if not isinstance(part, Part):
             got, remedy = type(part).__name__, "give data.test, say"
@@ -210,15 +225,33 @@ class Model:
             remedy = "the mean over no examples is not defined"
             raise InputError(sentence("evaluate", "at least one row", rows.shape, remedy))
         self._check_ids(part.targets)
+        J, answers, A = _judge(self.params, *self._batch(rows, part.targets, weights), self.net, self.task)
+        if answers is not None:
+            answers = np.asarray(answers).T if self.task == "multilabel" else np.asarray(answers)[0]
+        outputs = self._measurable(np.asarray(A).T)
+        return {
+            "cost": float(J),
+            **evaluate_scores(self.task, part.targets, outputs, weights, metrics, answers=answers),
+        }
+
+    def _batch(self, rows: np.ndarray, targets: np.ndarray, weights: Any) -> tuple[Batch, Objective]:
         dtype = self.params[0]["W"].dtype
         found = costs.find(self.cost, self.net.activations[-1])
-        Y = target_rows(part.targets, self.task, self.target_preprocessing, self.net, found, dtype)
-        batch = Batch(jnp.asarray(self.preprocessing(rows, dtype)).T, jnp.asarray(Y).T)
-        J, right = _judge(self.params, batch, self.net, Objective(found), self.task)
-        if right is not None:
-            return {"cost": float(J), "accuracy": float(right) / len(rows)}
-        answers = self.target_preprocessing.inverse(self.outputs(rows))
-        return {"cost": float(J), "r2": r2(part.targets, answers)}
+        Y = target_rows(targets, self.task, self.target_preprocessing, self.net, found, dtype)
+        w = None if weights is None else jnp.asarray(check_weights(weights, len(rows))[None], dtype)
+        return Batch(jnp.asarray(self.preprocessing(rows, dtype)).T, jnp.asarray(Y).T, w), Objective(found)
+
+    def _measurable(self, A: np.ndarray) -> np.ndarray | None:
+        """Outputs (m, n_L) as the metrics take them; None where they are no probabilities or have overflowed."""
+        A = _numpy(A)
+        if self.task == "regression":
+            A = self.target_preprocessing.inverse(A)
+        elif self.net.activations[-1].name not in PROBABILITIES:
+            return None
+        else:
+            with np.errstate(invalid="ignore"):  # one sigmoid per class, all of them rounded to 0
+                A = self._probabilities(A)
+        return A if np.isfinite(A).all() else None
 
     def _check_ids(self, targets: np.ndarray) -> None:
         C = len(self.classes)
@@ -261,21 +294,14 @@ load_model = Model.load
 
 
 @partial(jax.jit, static_argnames="task")
-def _judge(params: Params, batch: Batch, net: Network, objective: Objective, task: str):
+def _judge(params: Params, batch: Batch, objective: Objective, net: Network, task: str):
+    """J, the decisions (None for regression) and A_L."""
     J, Z, _ = evaluate(params, batch, net, objective)
-    return J, n_correct(Z, batch.Y, None, net, task)
+    return J, None if task == "regression" else decide(Z, net, task), net.activations[-1].apply(Z)
 
 
-def r2(targets: np.ndarray, answers: np.ndarray) -> float:
-    """R² = 1 - Σ(y - a)² / Σ(y - ȳ)², averaged over the columns of (m, k); a constant column counts 1 if met, else 0.
-
-    >>> r2(np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [2.0], [2.0]]))
-    0.5
-    """
-    residual = ((targets - answers) ** 2).sum(axis=0)
-    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
-    shares = np.where(spread > 0, residual / np.where(spread > 0, spread, 1), residual > 0)
-    return float(1 - shares.mean())
+def _numpy(A: np.ndarray) -> np.ndarray:
+    return A if A.dtype.kind == "f" else A.astype(np.float32)  # NumPy itself has no bfloat16
 
 
 def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:

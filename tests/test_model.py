@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import r2_score
+from sklearn.metrics import f1_score, log_loss, r2_score, roc_auc_score, root_mean_squared_error
 
 import jaxmlp
 from jaxmlp.data import Dataset, Preprocessing
 from jaxmlp.data.dataset import Part
 from jaxmlp.errors import InputError, MissingFileError
-from jaxmlp.model import Model, r2
+from jaxmlp.model import Model
+from jaxmlp.training.score_formulas import r2
+from jaxmlp.training.scores import SCORES
 
 RNG = np.random.default_rng(0)
 
@@ -86,6 +88,70 @@ def test_evaluate_is_cost_and_accuracy_without_penalty():
     np.testing.assert_allclose(figures["cost"], jaxmlp.cost(model.params, X, Y, model.net), rtol=1e-12)
     right = model.predict(IMAGES.train.rows) == np.array(["a", "b", "c"])[IMAGES.train.targets]
     assert figures["accuracy"] == right.mean()
+
+
+@pytest.mark.parametrize("data", ALL, ids=lambda data: data.task)
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32, jnp.bfloat16])
+def test_evaluate_gives_every_metric_of_the_task(data, dtype):
+    figures = model_for(data, dtype=dtype).evaluate(data.train)
+    defined = [name for name, score in SCORES.items() if data.task in score.tasks]
+    assert [*figures] == ["cost", *defined]
+    assert all(type(value) is float for value in figures.values())
+
+
+def test_metrics_are_those_of_the_predictions_and_weighted():
+    w = RNG.uniform(0, 2, 9)
+    model, rows, ids = model_for(IMAGES), IMAGES.train.rows, IMAGES.train.targets
+    figures = model.evaluate(IMAGES.train, weights=w)
+    right, P = model.predict(rows) == np.array(["a", "b", "c"])[ids], model.predict_proba(rows)
+    expected = {
+        "cost": jaxmlp.cost(model.params, rows.T / 255, ids[None], model.net, weights=jnp.asarray(w[None])),
+        "accuracy": np.average(right, weights=w),
+        "log_loss": log_loss(ids, P, sample_weight=w),
+        "auc": roc_auc_score(ids, P, multi_class="ovr", sample_weight=w),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(figures[name], value, rtol=1e-12, err_msg=name)
+    model = model_for(VALUES)
+    figures = model.evaluate(VALUES.train, weights=w[:5])
+    error = root_mean_squared_error(VALUES.train.targets, model.predict(VALUES.train.rows), sample_weight=w[:5])
+    np.testing.assert_allclose(figures["rmse"], error, rtol=1e-12)
+    model = model_for(PAIRS)
+    f1 = f1_score(PAIRS.train.targets, model.predict(PAIRS.train.rows).astype(int))
+    assert model.evaluate(PAIRS.train, "f1")["f1"] == pytest.approx(f1, rel=1e-12)
+
+
+def test_named_metrics_come_with_the_cost_alone():
+    model = model_for(PAIRS)
+    assert [*model.evaluate(PAIRS.train, ["auc", "f1"])] == ["cost", "auc", "f1"]
+    assert refused(model.evaluate, PAIRS.train, ["rmse"]) == (
+        "metric for task 'binary' expects one of accuracy, balanced_accuracy, f1, auc, log_loss, calibration_error, "
+        "got 'rmse': take one of these names"
+    )
+    assert "weights expects shape (6,)" in refused(model.evaluate, PAIRS.train, None, [1])
+
+
+def test_outputs_that_are_no_probabilities_have_no_metrics_of_them():
+    net = jaxmlp.Network((2, 3, 1), "relu", "tanh")
+    model = Model.of(net, jaxmlp.init(jax.random.key(0), net), PAIRS, jaxmlp.Objective("quadratic"))
+    figures = model.evaluate(PAIRS.train)
+    assert {name for name, value in figures.items() if value is None} == {"auc", "log_loss", "calibration_error"}
+    assert figures["accuracy"] == (model.predict(PAIRS.train.rows) == (PAIRS.train.targets == 1)).mean()
+    assert refused(model.evaluate, PAIRS.train, "auc") == (
+        "metric 'auc' expects probabilities, got none: leave this metric out"
+    )
+
+
+def test_outputs_beyond_floats_are_undefined_and_no_error():
+    net = jaxmlp.Network((2, 1), (), "identity")
+    model = Model.of(net, ({"W": jnp.full((1, 2), 1e300), "b": jnp.zeros((1, 1))},), PRICE)
+    figures = model.evaluate(Part(np.full((2, 2), 1e300), np.ones((2, 1))))
+    assert (figures["r2"], figures["mae"], figures["rmse"]) == (None, None, None)
+    net = jaxmlp.Network((6, 3), (), "sigmoid")
+    model = Model.of(net, ({"W": jnp.full((3, 6), -1e300), "b": jnp.zeros((3, 1))},), IMAGES)
+    figures = model.evaluate(IMAGES.train)
+    assert figures["log_loss"] is None
+    assert figures["accuracy"] == 1 / 3
 
 
 @pytest.mark.parametrize("m", [1, 2, 3, 7, 64, 65])

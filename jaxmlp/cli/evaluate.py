@@ -13,6 +13,7 @@ from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.sources import NAMES, load
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.model import Model, load_model
+from jaxmlp.training.scores import SCORES
 
 
 @click.command(short_help="Measure a model on a data set.")
@@ -26,8 +27,15 @@ from jaxmlp.model import Model, load_model
     help="Which rows; auto takes the test part, or all rows where there is none.",
 )
 @click.option("--target", metavar="COLUMN", help="The target column of a .csv, by name or number [as in training].")
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME",
+    multiple=True,
+    help=f"Show this one, and others by repeating: {', '.join(SCORES)} [all of the task].",
+)
 @json_option
-def evaluate(model: str, data: str, part: str, target: str | None, as_json: bool) -> None:
+def evaluate(model: str, data: str, part: str, target: str | None, metrics: tuple[str, ...], as_json: bool) -> None:
     """Measure MODEL (a run folder or a model.h5) on DATA, by default on its test part.
 
     The data that the model was trained on is split again as it was then; any other table counts as a whole. Columns
@@ -36,14 +44,14 @@ def evaluate(model: str, data: str, part: str, target: str | None, as_json: bool
     trained = load_model(model)
     dataset = load_for(model, trained, data, target)
     rows = choose_part(dataset, part)
-    figures = trained.evaluate(Part(rows.rows, translate(rows.targets, dataset, trained)))
+    figures = trained.evaluate(Part(rows.rows, translate(rows.targets, dataset, trained)), metrics or None)
     kind = part if part != "auto" else "test" if dataset.test else "all"
     answer = {"model": model, "data": dataset.name, "part": kind, "rows": len(rows.rows), **figures}
     if as_json:
         print_json(answer)
         return
-    shown = {**answer, **({"accuracy": f"{figures['accuracy']:.2%}"} if "accuracy" in figures else {})}
-    console().print(table("evaluated", shown))
+    shares = {name: f"{figures[name]:.2%}" for name in ("accuracy", "balanced_accuracy") if name in figures}
+    console().print(table("evaluated", {**answer, **shares}))
 
 
 def load_for(model: str, trained: Model, data: str, target: str | None = None) -> Dataset:

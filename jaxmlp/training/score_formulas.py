@@ -76,8 +76,8 @@ def log_loss(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 
     ε is the machine epsilon of the probabilities' own dtype: 1.2e-7 for float32.
 
-    >>> log_loss(np.array([0, 1]), np.array([[0.5, 0.5], [1.0, 0.0]]), np.ones(2)) == (np.log(2) + 52 * np.log(2)) / 2
-    True
+    >>> round(log_loss(np.array([0, 1]), np.array([[0.5, 0.5], [1.0, 0.0]]), np.ones(2)), 3)      # (1 + 52)/2 ln 2
+    18.368
     """
     eps = np.finfo(probabilities.dtype).eps
     p = np.clip(probabilities[np.arange(len(targets)), targets], eps, 1 - eps)
@@ -139,7 +139,7 @@ def mae(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> float:
 def rmse(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> float:
     """√(Σ w (t - y)² / Σ w) of each column of (m, k), averaged over the columns.
 
-    >>> rmse(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]), np.array([1.0, 1.0])) == np.sqrt(2)
-    True
+    >>> rmse(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))        # √((3·0 + 1·4) / 4)
+    1.0
     """
     return float(np.sqrt(np.average((targets - values) ** 2, axis=0, weights=weights)).mean())

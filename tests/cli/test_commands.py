@@ -219,6 +219,31 @@ def test_evaluate_finds_the_figures_of_training(digits, capsys):
     assert f"{found['test_accuracy']:.2%}" in capsys.readouterr().out
 
 
+def test_evaluate_shows_the_metrics_of_the_task_or_those_that_are_named(digits, capsys):
+    found = answer(capsys, "evaluate", str(digits), "digits")
+    assert {"accuracy", "balanced_accuracy", "f1", "auc", "log_loss", "calibration_error", "cost"} < found.keys()
+    assert found["log_loss"] == pytest.approx(found["cost"], rel=1e-4)  # two ways to the same cross-entropy
+    run(["evaluate", str(digits), "digits"])
+    table = capsys.readouterr().out
+    assert f"{found['balanced_accuracy']:.2%}" in table
+    assert f"{found['auc']:.4g}" in table
+    named = answer(capsys, "evaluate", str(digits), "digits", "--metric", "f1", "--metric", "auc")
+    assert [*named] == ["model", "data", "part", "rows", "cost", "f1", "auc"]
+    assert (named["f1"], named["auc"]) == (found["f1"], found["auc"])
+    assert mistake(capsys, "evaluate", str(digits), "digits", "--metric", "acu").endswith("'acu': did you mean 'auc'?")
+
+
+def test_a_metric_that_is_undefined_is_null_and_not_shown(plain, table, place, capsys):
+    lines = table.read_text().splitlines()
+    Path("ones.csv").write_text("\n".join([lines[0], *(line for line in lines[1:] if line.endswith(",1"))]) + "\n")
+    assert answer(capsys, "evaluate", str(plain), "ones.csv")["auc"] is None
+    run(["evaluate", str(plain), "ones.csv"])
+    assert "auc" not in capsys.readouterr().out
+    assert "metric 'auc' expects rows of every class" in mistake(
+        capsys, "evaluate", str(plain), "ones.csv", "--metric", "auc"
+    )
+
+
 def test_one_picture_is_resized_and_answered(digits, place, capsys):
     image = pytest.importorskip("PIL.Image")
     data = jaxmlp.load("digits")
