@@ -83,6 +83,7 @@ ORDER = {
         "optimizers",
         "schedules",
         "stopping",
+        "checkpoints",
         "step",
         "batches",
         "epoch",
@@ -95,9 +96,9 @@ ORDER = {
 KNOWS = {
     "nn": {"jax"},
     "data": {"numpy", "h5py", "pandas", "PIL"},
-    "training": {"jax", "numpy", "optax"},
+    "training": {"jax", "numpy", "optax", "orbax"},
     "evidence": {"jax", "numpy", "chex"},
-    "cli": {"jax", "numpy", "click", "rich"},
+    "cli": {"jax", "numpy", "click", "rich", "tensorboardX"},
 }
 HOMES = {
     "h5py": {"data/hdf5.py", "model_file.py"},
@@ -106,6 +107,8 @@ HOMES = {
     "matplotlib": {"plots.py"},
     "click": {"cli"},
     "rich": {"cli"},
+    "orbax": {"training/checkpoints.py"},
+    "tensorboardX": {"cli/tensorboard.py"},
 }
 
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

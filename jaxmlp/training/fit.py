@@ -1,5 +1,6 @@
 """`fit`: a data set and a network in, trained parameters and their history out."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from jaxmlp.nn.network import Network, Params, check_network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.training import arguments
 from jaxmlp.training.batches import make_batches
+from jaxmlp.training.checkpoints import Checkpoints
 from jaxmlp.training.epoch import epochs as epochs_of
 from jaxmlp.training.epoch import evaluated
 from jaxmlp.training.schedules import DEFAULT as SCHEDULE
@@ -110,7 +112,7 @@ def fit(
     metrics: Sequence[str] = (),
     resume: Snapshot | None = None,
     observers: Observer | Iterable[Observer] = (),
-    keep: Callable[[Callable[[], Snapshot]], Any] | None = None,
+    checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
 ) -> Result:
     """Train a network.
 
@@ -144,7 +146,8 @@ def fit(
       resume: where to go on from, the snapshot of a `Result` or of a checkpoint. `epochs` counts from the very start:
         fit(epochs=3) and then fit(epochs=5, resume=result.snapshot) is fit(epochs=5).
       observers: functions of (state, report) called after every epoch; a true answer ends the training.
-      keep: called after every epoch with a function that gives the `Snapshot`; see `training.checkpoints`.
+      checkpoints: a folder, or `Checkpoints` of one, where the run is kept as it goes, at most a few seconds behind;
+        if it holds a checkpoint of this run, training goes on from there. Needs orbax-checkpoint.
 
     Returns:
       A `Result` with net, params, snapshot, history, state and best_epoch.
@@ -167,6 +170,9 @@ def fit(
     _check_one_start(params, scheme, resume)
     dtype, compute = arguments.dtypes(precision, params if resume is None else resume.state.params, net)
     frozen = check_frozen(freeze, net)
+    keeper = checkpoints
+    if isinstance(keeper, str | os.PathLike):
+        keeper = Checkpoints(keeper)
     weights = arguments.row_weights(data, sample_weight, class_weight)
     n_rows = len(data.train.rows) if weights is None else float(np.sum(weights))
     objective = arguments.for_training(objective, net, n_rows)
@@ -177,7 +183,8 @@ def fit(
     score = arguments.scorer(data, net, metrics, stopping)
     if resume is None:
         key = jax.random.key(0) if key is None else key
-        resume = Snapshot(start(key, net, optimizer, params, scheme=scheme, dtype=dtype, average=average is not None))
+        begun = start(key, net, optimizer, params, scheme=scheme, dtype=dtype, average=average is not None)
+        resume = (keeper and keeper.latest(begun)) or Snapshot(begun)
     watch = Watch(stopping, batches.validation is not None, resume)
     run = epochs_of(
         net,
@@ -193,7 +200,7 @@ def fit(
         seconds=resume.history[-1].seconds or 0.0 if resume.history else 0.0,
     )
     observers = (observers,) if callable(observers) else tuple(observers)
-    return _follow(islice(run, max(int(epochs) - int(resume.state.epoch), 0)), net, watch, observers, keep)
+    return _follow(islice(run, max(int(epochs) - int(resume.state.epoch), 0)), net, watch, observers, keeper)
 
 
 def _check_one_start(params: Any, scheme: Any, resume: Any) -> None:
@@ -208,20 +215,23 @@ def _follow(
     net: Network,
     watch: Watch,
     observers: tuple[Observer, ...],
-    keep: Callable[[Callable[[], Snapshot]], Any] | None,
+    keeper: Checkpoints | None,
 ) -> Result:
     """Go through the epochs of a run until it ends or somebody wishes it to."""
     try:
         for state, report in () if watch.over else run:
             watch.see(state, report, lambda state=state: _answer(net, state))
             wishes = [observe(state, report) for observe in observers]  # every observer hears of every epoch
-            if keep is not None:
-                wishes.append(keep(watch.snapshot))
+            if keeper is not None:
+                keeper.offer(watch.snapshot)
             if any(wishes) or watch.over:
                 break
     except DivergenceError as error:
         error.last_good = _result(net, watch)
         raise
+    finally:  # whatever ended it: the last whole epoch is not lost
+        if keeper is not None and watch.values:
+            keeper.keep(watch.snapshot())
     return _result(net, watch)
 
 
