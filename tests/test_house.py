@@ -91,14 +91,28 @@ ORDER = {
         "fit",
         "__init__",
     ],
-    "cli": ["output", "options", "run_folder", "train", "evaluate", "predict", "info", "verify", "diagnose", "main"],
+    "cli": [
+        "output",
+        "options",
+        "run_folder",
+        "signals",
+        "tensorboard",
+        "training_options",
+        "train",
+        "evaluate",
+        "predict",
+        "info",
+        "verify",
+        "diagnose",
+        "main",
+    ],
 }
 KNOWS = {
     "nn": {"jax"},
     "data": {"numpy", "h5py", "pandas", "PIL"},
     "training": {"jax", "numpy", "optax", "orbax"},
     "evidence": {"jax", "numpy", "chex"},
-    "cli": {"jax", "numpy", "click", "rich", "tensorboardX"},
+    "cli": {"jax", "numpy", "click", "rich", "orbax", "tensorboardX"},
 }
 HOMES = {
     "h5py": {"data/hdf5.py", "model_file.py"},
@@ -107,7 +121,7 @@ HOMES = {
     "matplotlib": {"plots.py"},
     "click": {"cli"},
     "rich": {"cli"},
-    "orbax": {"training/checkpoints.py"},
+    "orbax": {"training/checkpoints.py", "cli/train.py"},
     "tensorboardX": {"cli/tensorboard.py"},
 }
 

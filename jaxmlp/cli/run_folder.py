@@ -1,23 +1,27 @@
-"""A run folder: model.h5, history.csv, the pictures and run.json; it appears whole or not at all."""
+"""A run folder: run.json, history.csv, checkpoints while it trains; model.h5 and the pictures when it is done.
 
-import contextlib
+Every file in it appears whole: it is written beside its place and takes its name in one step. history.csv alone grows,
+a line per epoch. An older run is never written over.
+"""
+
 import csv
 import json
 import os
-import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from jaxmlp.data.files import atomic_path
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, MissingFileError, sentence
 from jaxmlp.training.state import Report
 
 SETTINGS = "run.json"
 HISTORY = "history.csv"
+CHECKPOINTS = "checkpoints"
 PARENT = "runs"
+_COLUMNS = ["epoch", "step", *(name for name in Report._fields if name not in ("epoch", "step", "scores"))]
 
 
 def choose(out: str | None, name: str) -> Path:
@@ -41,31 +45,40 @@ def choose(out: str | None, name: str) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that takes its name when the block ends well, and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    temporary.mkdir()
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+def discard(path: Path) -> None:
+    """Remove a run folder that holds nothing worth keeping, and the parent that was made for it."""
+    shutil.rmtree(path, ignore_errors=True)
+    if path.parent.name == PARENT and path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.parent.rmdir()
 
 
-def write_history(folder: Path, history: Sequence[Report]) -> None:
-    """history.csv, a row per epoch."""
-    columns = ["epoch", "step", *(name for name in Report._fields if name not in ("epoch", "step"))]
-    with atomic_path(folder / HISTORY) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([getattr(report, name) for name in columns] for report in history)
+class History:
+    """history.csv as it grows: an observer of `fit`; on resuming, what the checkpoint does not know is dropped."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / HISTORY
+        self._began = False
+
+    def __call__(self, state: Any, report: Report) -> None:
+        """Add the line of an epoch."""
+        scores = report.scores or {}
+        if not self._began:
+            self._begin([*_COLUMNS, *scores], report.epoch or 1)
+        with open(self._path, "a", newline="") as file:
+            csv.writer(file).writerow([*(getattr(report, name) for name in _COLUMNS), *scores.values()])
+
+    def _begin(self, columns: list[str], epoch: int) -> None:
+        rows = []
+        if self._path.exists():
+            with open(self._path, newline="") as file:
+                rows = [row for row in list(csv.reader(file))[1:] if row and row[0].isdigit() and int(row[0]) < epoch]
+        with atomic_path(self._path) as temporary, open(temporary, "w", newline="") as file:
+            csv.writer(file).writerows([columns, *rows])
+        self._began = True
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """run.json: what the run was asked to do, so that others can do it again and `evaluate` finds the same split."""
+    """run.json: what the run was asked to do, so that it can be resumed, and `evaluate` finds the same split."""
     with atomic_path(folder / SETTINGS) as temporary:
         temporary.write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -77,3 +90,19 @@ def read_settings(model: str) -> dict[str, Any]:
         return json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+
+
+def unfinished(run: str) -> dict[str, Any]:
+    """The settings of a run that can be resumed.
+
+    Raises:
+      MissingFileError: when there is no such run.
+      InputError: when it is finished.
+    """
+    settings = read_settings(run)
+    if "options" not in settings:
+        raise MissingFileError(sentence("--resume", "a run folder", repr(run), "see the folders under runs/"))
+    if settings.get("finished"):
+        remedy = "train on from its parameters with --warm-start"
+        raise InputError(sentence("--resume", "a run that was stopped", f"the finished run {run!r}", remedy))
+    return settings

@@ -1,103 +1,146 @@
-"""`jaxmlp train DATA`: from a data source to a run folder."""
+"""`jaxmlp train DATA`: from a data source to a run folder; and `--resume RUN`, from where it stopped."""
 
 import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-import jax
 import numpy as np
 
-from jaxmlp.cli import run_folder
-from jaxmlp.cli.options import BatchSize, Names, Numbers, data_options
+from jaxmlp.cli import run_folder, tensorboard
+from jaxmlp.cli.options import data_options
 from jaxmlp.cli.output import console, json_option, print_json, progress_bar, table
+from jaxmlp.cli.run_folder import CHECKPOINTS, History
+from jaxmlp.cli.signals import graceful
+from jaxmlp.cli.training_options import fit_arguments, held_back, objective_of, training_options
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.sources import NAMES, load
-from jaxmlp.errors import InputError
-from jaxmlp.model import Model
+from jaxmlp.errors import DivergenceError, InputError, sentence
+from jaxmlp.model import Model, load_model
 from jaxmlp.model_file import FILE_NAME
-from jaxmlp.nn.activations import ACTIVATIONS
-from jaxmlp.nn.costs import COSTS
-from jaxmlp.nn.initializers import INITIALIZERS
-from jaxmlp.nn.objective import Objective
-from jaxmlp.training.fit import ACTIVATION, BATCH_SIZE, EPOCHS, HIDDEN, Result, fit, network_for
-from jaxmlp.training.optimizers import DEFAULT, OPTIMIZERS, make_optimizer
-
-_HIDDEN = ",".join(map(str, HIDDEN))
+from jaxmlp.training.checkpoints import Checkpoints
+from jaxmlp.training.fit import Result, fit, network_for
+from jaxmlp.training.state import Report
 
 
 @click.command(short_help="Train a network on a data set and write a run folder.")
-@click.argument("data")
-@click.option("--hidden", type=Numbers(), default=_HIDDEN, show_default=True, help="Units per hidden layer, or none.")
-@click.option(
-    "--activation",
-    type=Names(),
-    default=ACTIVATION,
-    show_default=True,
-    help=f"Of all hidden layers, or one for each: {', '.join(ACTIVATIONS)}.",
-)
-@click.option("--cost", help=f"{', '.join(COSTS)}; with a number: huber(0.5) [follows from the task].")
-@click.option("--init", "scheme", default="auto", show_default=True, help=f"Weights: auto, {', '.join(INITIALIZERS)}.")
-@click.option("--epochs", type=int, default=EPOCHS, show_default=True, help="Times through the rows.")
-@click.option(
-    "--batch-size",
-    type=BatchSize(),
-    default=str(BATCH_SIZE),
-    show_default=True,
-    help="Rows per step, or full.",
-)
-@click.option("--learning-rate", type=float, help="α [the optimizer's own, 0.001 for adam].")
-@click.option("--optimizer", default=DEFAULT, show_default=True, help=f"One of {', '.join(OPTIMIZERS)}.")
-@click.option("--l2", type=float, help="λ of the penalty λ/2m Σ‖W‖² [none].")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Of the weights and of the order of the rows.",
-)
+@click.argument("data", required=False)
+@training_options
+@click.option("--warm-start", metavar="MODEL", help="Start from the parameters of a model or run [random ones].")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, with its own settings.")
+@click.option("--tensorboard", is_flag=True, help="Write scalars for TensorBoard, too.")
 @click.option("--out", metavar="RUN", help=f"The run folder to make [{run_folder.PARENT}/NAME].")
 @data_options
 @json_option
-def train(data: str, out: str | None, as_json: bool, **options: Any) -> None:
+def train(data: str | None, resume: str | None, out: str | None, as_json: bool, **options: Any) -> int:
     """Train a network on DATA and write a run folder.
 
     DATA is a name (digits, planar, xor, moons, circles, spirals) or a path: .h5, .npz, .csv, or a folder with a pair of
-    HDF5 files or with idx files. The folder gets model.h5, history.csv, run.json and pictures.
+    HDF5 files or with idx files. The folder gets model.h5, history.csv, run.json and pictures. Ctrl-C ends the
+    training after the epoch at hand, with a model; --resume goes on.
     """
-    loading = loading_options(options)
-    dataset = load(data, **loading)
-    folder = run_folder.choose(out, dataset.name)
-    net = network_for(dataset, options["hidden"], options["activation"])
-    objective = Objective(options["cost"], l2=options["l2"] or None)
-    optimizer = make_optimizer(options["optimizer"], options["learning_rate"])
-    heading = f"{dataset}\nnetwork {'-'.join(map(str, net.sizes))}, {net.n_parameters:,} parameters"
-    with progress_bar(options["epochs"], heading) as observe:
-        result = fit(
-            net,
-            dataset,
-            optimizer=optimizer,
-            objective=objective,
-            epochs=options["epochs"],
-            batch_size=options["batch_size"],
-            key=jax.random.key(options["seed"]),
-            scheme=options["scheme"],
-            observers=[observe],
-        )
-    model = Model.of(net, result.params, dataset, objective)
-    summary = summarize(dataset, model, result) | {"seed": options["seed"], "run": str(folder)}
-    source = data if data in NAMES else str(Path(data).resolve())
-    with run_folder.new_folder(folder) as temporary:
-        model.save(temporary / FILE_NAME)
-        run_folder.write_history(temporary, result.history)
+    if (data is None) == (resume is None):
+        got = "neither" if data is None else "both"
+        raise InputError(sentence("train", "DATA or --resume RUN", got, "write jaxmlp train digits, say"))
+    if resume is not None:
+        settings = run_folder.unfinished(resume)
+        folder, dataset = Path(resume), load(settings["data"], **settings["loading"])
+        if fingerprint(dataset) != settings["fingerprint"]:
+            remedy = "put the old file back, or train anew"
+            raise InputError(sentence(f"--resume {resume}", "the data that it began with", "other data", remedy))
+    else:
+        loading = loading_options(options)
+        dataset = load(str(data), **loading)
+        folder = run_folder.choose(out, dataset.name)
+        source = str(data) if data in NAMES else str(Path(str(data)).resolve())
         settings = {"data": source, "fingerprint": fingerprint(dataset), "loading": loading, "options": options}
-        run_folder.write_settings(temporary, {**settings, "result": summary})
-    pictures = _draw(folder, model, dataset, result)  # after the folder is whole: no picture is worth a model
+    return _run(folder, dataset, settings, as_json, resumed=resume is not None)
+
+
+def _run(folder: Path, whole: Dataset, settings: dict[str, Any], as_json: bool, *, resumed: bool) -> int:
+    options = settings["options"]
+    data = held_back(options, whole)
+    net, params = _beginning(options, data)
+    objective, arguments = objective_of(options), fit_arguments(options, data)
+    heading = f"{data}\nnetwork {'-'.join(map(str, net.sizes))}, {net.n_parameters:,} parameters"
+    with _kept(folder, settings, resumed=resumed), graceful() as stop:
+        observers = [History(folder), stop]
+        if options["tensorboard"]:
+            observers.append(tensorboard.scalars(folder))
+        with progress_bar(options["epochs"], heading) as bar:
+            try:
+                result = fit(
+                    net,
+                    data,
+                    objective=objective,
+                    params=params,
+                    observers=[bar, *observers],
+                    checkpoints=_checkpoints(folder, options, settings),
+                    **arguments,
+                )
+            except DivergenceError as error:
+                if not (error.last_good and error.last_good.history):
+                    raise
+                Model.of(error.last_good.net, error.last_good.params, data, objective).save(folder / FILE_NAME)
+                epoch = error.last_good.history[-1].epoch
+                raise DivergenceError(f"{error}; {folder / FILE_NAME} holds the network of epoch {epoch}") from None
+        model = Model.of(result.net, result.params, data, objective)
+        model.save(folder / FILE_NAME)
+        summary = summarize(data, model, result) | {"seed": options["seed"], "run": str(folder)}
+        finished = stop.signal is None
+        run_folder.write_settings(folder, {**settings, "result": summary, "finished": finished})
+    if finished:
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    pictures = _draw(folder, model, data, result.history)  # after the rest is whole: no picture is worth a model
     if as_json:
-        print_json(summary)
+        print_json(summary | {"finished": finished})
     else:
         files = ", ".join([FILE_NAME, run_folder.HISTORY, run_folder.SETTINGS, *pictures])
         console().print(table("trained", _readable(summary) | {"run folder": str(folder), "files": files}))
+    if not finished:
+        line = f"stopped after epoch {result.history[-1].epoch}; go on with: jaxmlp train --resume {folder}"
+        console(stderr=True).print(line, soft_wrap=True)
+    return stop.exit_code
+
+
+@contextmanager
+def _kept(folder: Path, settings: dict[str, Any], *, resumed: bool) -> Iterator[None]:
+    """The run folder with its settings; one that comes to nothing before its first epoch goes again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run_folder.write_settings(folder, {**settings, "finished": False})
+    try:
+        yield
+    except BaseException:
+        if not resumed and not (folder / run_folder.HISTORY).exists():
+            run_folder.discard(folder)
+        raise
+
+
+def _checkpoints(folder: Path, options: dict[str, Any], settings: dict[str, Any]) -> Checkpoints | None:
+    """Where the run is kept; without Orbax nowhere, and a line that says so."""
+    try:
+        import orbax.checkpoint  # noqa: F401
+    except ImportError:
+        line = 'no checkpoints: install orbax-checkpoint with pip install "jaxmlp[all]"'
+        console(stderr=True).print(line, soft_wrap=True)
+        return None
+    return Checkpoints(folder / CHECKPOINTS, options["checkpoint_every"], {"data": settings["fingerprint"]})
+
+
+def _beginning(options: dict[str, Any], data: Dataset) -> tuple[Any, Any]:
+    """The network, and its parameters where they are those of a model."""
+    if options["warm_start"] is None:
+        return network_for(data, options["hidden"], options["activation"], options["norm"]), None
+    model = load_model(options["warm_start"])
+    wanted = network_for(data, options["hidden"])
+    if (model.net.sizes[0], model.net.sizes[-1]) != (wanted.sizes[0], wanted.sizes[-1]):
+        expects = f"a network of {wanted.sizes[0]} inputs and {wanted.sizes[-1]} outputs"
+        got = f"{model.net.sizes[0]} and {model.net.sizes[-1]}"
+        raise InputError(sentence("--warm-start", expects, got, "take a model of data like these"))
+    return model.net, model.params
 
 
 def loading_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +162,7 @@ def fingerprint(data: Dataset) -> str:
 
 
 def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:
-    """The figures of a finished run: cost and accuracy (R² for regression) of its training and its test part."""
+    """The figures of a run: cost and accuracy (R² for regression) of its training and its test part."""
     trained = model.evaluate(data.train)
     held_back = data.test or data.validation
     tested = model.evaluate(held_back) if held_back else {}
@@ -137,6 +180,7 @@ def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:
         "train_r2": trained.get("r2"),
         "test_r2": tested.get("r2"),
         "epochs": last.epoch,
+        "best_epoch": result.best_epoch,
         "seconds": last.seconds,
     }
 
@@ -155,15 +199,16 @@ def _readable(summary: dict[str, Any]) -> dict[str, Any]:
         "train R²": summary["train_r2"],
         "test R²": summary["test_r2"],
         "epochs": summary["epochs"],
+        "best epoch": summary["best_epoch"],
         "seconds": f"{summary['seconds']:.2f}",
     }
 
 
-def _draw(folder: Path, model: Model, data: Dataset, result: Result) -> list[str]:
+def _draw(folder: Path, model: Model, data: Dataset, history: tuple[Report, ...]) -> list[str]:
     """The pictures; without Matplotlib none, and a line that says so: a trained model is worth keeping all the same."""
     try:
         from jaxmlp.plots import draw_all
     except InputError as error:
         console(stderr=True).print(f"no pictures drawn: {error}", soft_wrap=True)
         return []
-    return draw_all(folder, model, data, result.history)
+    return draw_all(folder, model, data, history)

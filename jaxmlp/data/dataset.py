@@ -157,6 +157,31 @@ class Dataset:
             target_preprocessing=Preprocessing.standardize(self.train.targets) if regression else Preprocessing(),
         )
 
+    def hold_back(self, fraction: float, seed: int = 0) -> Self:
+        """The same data set with a share of the training rows as its validation part, by class where there are classes.
+
+        Columns that were standardised are standardised anew, on the rows that are left.
+
+        Args:
+            fraction: the share, between 0 and 1.
+            seed: which rows those are.
+
+        Raises:
+            InputError: a fraction out of range, too few rows, or a data set that has a validation part.
+
+        >>> data = Dataset.from_arrays([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]).hold_back(0.5)
+        >>> len(data.train.rows), len(data.validation.rows)
+        (2, 2)
+        """
+        if self.validation is not None:
+            raise InputError(sentence("hold_back", "a data set without validation part", "one with", "use it as it is"))
+        rows, targets = self.train
+        ids = targets if self.task in ("binary", "multiclass") else None
+        kept, held = split(len(rows), fraction, seed, ids)
+        parts = {"train": Part(rows[kept], targets[kept]), "validation": Part(rows[held], targets[held])}
+        smaller = dataclasses.replace(self, **parts)
+        return smaller.standardize() if self.preprocessing.shift is not None else smaller
+
     def select(self, names: Sequence[str]) -> Self:
         """The same data set with these feature columns only, in this order; preprocessing follows.
 

@@ -1,0 +1,48 @@
+"""Signals: Ctrl-C and SIGTERM end a training after the epoch at hand, so that nothing of it is lost.
+
+A second one ends the process at once, as it would have without us.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop:
+    """Whether somebody wishes the training to end, and the signal that said so."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def __call__(self, *_: object) -> bool:
+        """As an observer of `fit`: true once a signal has come."""
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the signal's number, as shells have it."""
+        return 0 if self.signal is None else 128 + self.signal
+
+
+@contextmanager
+def graceful() -> Iterator[Stop]:
+    """Within the block the first SIGINT or SIGTERM is noted, and the second has its usual effect."""
+    stop = Stop()
+    before = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.signal = signal.Signals(number)
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+    try:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            before[name] = signal.signal(name, note)
+    except ValueError:  # not the main thread: signals are somebody else's
+        before.clear()
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
