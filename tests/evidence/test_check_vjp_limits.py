@@ -37,6 +37,183 @@ def failed(report):
     return {row.check for row in report.failures}
 
 
+# --- a true zero ------------------------------------------------------------------------------------------------------
+
+
+def textbook_sigmoid(z):
+    return 1 / (1 + jnp.exp(-z))
+
+
+def normalized(x):
+    return ((x - x.mean()) / jnp.sqrt(x.var() + 1e-5)).sum()
+
+
+ZEROS = {
+    "tanh at 0": (jnp.tanh, jnp.zeros(4)),
+    "sigmoid at 0": (
+        rule(
+            textbook_sigmoid,
+            lambda z: (textbook_sigmoid(z),) * 2,
+            lambda a, u: (u * a * (1 - a),),
+        ),
+        np.zeros(3),
+    ),
+    "a saturated sigmoid": (
+        rule(
+            textbook_sigmoid,
+            lambda z: (textbook_sigmoid(z),) * 2,
+            lambda a, u: (u * a * (1 - a),),
+        ),
+        np.array([40.0, 50.0]),
+    ),
+    "log exp": (lambda x: jnp.log(jnp.exp(x)), RNG.normal(size=4)),
+    "log exp with its rule": (
+        rule(lambda x: jnp.log(jnp.exp(x)), lambda x: (jnp.log(jnp.exp(x)), None), lambda _, u: (u,)),
+        RNG.normal(size=4),
+    ),
+    "saturated softplus": (elementwise(jax.nn.softplus, textbook_sigmoid), np.array([40.0, 50.0])),
+    "softplus where 1 - a is rounding": (elementwise(jax.nn.softplus, textbook_sigmoid), np.array([36.0, 37.0])),
+    "sum of softmax": (lambda x: jax.nn.softmax(x).sum(), RNG.normal(size=5)),
+    "sum of the normalized": (normalized, RNG.normal(size=6)),
+}
+
+
+@pytest.mark.parametrize("name", list(ZEROS))
+def test_a_true_zero_is_no_alarm(name):
+    report = check_vjp(*ZEROS[name])
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-20])
+def test_small_is_not_zero(scale):
+    f = elementwise(lambda x: scale * jnp.sin(x), lambda x: 1.001 * scale * jnp.cos(x))
+    assert "gradient" in failed(check_vjp(f, np.zeros(3)))
+    f = elementwise(lambda x: scale * jnp.sin(x), lambda x: scale * jnp.cos(jax.lax.stop_gradient(x)))
+    assert "reverse over reverse" in failed(check_vjp(f, np.array([0.3])))
+
+
+def test_a_gradient_where_there_is_none():
+    f = rule(lambda x: jax.nn.softmax(x).sum(), lambda x: (jax.nn.softmax(x).sum(), x), lambda x, u: (1e-6 * u * x,))
+    report = check_vjp(f, RNG.normal(size=5))
+    assert ("gradient", "autodiff") in {(row.check, row.witness) for row in report.failures}
+
+
+def test_a_wrong_rule_beside_a_large_constant():
+    f = elementwise(lambda x: 1e10 + x, lambda x: jnp.full_like(x, 1.001))
+    assert ("gradient", "autodiff") in {(row.check, row.witness) for row in check_vjp(f, np.ones(2)).failures}
+
+
+def test_differences_of_a_large_constant():
+    assert check_vjp(lambda x: 1e8 + x, np.array([1.0])).passed
+    (row,) = [row for row in check_vjp(lambda x: 1e12 + x, np.ones(1)).rows if row.witness == "central differences"]
+    assert row.verdict == "UNDECIDED"
+    assert row.note.startswith("rounding leaves differences an error of ")
+
+
+# --- kinks, NaN, nothing ----------------------------------------------------------------------------------------------
+
+
+def test_a_subgradient_at_a_kink_is_undecided():
+    step = elementwise(lambda z: jnp.maximum(z, 0), lambda z: jnp.where(z > 0, 1.0, 0.0))
+    for f in (step, elementwise(jnp.abs, jnp.sign)):
+        report = check_vjp(f, np.array([0.0, 1.0, -1.0]))
+        assert report.passed, str(report)
+    notes = {row.witness: row.note for row in rows_of(check_vjp(step, np.array([0.0, 1.0])), "gradient")}
+    assert set(notes.values()) == {"1 entries at a kink: undecided"}
+    row = rows_of(check_vjp(step, np.zeros(2)), "gradient")[0]
+    assert (row.verdict, row.note) == ("UNDECIDED", "every entry lies at a kink")
+
+
+def test_a_kink_hides_no_fault():
+    beside = elementwise(lambda z: jnp.maximum(z, 0), lambda z: jnp.where(z > 0, 1.001, 0.0))
+    assert "gradient" in failed(check_vjp(beside, np.array([0.0, 1.0, -1.0])))
+    squared = elementwise(lambda z: jnp.maximum(z, 0) ** 2, lambda z: 2 * jnp.where(z > 0, z, 0.0))
+    assert check_vjp(squared, np.array([0.0, 1.0, -1.0])).passed  # its second derivative has the kink
+    far_out = elementwise(lambda z: jnp.maximum(z, 0), lambda z: jnp.where(z > 0, 1.0, jnp.where(z < 0, 0.0, 7.0)))
+    assert "gradient" in failed(check_vjp(far_out, np.array([0.0, 1.0, -1.0])))
+    at_a_step = elementwise(lambda z: jnp.clip(z, 0, 1), lambda z: jnp.where((z > 0) & (z < 1), 1.001, 0.0))
+    assert "gradient" in failed(check_vjp(at_a_step, np.array([1.0, 0.5])))
+
+
+def test_a_witness_that_is_not_finite():
+    def norm(x):
+        return jnp.sqrt((x**2).sum())
+
+    f = rule(norm, lambda x: (norm(x), x), lambda x, u: (u * x / jnp.where(norm(x) > 0, norm(x), 1.0),))
+    report = check_vjp(f, np.zeros(3))
+    assert report.passed, str(report)
+    row = rows_of(report, "gradient")[0]
+    assert (row.verdict, row.note) == ("UNDECIDED", "the witness is not finite here: autodiff gives NaN or infinity")
+
+    roots = elementwise(jnp.sqrt, lambda x: jnp.where(x > 0, 0.501 / jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0))
+    row = rows_of(check_vjp(roots, np.array([0.0, 1.0])), "gradient")[0]
+    assert row.verdict == "FAIL"  # infinity in one entry does not cover the other
+
+
+def test_a_rule_without_a_value():
+    f = elementwise(jnp.sin, lambda x: jnp.cos(x) / jnp.where(x > 0, 1.0, 0.0))
+    row = rows_of(check_vjp(f, np.array([-1.0, 1.0])), "gradient")[0]
+    assert (row.verdict, row.note) == ("FAIL", "1 of 2 entries are not finite")
+
+
+def test_zero_expected_and_something_there():
+    f = rule(lambda x, y: jnp.round(x) * y, lambda x, y: (jnp.round(x) * y, (x, y)), lambda c, u: (u * c[1], 2 * u))
+    rows = [row for row in rows_of(check_vjp(f, 1.3, 2.0), "gradient") if row.witness == "autodiff"]
+    assert [(row.where, row.verdict) for row in rows] == [("x", "FAIL"), ("y", "FAIL")]
+    assert rows[0].note.startswith("the derivative is 0 everywhere, this is up to ")
+    assert rows[1].note == "2 times what it should be"
+
+
+def test_arrays_without_an_entry():
+    assert check_vjp(jnp.sin, np.zeros((0, 3))).passed
+    assert check_vjp(lambda x, y: x.sum() + jnp.sin(y), np.zeros((0, 3)), np.ones(2)).passed
+
+
+# --- mistakes, in one sentence ----------------------------------------------------------------------------------------
+
+
+def test_a_function_for_other_dtypes():
+    def single(x):
+        return jax.lax.mul(x, jnp.ones(2, jnp.float32))
+
+    with pytest.raises(
+        InputError,
+        match=r"check_vjp expects a function that runs on these arguments in float64, got .*"
+        "dtype=None leaves every array its own dtype",
+    ):
+        check_vjp(single, np.ones(2, np.float32))
+    assert check_vjp(single, np.ones(2, np.float32), dtype=None).passed
+
+
+def test_complex_numbers():
+    with pytest.raises(InputTypeError, match="output 0 expects real numbers, got complex128"):
+        check_vjp(lambda x: (jnp.fft.fft(x), x), np.ones(2))
+    with pytest.raises(InputTypeError, match="z expects real numbers, got complex: check the real"):
+        check_vjp(lambda x, z: x, np.ones(2), 1j)
+
+
+def test_a_reference_of_another_kind():
+    with pytest.raises(InputError, match="reference expects a function that runs on these arguments"):
+        check_vjp(lambda x, y: x * y, 1.0, 2.0, reference=lambda x: x)
+    with pytest.raises(InputTypeError, match=r"reference expects float64\[2\], got float64\[\]: give a function"):
+        check_vjp(lambda x: x, np.ones(2), reference=lambda x: x.sum())
+
+
+# --- notes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_in_float32_is_called_that():
+    f = elementwise(jnp.sin, lambda x: jnp.cos(x).astype(jnp.float32).astype(x.dtype))
+    row = rows_of(check_vjp(f, RNG.normal(size=4)), "gradient")[0]
+    assert row.verdict == "FAIL"
+    assert row.note.endswith("digits: is a part of it computed in a coarser dtype?")
+
+
+def test_what_makes_no_gradient_is_said_once():
+    f = rule(jnp.sin, lambda x: (jnp.sin(x), x), lambda x, u: (u, u))
+    assert len(check_vjp(f, np.ones(2)).rows) == 1
+
+
 # --- the rules to come ------------------------------------------------------------------------------------------------
 
 AHEAD = """

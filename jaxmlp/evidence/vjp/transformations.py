@@ -22,7 +22,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxmlp.evidence.certificate import Row
-from jaxmlp.evidence.vjp.bench import Bench, Leaves, ask, compare, held, pullback
+from jaxmlp.evidence.vjp.arguments import Leaves
+from jaxmlp.evidence.vjp.bench import Bench, ask, compare, held, pullback
 
 MEMBERS = 3
 

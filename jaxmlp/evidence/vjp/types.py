@@ -21,18 +21,16 @@ import numpy as np
 from jax.extend import core
 
 from jaxmlp.evidence.certificate import Row, judge
+from jaxmlp.evidence.vjp.arguments import Leaves, Split, splitted
 from jaxmlp.evidence.vjp.bench import (
     TOLERANCES,
     Bench,
-    Leaves,
-    Split,
     ask,
     compare,
     first_line,
     held,
     pullback,
     relative_differences,
-    splitted,
 )
 
 COSTLY = 4.0  # times autodiff's cost: worth a word
