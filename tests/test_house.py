@@ -49,6 +49,7 @@ ORDER = {
         "vjp.arguments",
         "vjp.bench",
         "vjp.doubt",
+        "vjp.cotangents",
         "vjp.gradient",
         "vjp.transformations",
         "vjp.second_order",

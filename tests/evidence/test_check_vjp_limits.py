@@ -169,6 +169,101 @@ def test_arrays_without_an_entry():
     assert check_vjp(lambda x, y: x.sum() + jnp.sin(y), np.zeros((0, 3)), np.ones(2)).passed
 
 
+# --- arguments that are not real --------------------------------------------------------------------------------------
+
+
+def test_wrong_under_vmap_over_a_single_whole_number():
+    @jax.custom_batching.custom_vmap
+    def place(u, z, i):
+        return jnp.zeros_like(z).at[i].set(u)
+
+    @place.def_vmap
+    def _(size, batched, u, z, i):
+        i = jnp.broadcast_to(i[0], (size,)) if batched[2] else jnp.broadcast_to(i, (size,))
+        u, z = (a if b else jnp.broadcast_to(a, (size, *a.shape)) for a, b in zip((u, z), batched[:2], strict=True))
+        return jax.vmap(lambda u, z, i: jnp.zeros_like(z).at[i].set(u))(u, z, i), True
+
+    f = rule(lambda z, i: z[i], lambda z, i: (z[i], (z, i)), lambda c, u: (place(u, c[0], c[1]), None))
+    found = failed(check_vjp(f, RNG.normal(size=4), np.array(1)))
+    assert {"vmap of grad", "grad of vmap"} <= found
+
+
+def test_real_zeros_have_neighbours():
+    f = rule(lambda x: x**2, lambda x: (x**2, x), lambda x, u: (2 * u * jnp.where(is_batched(x), 0.0, x),))
+    assert "vmap of grad" in failed(check_vjp(f, np.zeros(2)))
+
+
+@jax.custom_batching.custom_vmap
+def is_batched(x):
+    return jnp.zeros(x.shape, bool)
+
+
+@is_batched.def_vmap
+def _(size, batched, x):
+    return jnp.ones(x.shape, bool), True
+
+
+def times(x, k):
+    return x * k.astype(x.dtype)
+
+
+def test_something_for_a_whole_number_array():
+    k = np.arange(3)
+    answers = {"u * x": lambda x, k, u: u * x, "zeros": lambda x, k, u: jnp.zeros_like(k), "None": lambda *_: None}
+    for name, answer in answers.items():
+        f = rule(
+            times,
+            lambda x, k: (times(x, k), (x, k)),
+            lambda c, u, answer=answer: (times(u, c[1]), answer(*c, u)),
+        )
+        for g in (f, functools.partial(f, k=k)):
+            report = check_vjp(g, np.ones(3), *([k] if g is f else []))
+            rows = rows_of(report, "whole-number argument", "k")
+            assert [row.verdict for row in rows] == ["PASS" if name == "None" else "FAIL"]
+        if name != "None":
+            assert rows[0].note.endswith("which JAX drops: return None")
+            assert failed(report) == {"whole-number argument"}
+
+
+def test_float0_for_a_whole_number_array():
+    def backward(k, u):
+        return times(u, k), np.zeros(k.shape, jax.dtypes.float0)
+
+    f = rule(times, lambda x, k: (times(x, k), k), backward)
+    assert rows_of(check_vjp(f, np.ones(3), np.arange(3)), "whole-number argument")[0].verdict == "PASS"
+
+
+def test_something_for_none():
+    for wrong in (False, True):
+
+        def backward(cache, u, wrong=wrong):
+            return u, {"mask": u if wrong else None, "scale": u * 0}, u if wrong else None
+
+        f = rule(lambda x, options, key: x, lambda x, options, key: (x, None), backward)
+        report = check_vjp(f, np.ones(2), {"mask": None, "scale": np.ones(2)}, None)
+        rows = rows_of(report, "None argument")
+        assert [row.where for row in rows] == ["options['mask']", "key"]
+        assert {row.verdict for row in rows} == {"FAIL" if wrong else "PASS"}
+
+
+def test_a_rule_inside_is_not_asked_about_none():
+    f = rule(times, lambda x, k: (times(x, k), k), lambda k, u: (times(u, k), u))
+    (row,) = rows_of(check_vjp(lambda x, k: 2 * f(x, k), np.ones(3), np.arange(3)), "whole-number argument")
+    assert (row.verdict, row.note) == ("UNDECIDED", "the rule lies inside: ask it by itself")
+
+
+def test_numbers_that_a_function_wants_fixed():
+    def scaled(x, a):
+        return a * x
+
+    inner = rule(scaled, lambda x, a: (scaled(x, a), None), lambda a, _, u: (a * u,), nondiff_argnums=(1,))
+    report = check_vjp(lambda x, a: inner(x, a), np.ones(2), 0.1)
+    assert report.passed, str(report)
+    assert {row.where for row in rows_of(report, "gradient")} == {"x"}
+    assert check_vjp(jax.jit(scaled, static_argnums=1), np.ones(2), 0.1).passed
+    assert {row.where for row in rows_of(check_vjp(scaled, np.ones(2), 0.1), "gradient")} == {"x", "a"}
+
+
 # --- mistakes, in one sentence ----------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,6 @@ class Arguments(NamedTuple):
       owners, other_owners: the position of the argument that each belongs to.
       join: (leaves, others) -> the arguments again.
       titles: the name of every argument.
-      empty: the arguments that are None.
     """
 
     leaves: Leaves
@@ -43,7 +42,6 @@ class Arguments(NamedTuple):
     other_owners: tuple[int, ...]
     join: Callable[[Leaves, Leaves], tuple[Any, ...]]
     titles: tuple[str, ...]
-    empty: tuple[str, ...]
 
 
 def split_arguments(f: Callable[..., Any], args: Sequence[Any], dtype: Any, fixed: Collection[int] = ()) -> Arguments:
@@ -82,7 +80,6 @@ def split_arguments(f: Callable[..., Any], args: Sequence[Any], dtype: Any, fixe
         other_owners=tuple(owners[i] for i in whole),
         join=join,
         titles=titles,
-        empty=tuple(title for title, arg in zip(titles, args, strict=True) if arg is None),
     )
 
 
