@@ -169,6 +169,71 @@ def test_arrays_without_an_entry():
     assert check_vjp(lambda x, y: x.sum() + jnp.sin(y), np.zeros((0, 3)), np.ones(2)).passed
 
 
+# --- what JAX cannot --------------------------------------------------------------------------------------------------
+
+
+def shared(p, x):
+    return p * x, p.sum()
+
+
+def test_an_output_that_the_members_of_a_batch_share():
+    def backward(cache, u):
+        p, x = cache
+        return u[0] * x + u[1], u[0] * p
+
+    report = check_vjp(rule(shared, lambda p, x: (shared(p, x), (p, x)), backward), np.ones(3), RNG.normal(size=3))
+    assert report.passed, str(report)
+    (row,) = rows_of(report, "grad of vmap", "over x")
+    assert row.verdict == "UNSUPPORTED"
+    assert row.note.startswith("an output is shared by the members")
+    assert rows_of(report, "grad of vmap", "over p")[0].verdict == "PASS"
+
+
+def test_a_shared_output_hides_no_fault():
+    def total(x):
+        return jax.pure_callback(lambda x: np.broadcast_to(x.sum(), x.shape), x, x, vmap_method="broadcast_all")
+
+    def f(p, x):
+        return 0.5 * (p * x).sum() ** 2, p.sum()
+
+    def backward(cache, u):
+        p, x = cache
+        inner = total(p * x) * u[0]
+        return inner * x + u[1], inner * p
+
+    report = check_vjp(rule(f, lambda p, x: (f(p, x), (p, x)), backward), np.ones(3), RNG.normal(size=3))
+    assert rows_of(report, "grad of vmap", "over x")[0].verdict == "FAIL"
+
+
+def test_what_cannot_be_differentiated_twice():
+    def forward(x):
+        return jnp.sin(x), x
+
+    f = rule(jnp.sin, forward, lambda x, u: (u * jnp.cos(x),), optimize_remat=True)
+    report = check_vjp(f, np.array([0.5]))
+    assert report.passed, str(report)
+    (row,) = rows_of(report, "reverse over reverse")
+    assert row.verdict == "UNSUPPORTED"
+    assert "optimize_remat (jax-ml/jax#22735)" in row.note
+
+
+def test_a_function_that_does_not_exist_in_bfloat16():
+    A = RNG.normal(size=(3, 3)) + 3 * np.eye(3)
+    report = check_vjp(jnp.linalg.solve, A, RNG.normal(size=3))
+    assert report.passed, str(report)
+    assert rows_of(report, "in bfloat16")[0].verdict == "UNSUPPORTED"
+
+
+def test_a_rule_that_alone_raises_in_bfloat16():
+    def backward(x, u):
+        if x.dtype == jnp.bfloat16:
+            raise NotImplementedError("bfloat16")
+        return (u * jnp.cos(x),)
+
+    f = rule(jnp.sin, lambda x: (jnp.sin(x), x), backward)
+    assert failed(check_vjp(f, np.ones(2))) == {"in bfloat16"}
+
+
 # --- arguments that are not real --------------------------------------------------------------------------------------
 
 
