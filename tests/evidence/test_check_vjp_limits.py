@@ -71,8 +71,11 @@ ZEROS = {
         rule(lambda x: jnp.log(jnp.exp(x)), lambda x: (jnp.log(jnp.exp(x)), None), lambda _, u: (u,)),
         RNG.normal(size=4),
     ),
-    "saturated softplus": (elementwise(jax.nn.softplus, textbook_sigmoid), np.array([40.0, 50.0])),
-    "softplus where 1 - a is rounding": (elementwise(jax.nn.softplus, textbook_sigmoid), np.array([36.0, 37.0])),
+    "saturated softplus": (elementwise(lambda x: jnp.log1p(jnp.exp(x)), jax.nn.sigmoid), np.array([40.0, 50.0])),
+    "softplus where 1 - a is rounding": (
+        elementwise(lambda x: jnp.log1p(jnp.exp(x)), jax.nn.sigmoid),
+        np.array([36.0, 37.0]),
+    ),
     "sum of softmax": (lambda x: jax.nn.softmax(x).sum(), RNG.normal(size=5)),
     "sum of the normalized": (normalized, RNG.normal(size=6)),
 }
