@@ -1,132 +1,24 @@
-"""The bench on which a derivative rule is tested: its arguments split up, its pullback, and how two results compare.
+"""The bench on which a derivative rule is tested: its pullback, points near by, and how two results compare.
 
-    y = f(x, k)                              x: every real array among the arguments, k: every whole-number array
-    G(x; u) = (∂f/∂x)ᵀ u                     the pullback of a fixed random cotangent u, one entry per entry of y
-    difference of a leaf                     max|got - expected| / max(max|expected|, floor · largest of all leaves)
+    G(x; u) = (∂f/∂x)ᵀ u        the pullback of a fixed random cotangent u, one entry per entry of y = f(x, k)
+    difference of a leaf        max|got - expected| / max(max|expected|, floor · largest of all leaves)
 
-Everything else among the arguments (names, functions, None, what `nondiff_argnums` lists) stays as it is. The floor
-keeps a leaf whose true gradient is 0 from turning rounding into an alarm.
+The floor keeps a leaf whose true gradient is 0 from turning rounding into an alarm, when another leaf is not 0. When
+all are, only the rounding of the function itself tells: an entry no further apart than that (`noise`) is equal.
 """
 
-import functools
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.evidence.certificate import Row, judge
+from jaxmlp.evidence.vjp.arguments import Arguments, Leaves, Split
 from jaxmlp.evidence.vjp.undecorated import primitives
-
-Leaves = tuple[Any, ...]  # arrays, of JAX or NumPy
-Split = Callable[[Leaves, Leaves], Leaves]  # (x, k) -> the real arrays of y
 
 # bytes of the dtype -> the largest difference that passes, and the floor
 TOLERANCES = {8: (1e-9, 1e-4), 4: (1e-3, 1e-2), 2: (1e-1, 1e-1)}
-
-
-# --- arguments --------------------------------------------------------------------------------------------------------
-
-
-class Arguments(NamedTuple):
-    """The arguments of a call, split up.
-
-    Attributes:
-      leaves: x, the real arrays.
-      others: k, the arrays of whole numbers and truth values.
-      names, other_names: "layer['W']" for each.
-      owners, other_owners: the position of the argument that each belongs to.
-      join: (leaves, others) -> the arguments again.
-      titles: the name of every argument.
-      empty: the arguments that are None.
-    """
-
-    leaves: Leaves
-    others: Leaves
-    names: tuple[str, ...]
-    other_names: tuple[str, ...]
-    owners: tuple[int, ...]
-    other_owners: tuple[int, ...]
-    join: Callable[[Leaves, Leaves], tuple[Any, ...]]
-    titles: tuple[str, ...]
-    empty: tuple[str, ...]
-
-
-def split_arguments(f: Callable[..., Any], args: Sequence[Any], dtype: Any) -> Arguments:
-    """The arguments of f(*args), its real arrays cast to `dtype` unless that is None.
-
-    Raises:
-      InputTypeError: for complex numbers.
-      InputError: when there is no real array to differentiate by.
-    """
-    titles = _titles(f, len(args))
-    static = _static_positions(f)
-    paths, treedef = jax.tree_util.tree_flatten_with_path(tuple(args))
-    values = [value for _, value in paths]
-    owners = [path[0].idx for path, _ in paths]
-    names = [titles[owner] + jax.tree_util.keystr(path[1:]) for owner, (path, _) in zip(owners, paths, strict=True)]
-    kinds = ["static" if o in static else _kind(n, v) for o, n, v in zip(owners, names, values, strict=True)]
-    real, whole = ([i for i, found in enumerate(kinds) if found == kind] for kind in ("real", "whole"))
-    if not real:
-        got = ", ".join(type(arg).__name__ for arg in args) or "no argument"
-        remedy = "give the arguments of a call"
-        raise InputError(sentence("check_vjp", "a real array among the arguments", got, remedy))
-
-    def join(leaves: Leaves, others: Leaves) -> tuple[Any, ...]:
-        given = dict(zip(real, leaves, strict=True)) | dict(zip(whole, others, strict=True))
-        return jax.tree_util.tree_unflatten(treedef, [given.get(i, value) for i, value in enumerate(values)])
-
-    return Arguments(
-        leaves=tuple(jnp.asarray(values[i], dtype) for i in real),
-        others=tuple(jnp.asarray(values[i]) for i in whole),
-        names=tuple(names[i] for i in real),
-        other_names=tuple(names[i] for i in whole),
-        owners=tuple(owners[i] for i in real),
-        other_owners=tuple(owners[i] for i in whole),
-        join=join,
-        titles=titles,
-        empty=tuple(title for title, arg in zip(titles, args, strict=True) if arg is None),
-    )
-
-
-def _kind(name: str, value: Any) -> str:
-    if isinstance(value, bool | int | str) or (not hasattr(value, "dtype") and not isinstance(value, float)):
-        return "static"  # an axis, a name, a function
-    dtype = getattr(value, "dtype", np.dtype(float))
-    if jnp.issubdtype(dtype, jnp.complexfloating):
-        raise InputTypeError(sentence(name, "real numbers", dtype, "check the real and the imaginary part as two"))
-    if jnp.issubdtype(dtype, jnp.floating):
-        return "real"
-    return "whole" if jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_) else "static"
-
-
-def _static_positions(f: Callable[..., Any]) -> set[int]:
-    rule, bound = (f.func, len(f.args)) if isinstance(f, functools.partial) else (f, 0)
-    return {position - bound for position in getattr(rule, "nondiff_argnums", ())}
-
-
-def _titles(f: Callable[..., Any], count: int) -> tuple[str, ...]:
-    try:
-        bound = inspect.signature(f).bind(*range(count)).arguments
-    except (TypeError, ValueError):  # a callable without a signature
-        return tuple(f"argument {i}" for i in range(count))
-    names: list[str] = []
-    for name, value in bound.items():
-        names += [f"{name}[{i}]" for i in range(len(value))] if isinstance(value, tuple) else [name]
-    return tuple(names)
-
-
-def splitted(f: Callable[..., Any], join: Callable[[Leaves, Leaves], tuple[Any, ...]]) -> Split:
-    """f as a function of the real and the whole arrays alone, giving the real arrays of its output."""
-
-    def function(leaves: Leaves, others: Leaves) -> Leaves:
-        outputs = jax.tree.leaves(f(*join(leaves, others)))
-        return tuple(y for y in outputs if jnp.issubdtype(jnp.result_type(y), jnp.floating))
-
-    return function
 
 
 # --- the bench --------------------------------------------------------------------------------------------------------
@@ -144,6 +36,7 @@ class Bench(NamedTuple):
       cotangent: u.
       rng: what draws every random number of this check.
       gradient: G at (leaves, others, u) with its outputs, compiled.
+      noise: what rounding alone does to every output and every gradient; see `doubt`.
     """
 
     rule: Callable[..., Any]
@@ -154,6 +47,7 @@ class Bench(NamedTuple):
     cotangent: Leaves
     rng: np.random.Generator
     gradient: Callable[[Leaves, Leaves, Leaves], tuple[Leaves, Leaves]]
+    noise: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
     @property
     def point(self) -> tuple[Leaves, Leaves]:
@@ -170,15 +64,37 @@ class Bench(NamedTuple):
         return normal(self.rng, like)
 
     def neighbours(self, count: int) -> list[tuple[Leaves, Leaves]]:
-        """Points near the arguments: real entries 5 % apart and of the same sign, whole ones moved by one place."""
+        """Points near the arguments: real entries 5 % apart and of the same sign, whole ones other whole ones."""
         leaves, others = jax.tree.map(np.asarray, self.point)
         return [
             (
-                tuple(x * (1 + 0.05 * noise) for x, noise in zip(leaves, self.draw(leaves), strict=True)),
-                tuple(np.roll(k, i, axis=-1) if k.ndim else k for k in others),
+                tuple(_moved(x, noise) for x, noise in zip(leaves, self.draw(leaves), strict=True)),
+                tuple(_exchanged(k, i) for k in others),
             )
             for i in range(count)
         ]
+
+
+def _moved(x: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """5 % of every entry; of the largest where the entry is 0, and upwards: a weight, a probability stays one."""
+    largest = np.max(np.abs(x), initial=0.0) or 1.0
+    return np.where(x == 0, 0.05 * largest * np.abs(noise), x * (1 + 0.05 * noise)).astype(x.dtype)
+
+
+def _exchanged(k: np.ndarray, step: int) -> np.ndarray:
+    """Whole numbers in other places; where that changes nothing, others from 0 to the largest: an index stays valid.
+
+    >>> [_exchanged(np.array([0, 2]), i).tolist() for i in range(2)]
+    [[0, 2], [2, 0]]
+    >>> [int(_exchanged(np.array(1), i)) for i in range(3)]
+    [1, 0, 1]
+    """
+    rolled = np.roll(k, step, axis=-1) if k.ndim else k
+    if step == 0 or not np.array_equal(rolled, k):
+        return rolled
+    if k.dtype == bool:
+        return k ^ bool(step % 2)
+    return (k + step) % (max(int(np.max(k, initial=0)), 1) + 1)
 
 
 def normal(rng: np.random.Generator, like: Iterable[Any]) -> Leaves:
@@ -192,6 +108,9 @@ def pullback(f: Split, leaves: Leaves, others: Leaves, cotangent: Leaves) -> tup
     return outputs, back(cotangent)
 
 
+compiled_pullback = jax.jit(pullback, static_argnums=0)
+
+
 def held(bench: Bench) -> set[str]:
     """The names of the primitives in the rule's forward and backward pass."""
     return primitives(jax.make_jaxpr(pullback, static_argnums=0)(bench.f, *bench.point, bench.cotangent))
@@ -200,29 +119,54 @@ def held(bench: Bench) -> set[str]:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def relative_differences(got: Sequence[Any], expected: Sequence[Any], floor: float) -> list[float]:
+def relative_differences(
+    got: Sequence[Any], expected: Sequence[Any], floor: float, noise: Sequence[float] = ()
+) -> list[float]:
     """max|got - expected| / max(max|expected|, floor · largest entry of all) for every leaf; equal NaN are equal.
+
+    Args:
+      got: arrays.
+      expected: what they should be.
+      floor: the least size of a leaf, as a part of the largest.
+      noise: for every leaf what rounding does to it: no further apart is equal.
 
     >>> relative_differences([np.array([1.0, 2.5])], [np.array([1.0, 2.0])], 1e-4)
     [0.25]
+    >>> relative_differences([np.array([2e-17])], [np.array([1e-17])], 1e-4, [1e-16])
+    [0.0]
     """
     pairs = [(np.asarray(g, np.float64), np.asarray(e, np.float64)) for g, e in zip(got, expected, strict=True)]
-    sizes = [float(np.max(np.abs(e), initial=0.0, where=~np.isnan(e))) for _, e in pairs]
+    sizes = [float(np.max(np.abs(e), initial=0.0, where=np.isfinite(e))) for _, e in pairs]
     least = floor * (max(sizes, default=0.0) or 1.0)
     found = []
-    for (g, e), size in zip(pairs, sizes, strict=True):
-        same = (g == e) | (np.isnan(g) & np.isnan(e))
-        apart = np.where(same, 0.0, np.abs(g - e))
-        found.append(float(apart.max(initial=0.0)) / max(size, least))
+    for (g, e), size, rounding in zip(pairs, sizes, noise or [0.0] * len(pairs), strict=True):
+        with np.errstate(invalid="ignore"):  # inf - inf, which is equal
+            apart = np.abs(g - e)
+        same = (g == e) | (np.isnan(g) & np.isnan(e)) | (apart <= rounding)
+        found.append(float(np.where(same, 0.0, apart).max(initial=0.0)) / max(size, least))
     return found
 
 
-def compare(check: str, where: str, witness: str, got: Any, expected: Any, bench: Bench) -> Row:
-    """One row for (outputs, gradients) against (outputs, gradients), with the name of the worst leaf if it fails."""
+def worst_of(differences: Sequence[float]) -> int:
+    """The place of the largest, NaN before all.
+
+    >>> worst_of([1.0, float("nan"), 3.0])
+    1
+    """
+    return max(range(len(differences)), key=lambda i: np.inf if np.isnan(differences[i]) else differences[i])
+
+
+def compare(check: str, where: str, witness: str, got: Any, expected: Any, bench: Bench, *, times: float = 1.0) -> Row:
+    """One row for (outputs, gradients) against (outputs, gradients), with the name of the worst leaf if it fails.
+
+    `times`: how much larger than G(x; u) what is compared is, and its rounding with it.
+    """
     bound, floor = bench.tolerance
     names = [f"output {i}" for i in range(len(expected[0]))] + list(bench.arguments.names)
-    found = [d for g, e in zip(got, expected, strict=True) for d in relative_differences(g, e, floor)]
-    worst = max(range(len(found)), key=lambda i: np.inf if np.isnan(found[i]) else found[i])
+    found: list[float] = []
+    for g, e, noise in zip(got, expected, bench.noise, strict=False):  # outputs alone, or gradients too
+        found += relative_differences(g, e, floor, [times * n for n in noise] if len(noise) == len(e) else ())
+    worst = worst_of(found)
     row = judge(check, where, witness, found[worst], bound)
     return row if row.verdict == "PASS" else row._replace(note=f"worst in {names[worst]}")
 
@@ -231,6 +175,8 @@ def compare(check: str, where: str, witness: str, got: Any, expected: Any, bench
 LIMITS = {
     "forward-mode autodiff (jvp) to a custom_vjp": "no jvp of a custom_vjp: jax-ml/jax#3996",
     "Reverse-mode differentiation does not work for lax.while_loop": "no reverse mode through lax.while_loop",
+    "Linearization failed to produce known values": "no reverse mode through custom_vmap, or through a rule with "
+    "optimize_remat (jax-ml/jax#22735)",
 }
 
 

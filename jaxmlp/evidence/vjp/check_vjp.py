@@ -17,10 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.errors import InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.evidence.certificate import Certificate, Row
 from jaxmlp.evidence.precision import float64
-from jaxmlp.evidence.vjp.bench import Bench, Split, ask, normal, pullback, split_arguments, splitted
+from jaxmlp.evidence.vjp.arguments import Arguments, Leaves, Split, python_numbers, split_arguments, splitted
+from jaxmlp.evidence.vjp.bench import Bench, ask, first_line, normal, pullback
+from jaxmlp.evidence.vjp.doubt import first_order_noise
 from jaxmlp.evidence.vjp.gradient import gradient_rows
 from jaxmlp.evidence.vjp.second_order import second_order_rows
 from jaxmlp.evidence.vjp.transformations import blame, transformation_rows
@@ -53,8 +55,9 @@ def check_vjp(
       A `Certificate`: `.passed`, `.rows`, `.to_dict()`, and a table when printed.
 
     Raises:
-      InputTypeError: when f is not a function, for complex numbers, and when f(*args) has no real output.
-      InputError: when no argument holds a real array.
+      InputTypeError: when f is not a function, for complex numbers, when f(*args) has no real output, and when
+        reference(*args) has other outputs.
+      InputError: when no argument holds a real array, and when f(*args) or reference(*args) raises.
 
     >>> square = jax.custom_vjp(lambda x: x * x)
     >>> square.defvjp(lambda x: (x * x, x), lambda x, u: (2.002 * x * u,))    # 0.1 % too large
@@ -100,8 +103,9 @@ def _rows(f: Callable[..., Any], args: Any, reference: Any, dtype: Any, seed: in
     failed = ask(*check, lambda: _attempt(bench))
     if failed:  # without a gradient nothing else can be asked
         yield from failed
-        yield from blame(failed)
+        yield from (told for told in blame(failed) if told not in failed)
         return
+    bench = bench._replace(noise=first_order_noise(bench))
     yield from gradient_rows(bench)
     yield from transformation_rows(bench)
     yield from second_order_rows(bench)
@@ -114,25 +118,59 @@ def _attempt(bench: Bench) -> tuple[Row, ...]:
 
 
 def _bench(f: Callable[..., Any], args: Any, reference: Any, dtype: Any, seed: int) -> Bench:
-    arguments = split_arguments(f, args, dtype)
+    arguments, outputs = _runnable(f, args, dtype)
     rng = np.random.default_rng(seed)
     function = splitted(f, arguments.join)
-    point = arguments.leaves, arguments.others
-    outputs = jax.eval_shape(function, *point)
-    if not outputs:
-        remedy = "there is nothing to differentiate"
-        raise InputTypeError(sentence("check_vjp", "a real array as output", "none", remedy))
     cotangent = normal(rng, outputs)
     witness: Split | None
     if reference is not None:
         witness = splitted(reference, arguments.join)
+        _same_outputs(outputs, _shapes("reference", witness, arguments))
     else:
-        witness = _differentiable(undecorated(function), *point, cotangent)
+        witness = _differentiable(undecorated(function), arguments.leaves, arguments.others, cotangent)
 
     def gradient(leaves: Any, others: Any, u: Any) -> Any:
         return pullback(function, leaves, others, u)
 
     return Bench(f, function, witness, reference is not None, arguments, cotangent, rng, jax.jit(gradient))
+
+
+def _runnable(f: Callable[..., Any], args: Any, dtype: Any) -> tuple[Arguments, Leaves]:
+    """The arguments with the shapes of f's outputs; Python numbers stay as they are where f takes no traced ones."""
+    numbers = python_numbers(args)
+    refused: InputError | None = None
+    for fixed in dict.fromkeys(((), *((i,) for i in numbers), numbers)):
+        try:
+            arguments = split_arguments(f, args, dtype, fixed)
+            outputs = _shapes("check_vjp", splitted(f, arguments.join), arguments)
+        except InputError as error:
+            refused = refused or error
+            continue
+        if outputs:
+            return arguments, outputs
+        remedy = "there is nothing to differentiate"
+        raise InputTypeError(sentence("check_vjp", "a real array as output", "none", remedy))
+    assert refused is not None
+    raise refused
+
+
+def _shapes(where: str, function: Split, arguments: Arguments) -> Leaves:
+    try:
+        return jax.eval_shape(function, arguments.leaves, arguments.others)
+    except InputError:  # says what is wrong
+        raise
+    except Exception as error:  # whatever the function raises
+        given = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.leaves}))
+        remedy = "call it on them; dtype=None leaves every array its own dtype"
+        expects = f"a function that runs on these arguments in {given}"
+        raise InputError(sentence(where, expects, first_line(error), remedy)) from error
+
+
+def _same_outputs(outputs: Leaves, reference: Leaves) -> None:
+    expected, got = ([f"{y.dtype}[{','.join(map(str, y.shape))}]" for y in ys] for ys in (outputs, reference))
+    if expected != got:
+        remedy = "give a function of the same arguments with the same outputs"
+        raise InputTypeError(sentence("reference", ", ".join(expected), ", ".join(got) or "no real output", remedy))
 
 
 def _differentiable(witness: Split, *call: Any) -> Split | None:

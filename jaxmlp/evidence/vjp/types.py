@@ -1,8 +1,7 @@
 """Types and costs: what comes back for every kind of argument, in every precision, and what it takes.
 
     cotangent of a real array              the shape and the dtype of that array; JAX lets a wrong dtype pass
-    cotangent of a whole-number array      float0, JAX's type without values
-    cotangent of None                      None
+    cotangent of what is not real          nothing: see `cotangents`
     float32, bfloat16                      the same dtype back, and G of float64 to the digits that are left
     residuals                              bytes kept from forward to backward, the arguments themselves not counted
     FLOPs                                  of forward and backward together, as XLA counts them
@@ -21,19 +20,20 @@ import numpy as np
 from jax.extend import core
 
 from jaxmlp.evidence.certificate import Row, judge
+from jaxmlp.evidence.vjp.arguments import Leaves, Split, splitted
 from jaxmlp.evidence.vjp.bench import (
     TOLERANCES,
     Bench,
-    Leaves,
-    Split,
     ask,
     compare,
+    compiled_pullback,
     first_line,
     held,
     pullback,
     relative_differences,
-    splitted,
 )
+from jaxmlp.evidence.vjp.cotangents import cotangent_rows
+from jaxmlp.evidence.vjp.doubt import product_scale
 
 COSTLY = 4.0  # times autodiff's cost: worth a word
 
@@ -41,8 +41,7 @@ COSTLY = 4.0  # times autodiff's cost: worth a word
 def type_rows(bench: Bench) -> Iterator[Row]:
     """Types, precisions, costs, and the rules to come."""
     yield from ask("dtype of the cotangent", "", "its argument", lambda: _dtypes(bench))
-    yield from ask("whole-number argument", "", "float0", lambda: _whole(bench))
-    yield from ask("None argument", "", "None", lambda: _nothing(bench))
+    yield from ask("cotangent of what is not real", "", "None", lambda: cotangent_rows(bench))
     for dtype in ("float32", "bfloat16"):
         yield from ask(f"in {dtype}", "", "float64", lambda dtype=dtype: [_precision(bench, dtype)])
     yield from ask("residuals", "", "autodiff", lambda: _residuals(bench))
@@ -65,36 +64,6 @@ def _written(kind: tuple[Any, Any]) -> str:
     return f"{kind[1]}[{','.join(map(str, kind[0]))}]"
 
 
-def _whole(bench: Bench) -> Iterator[Row]:
-    leaves, others = bench.point
-    if not others:
-        return
-    _, back = jax.vjp(bench.f, leaves, others)
-    for name, k, cotangent in zip(bench.arguments.other_names, others, back(bench.cotangent)[1], strict=True):
-        right = cotangent.dtype == jax.dtypes.float0 and cotangent.shape == k.shape
-        note = "" if right else f"{_written((cotangent.shape, cotangent.dtype))} for {_written((k.shape, k.dtype))}"
-        yield Row("whole-number argument", name, "float0", None, None, "PASS" if right else "FAIL", note)
-
-
-def _nothing(bench: Bench) -> Iterator[Row]:
-    arguments = bench.arguments
-    if not arguments.empty:
-        return
-    args = arguments.join(*bench.point)
-    free = [i for i, arg in enumerate(args) if arg is None or i in arguments.owners]
-    free = [i for i in free if all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(args[i]))]
-
-    def f(*given: Any) -> Leaves:
-        full = dict(enumerate(args)) | dict(zip(free, given, strict=True))
-        return splitted(bench.rule, lambda *_: tuple(full.values()))((), ())
-
-    cotangents = jax.vjp(f, *(args[i] for i in free))[1](bench.cotangent)
-    for i, cotangent in zip(free, cotangents, strict=True):
-        if args[i] is None:
-            verdict = "PASS" if cotangent is None else "FAIL"
-            yield Row("None argument", arguments.titles[i], "None", None, None, verdict)
-
-
 def _precision(bench: Bench, dtype: str) -> Row:
     """G in few digits against G in many at the same rounded arguments; no worse than autodiff is."""
     leaves, others = bench.point
@@ -103,26 +72,40 @@ def _precision(bench: Bench, dtype: str) -> Row:
         return Row(f"in {dtype}", "", "float64", None, None, "UNDECIDED", note)
     low = tuple(np.asarray(x).astype(jnp.dtype(dtype)) for x in leaves)
     exact = tuple(x.astype(leaf.dtype) for x, leaf in zip(low, leaves, strict=True))
-    try:
-        jax.eval_shape(bench.f, low, others)
-    except Exception as error:  # the function itself is not for this dtype
-        return Row(f"in {dtype}", "", "float64", None, None, "UNSUPPORTED", first_line(error))
     bound, floor = TOLERANCES[low[0].dtype.itemsize]
 
     def worst(f: Split) -> tuple[float, Leaves]:
         u = tuple(c.astype(y.dtype) for c, y in zip(bench.cotangent, jax.eval_shape(f, low, others), strict=True))
         u_exact = tuple(c.astype(full.dtype) for c, full in zip(u, bench.cotangent, strict=True))
-        got = jax.jit(pullback, static_argnums=0)(f, low, others, u)[1]
-        expected = bench.gradient(exact, others, u_exact)[1]
-        return float(np.max(relative_differences(got, expected, floor))), got
+        got = compiled_pullback(f, low, others, u)[1]
+        outputs, expected = bench.gradient(exact, others, u_exact)
+        digits = 64 * float(jnp.finfo(dtype).eps) * product_scale(u_exact, outputs)
+        zero = [float(np.max(np.abs(e), initial=0.0)) <= n for e, n in zip(expected, bench.noise[1], strict=True)]
+        return float(np.max(relative_differences(got, expected, floor, [digits * z for z in zero]))), got
 
-    found, got = worst(bench.f)
+    try:
+        found, got = worst(bench.f)
+    except Exception as error:  # of the function, or of the rule?
+        if not _lacks(bench, low, others):
+            raise
+        return Row(f"in {dtype}", "", "float64", None, None, "UNSUPPORTED", first_line(error))
     wrong = [f"d{name} is {g.dtype}" for name, g in zip(bench.arguments.names, got, strict=True) if g.dtype != dtype]
     if wrong:
         return Row(f"in {dtype}", "", "float64", found, bound, "FAIL", "; ".join(wrong))
     if found > bound and bench.witness is not None:
         bound = max(bound, 4 * worst(bench.witness)[0])
     return judge(f"in {dtype}", "", "float64", found, bound)
+
+
+def _lacks(bench: Bench, low: Leaves, others: Leaves) -> bool:
+    """Whether the function itself, or autodiff of it, does not exist in this dtype."""
+    try:
+        outputs = jax.jit(bench.f)(low, others)
+        if bench.witness is not None:
+            compiled_pullback(bench.witness, low, others, outputs)
+    except Exception:  # the answer, whatever it is that lacks
+        return True
+    return False
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -158,9 +141,7 @@ def _flops(bench: Bench) -> Iterator[Row]:
 
 
 def _counted(f: Split, bench: Bench) -> float | None:
-    analysis: Any = (
-        jax.jit(pullback, static_argnums=0).lower(f, *bench.point, bench.cotangent).compile().cost_analysis()
-    )
+    analysis: Any = compiled_pullback.lower(f, *bench.point, bench.cotangent).compile().cost_analysis()
     return analysis.get("flops") if isinstance(analysis, dict) else None
 
 
@@ -201,7 +182,7 @@ def _made_again(rule: Any) -> Callable[..., Any] | None:
     if not isinstance(rule, jax.custom_vjp) or rule.fwd is None or rule.bwd is None:
         return None
     again = jax.custom_vjp(rule.fun, nondiff_argnums=rule.nondiff_argnums)
-    again.defvjp(rule.fwd, rule.bwd, symbolic_zeros=rule.symbolic_zeros)
+    again.defvjp(rule.fwd, rule.bwd, symbolic_zeros=rule.symbolic_zeros, optimize_remat=rule.optimize_remat)
     return again
 
 

@@ -4,7 +4,8 @@
 
 Autodiff of the result is a witness that no rule of f has touched, however deep the rules lie: under `jit`, in a
 `scan`, in a branch. `custom_jvp` rules stay, they are JAX's own more often than not; but one that holds a `custom_vjp`
-inside is read as what it computes, too.
+inside is read as what it computes, too. With `JAX_CUSTOM_VJP3=1` a rule is an object in the equation, whose `expand` is
+what it computes.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def undecorated(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _evaluate(closed: Any, *args: Any) -> list[Any]:
     """The outputs of a closed jaxpr, read without its rules."""
-    if not _holds_rule(closed):
+    if not holds_rule(closed):
         return core.jaxpr_as_fun(closed)(*args)
     jaxpr = closed.jaxpr
     values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*closed.consts, *args), strict=True))
@@ -65,7 +66,11 @@ def _evaluate(closed: Any, *args: Any) -> list[Any]:
 
 def _apply(equation: Any, inputs: list[Any]) -> list[Any]:
     primitive, params = equation.primitive, equation.params
-    if any(map(_holds_rule, _programs(params))) or _is_rule(equation):
+    if _is_object(equation):
+        rule = params["_prim"]
+        expanded = jax.make_jaxpr(lambda *flat: rule.expand(*rule.in_tree.unflatten(flat)))(*inputs)
+        return _evaluate(expanded, *inputs)
+    if any(map(holds_rule, _programs(params))) or _is_rule(equation):
         inner = params.get(_INLINE.get(primitive.name, ""))
         if inner is not None:
             return _evaluate(_closed(inner), *inputs)
@@ -80,7 +85,7 @@ def _rewritten(value: Any) -> Any:
     """A parameter of scan, while or cond with the rules taken out of its programs."""
     if isinstance(value, tuple):
         return tuple(map(_rewritten, value))
-    if not _is_program(value) or not _holds_rule(value):
+    if not _is_program(value) or not holds_rule(value):
         return value
     inputs = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in value.in_avals]
     return jax.make_jaxpr(lambda *args: _evaluate(value, *args))(*inputs)
@@ -98,11 +103,20 @@ def primitives(program: Any) -> set[str]:
 
 
 def _is_rule(equation: Any) -> bool:
-    return equation.primitive.name.startswith("custom_vjp_call")
+    return equation.primitive.name.startswith("custom_vjp_call") or _is_object(equation)
 
 
-def _holds_rule(program: Any) -> bool:
-    return any(_is_rule(e) or any(map(_holds_rule, _programs(e.params))) for e in program.eqns)
+def _is_object(equation: Any) -> bool:
+    """Whether the equation applies an object with a rule for reverse mode (jax-ml/jax#34548)."""
+    rule = equation.params.get("_prim")
+    while hasattr(rule, "prim"):  # one such object under vmap, in another
+        rule = rule.prim
+    return rule is not None and not hasattr(rule, "jvp_rule")
+
+
+def holds_rule(program: Any) -> bool:
+    """Whether a `custom_vjp` is called anywhere in a jaxpr."""
+    return any(_is_rule(e) or any(map(holds_rule, _programs(e.params))) for e in program.eqns)
 
 
 def _programs(params: dict[str, Any]) -> Iterator[Any]:
