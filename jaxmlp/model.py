@@ -74,6 +74,9 @@ class Model:
         self._check_rest()
 
     def _check_rest(self) -> None:
+        if self.net.norm == "batch":
+            remedy = "take result.net and result.params of fit"
+            raise InputError(sentence("the model", "a network without norm='batch', which fit folds", "one", remedy))
         if self.task not in TASKS:
             raise unknown("task", self.task, TASKS)
         costs.find(self.cost, self.net.activations[-1])

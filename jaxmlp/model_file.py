@@ -44,7 +44,7 @@ def write(path: str | os.PathLike[str], model: Any) -> None:
             file.attrs["image_shape"] = model.image_shape
         *hidden, output = (g.name for g in model.net.activations)
         network = file.create_group("network").attrs
-        network.update({"sizes": model.net.sizes, "output": output})
+        network.update({"sizes": model.net.sizes, "output": output, "norm": model.net.norm or ""})
         network.create("hidden", hidden, shape=(len(hidden),), dtype=h5py.string_dtype())
         _write_arrays(file, model)
 
@@ -122,7 +122,7 @@ def _network(path: Path, attributes: Mapping[str, Any], own: Mapping[str, Activa
             remedy = "give its record: load_model(path, activations=[...])"
             raise InputError(sentence(str(path), f"an activation named {name!r}", "none of that name", remedy))
     *hidden, output = (own.get(name, name) for name in names)
-    return Network(tuple(attributes["sizes"]), tuple(hidden), output)
+    return Network(tuple(attributes["sizes"]), tuple(hidden), output, attributes.get("norm") or None)
 
 
 def _layer(group: Any) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ FLOORS = [
     ["plots"],
     ["cli"],
     ["__init__"],
+    ["__main__"],
 ]
 # Within these floors, only from modules that stand before.
 ORDER = {

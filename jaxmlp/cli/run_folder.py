@@ -21,7 +21,7 @@ SETTINGS = "run.json"
 HISTORY = "history.csv"
 CHECKPOINTS = "checkpoints"
 PARENT = "runs"
-_COLUMNS = ["epoch", "step", *(name for name in Report._fields if name not in ("epoch", "step", "scores"))]
+_COLUMNS = ["epoch", "step", *(name for name in Report._fields if name not in ("epoch", "step", "seconds", "scores"))]
 
 
 def choose(out: str | None, name: str) -> Path:
@@ -63,9 +63,10 @@ class History:
         """Add the line of an epoch."""
         scores = report.scores or {}
         if not self._began:
-            self._begin([*_COLUMNS, *scores], report.epoch or 1)
+            self._begin([*_COLUMNS, *scores, "seconds"], report.epoch or 1)
+        figures = [*(getattr(report, name) for name in _COLUMNS), *scores.values(), report.seconds]
         with open(self._path, "a", newline="") as file:
-            csv.writer(file).writerow([*(getattr(report, name) for name in _COLUMNS), *scores.values()])
+            csv.writer(file).writerow(figures)
 
     def _begin(self, columns: list[str], epoch: int) -> None:
         rows = []

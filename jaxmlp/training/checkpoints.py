@@ -9,6 +9,7 @@ package and is imported when a checkpoint is first read or written.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,7 +38,9 @@ class Checkpoints:
       InputError: when `every` is negative.
     """
 
-    def __init__(self, folder: str | Path, every: float = EVERY, run: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], every: float = EVERY, run: Mapping[str, Any] | None = None
+    ) -> None:
         if not every >= 0:
             raise InputError(sentence("checkpoints", "seconds ≥ 0", every, f"write {EVERY:g}, say"))
         self.folder = Path(folder).absolute()

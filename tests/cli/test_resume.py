@@ -1,0 +1,134 @@
+"""A run that is stopped, by whatever it may be, goes on as if it had not been."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp.cli.main import run
+
+# everything whose state a resumed run must find again
+ARGUMENTS = [
+    *("train", "digits", "--hidden", "16,8", "--epochs", "400", "--norm", "batch", "--dropout", "0.2"),
+    *("--schedule", "plateau(0.5, 3)", "--patience", "300", "--average", "0.9", "--mixup", "0.2"),
+    *("--checkpoint-every", "0.3", "--metric", "f1"),
+]
+JAXMLP = [sys.executable, "-m", "jaxmlp"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_a_user():
+    """float32 and the promotion of dtypes that users have."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def history(folder):
+    """history.csv without the seconds."""
+    with open(folder / "history.csv", newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def begun(folder, epochs):
+    """A run in a process of its own, once so many epochs are in its history."""
+    process = subprocess.Popen([*JAXMLP, *ARGUMENTS, "--out", str(folder)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        file = folder / "history.csv"
+        if file.exists() and file.read_text().count("\n") > epochs:
+            return process
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"the run did not get on: {process.communicate()[1]}")
+
+
+def same_run(folder, other):
+    """Whether two run folders hold the same parameters and the same history, bit for bit."""
+    ours, theirs = (jax.tree.leaves(jaxmlp.load_model(path).params) for path in (folder, other))
+    assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
+    assert history(folder) == history(other)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert run([*ARGUMENTS, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda kind: kind.name)
+def test_a_stopped_run_goes_on_bit_for_bit(kind, whole, tmp_path, capfd):
+    folder = tmp_path / "run"
+    process = begun(folder, {signal.SIGKILL: 150, signal.SIGTERM: 90, signal.SIGINT: 40}[kind])
+    os.kill(process.pid, kind)
+    _, err = process.communicate(timeout=120)
+    if kind is signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+        assert not (folder / "model.h5").exists()
+    else:
+        assert process.returncode == 128 + kind
+        assert f"go on with: jaxmlp train --resume {folder}" in err
+        assert jaxmlp.load_model(folder).evaluate(jaxmlp.load("digits").train)["accuracy"] > 0.5
+    assert json.loads((folder / "run.json").read_text())["finished"] is False
+    assert (folder / "checkpoints").is_dir()
+    assert run(["train", "--resume", str(folder)]) == 0
+    same_run(folder, whole)
+    assert not (folder / "checkpoints").exists()
+    assert json.loads((folder / "run.json").read_text())["finished"] is True
+
+
+def test_without_a_checkpoint_the_run_begins_again(tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "other"
+    for out in (folder, other):
+        assert run(["train", "xor", "--hidden", "4", "--epochs", "3", "--out", str(out)]) == 0
+    settings = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**settings, "finished": False}))
+    assert run(["train", "--resume", str(folder)]) == 0
+    same_run(folder, other)
+
+
+def mistake(capsys, *arguments):
+    capsys.readouterr()
+    assert run(arguments) == 2
+    return capsys.readouterr().err.strip()
+
+
+def test_what_cannot_be_resumed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mistake(capsys, "train") == (
+        "error: train expects DATA or --resume RUN, got neither: write jaxmlp train digits, say"
+    )
+    assert "got both" in mistake(capsys, "train", "xor", "--resume", "runs/xor")
+    assert mistake(capsys, "train", "--resume", "nope") == (
+        "error: --resume expects a run folder, got 'nope': see the folders under runs/"
+    )
+    Path("t.csv").write_text("a,b\n" + "".join(f"{i},{i % 2}\n" for i in range(20)))
+    assert run(["train", "t.csv", "--hidden", "2", "--epochs", "1"]) == 0
+    assert mistake(capsys, "train", "--resume", "runs/t") == (
+        "error: --resume expects a run that was stopped, got the finished run 'runs/t': "
+        "train on from its parameters with --warm-start"
+    )
+    settings = json.loads(Path("runs/t/run.json").read_text())
+    Path("runs/t/run.json").write_text(json.dumps({**settings, "finished": False}))
+    Path("t.csv").write_text("a,b\n" + "".join(f"{i},{(i + 1) % 2}\n" for i in range(20)))
+    assert "expects the data that it began with, got other data" in mistake(capsys, "train", "--resume", "runs/t")
+
+
+def test_a_diverging_run_keeps_its_last_good_epoch(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    np.savez("far.npz", X=rows, y=rows @ [1.0, 2.0])
+    arguments = ["train", "far.npz", "--hidden", "none", "--task", "regression", "--optimizer", "sgd"]
+    line = mistake(capsys, *arguments, "--learning-rate", "3", "--epochs", "500").splitlines()[-1]
+    assert "became non-finite at step" in line
+    assert "runs/far/model.h5 holds the network of epoch" in line
+    assert np.isfinite(jaxmlp.load_model("runs/far").predict(rows)).all()
