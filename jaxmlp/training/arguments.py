@@ -129,7 +129,7 @@ def scorer(
         return None
     for name in names:
         if name not in SCORES:
-            raise unknown("metric", name, [*FIGURES, *SCORES])
+            raise unknown("metric", name, dict.fromkeys([*FIGURES, *SCORES]))
 
     def score(A: np.ndarray) -> dict[str, Any]:
         A = A.astype(np.float64)

@@ -101,7 +101,7 @@ class Rates(NamedTuple):
           watched: the metric after each epoch so far, lower is better; only a plateau asks for it.
         """
         rates = self.steps[epoch * self.per_epoch : (epoch + 1) * self.per_epoch]
-        return rates if self.plateau is None else rates * np.float32(reduced(self.plateau, watched))
+        return rates if self.plateau is None else rates * reduced(self.plateau, watched)
 
 
 def reduced(plateau: Plateau, watched: Sequence[float]) -> float:
@@ -130,7 +130,7 @@ def make_rates(learning_rate: Any, schedule: str, warmup: float, epochs: int, pe
     Raises:
       InputError: for an unknown schedule, and for numbers out of their range.
 
-    >>> make_rates(0.5, "cosine", 0, epochs=2, per_epoch=2).steps.astype(float).round(4).tolist()
+    >>> make_rates(0.5, "cosine", 0, epochs=2, per_epoch=2).steps.round(4).tolist()
     [0.5, 0.4268, 0.25, 0.0732]
     """
     total = epochs * per_epoch
@@ -141,10 +141,10 @@ def make_rates(learning_rate: Any, schedule: str, warmup: float, epochs: int, pe
         return Rates(_values(learning_rate, total), per_epoch)
     curve = resolve("schedule", schedule, SCHEDULES)
     before = _warmup(warmup, epochs, per_epoch)
-    rates = np.full(total, learning_rate, np.float32)
+    rates = np.full(total, learning_rate, np.float64)
     if not isinstance(curve, Plateau) and curve is not _constant:
         rates[before:] *= _values(curve(total - before, per_epoch), total - before)
-    rates[:before] *= np.arange(1, before + 1, dtype=np.float32) / np.float32(before or 1)
+    rates[:before] *= np.arange(1, before + 1) / (before or 1)
     return Rates(rates, per_epoch, curve if isinstance(curve, Plateau) else None)
 
 
@@ -157,12 +157,12 @@ def _warmup(warmup: float, epochs: int, per_epoch: int) -> int:
 
 
 def _values(schedule: Callable[[Any], Any], total: int) -> np.ndarray:
-    """A schedule at every step, as float32."""
+    """A schedule at every step."""
     try:
         with jax.numpy_dtype_promotion("standard"):  # a schedule is Python: it mixes counts and rates
-            values = np.asarray(jax.jit(jax.vmap(schedule))(jnp.arange(total)), np.float32)
+            values = np.asarray(jax.jit(jax.vmap(schedule))(jnp.arange(total)), np.float64)
     except (TypeError, ValueError, jax.errors.ConcretizationTypeError):  # an ordinary Python function of a number
-        values = np.array([float(schedule(step)) for step in range(total)], np.float32)
+        values = np.array([float(schedule(step)) for step in range(total)])
     if values.shape != (total,) or not (np.isfinite(values) & (values >= 0)).all():
         remedy = "see optax.schedules"
         raise InputTypeError(sentence("learning_rate", "a function step -> number ≥ 0", "something else", remedy))
