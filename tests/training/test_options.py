@@ -52,7 +52,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "batch_size": {"batch_size": 5},
     "key": {"key": jax.random.key(5)},
     "params": {"params": jaxmlp.init(jax.random.key(9), NET)},
-    "scheme": {"scheme": "normal(0.5)"},
+    "scheme": {"scheme": "he_uniform"},
     "shuffle": {"shuffle": False},
     "sample_weight": {"sample_weight": np.arange(25.0)},
     "class_weight": {"class_weight": {0: 5.0}},
@@ -100,7 +100,7 @@ def test_any_scalar_is_a_learning_rate_and_compiles_nothing(data):
     for rate in (0.05, np.float32(0.05), np.float64(0.05), jnp.float32(0.05), jnp.array(0.05)):
         runs.append(fitted(data, optimizer="sgd", learning_rate=rate).params)
         counts.append(program._cache_size())  # pyright: ignore[reportFunctionMemberAccess]
-    chex.assert_trees_all_close(*runs, rtol=1e-7)
+    chex.assert_trees_all_close(*runs, rtol=1e-5)
     fitted(data, optimizer="sgd", learning_rate=1, schedule="cosine", warmup=0.5)
     assert {*counts, program._cache_size()} == {counts[0]}  # pyright: ignore[reportFunctionMemberAccess]
 
@@ -120,20 +120,20 @@ def test_schedules_by_hand():
     assert rates("step(0.5, 2)") == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
     np.testing.assert_allclose(rates("cosine"), [(1 + np.cos(np.pi * t / 8)) / 2 for t in range(8)], atol=1e-6)
     cycle = rates("one_cycle")
-    assert (cycle[0], max(cycle)) == (0.04, pytest.approx(1, abs=0.1))
+    assert (cycle[0], max(cycle)) == (pytest.approx(0.04), pytest.approx(1, abs=0.1))
     assert cycle[-1] < 0.1
     assert rates("plateau(0.5, 1)") == [1.0] * 8
     assert reduced(Plateau(0.5, 1), [3.0, 3.0, 2.0, 2.5]) == 0.25
     own = make_rates(lambda step: 0.1 / (1 + step), "constant", 0, 2, 2).steps
     np.testing.assert_allclose(own, [0.1, 0.05, 0.1 / 3, 0.025], rtol=1e-6)
     table = [0.4, 0.3, 0.2, 0.1]
-    assert make_rates(lambda step: table[int(step)], "constant", 0, 2, 2).steps.tolist() == np.float32(table).tolist()
+    assert make_rates(lambda step: table[int(step)], "constant", 0, 2, 2).steps.tolist() == table
 
 
 def test_a_plateau_lowers_the_rate_of_the_next_epoch(data):
-    history = fitted(data, learning_rate=1e-12, schedule="plateau(0.5, 1)", epochs=6).history
+    history = fitted(data, learning_rate=1e-300, schedule="plateau(0.5, 1)", epochs=6).history
     rates = [report.learning_rate for report in history]
-    assert rates[0] == np.float32(1e-12)
+    assert rates[0] == 1e-300
     assert rates[-1] < rates[0]
 
 
@@ -344,7 +344,7 @@ def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
         ({"precision": "float32", "params": jaxmlp.init(jax.random.key(0), NET, dtype="bfloat16")}, "parameters of"),
         ({"stopping": EarlyStopping(0)}, "patience expects a positive whole number of epochs, got 0"),
         ({"stopping": EarlyStopping(3, min_delta=-1)}, "min_delta expects a number ≥ 0, got -1"),
-        ({"metrics": ["f2"]}, "metric expects one of cost, .*, got 'f2': did you mean 'f1'"),
+        ({"metrics": ["f2"]}, "metric expects one of cost, .*, got 'f2'"),
         ({"metrics": ["mae"]}, "mae"),
     ],
 )
