@@ -465,10 +465,11 @@ def test_weights(share, cause):
 
 def test_a_pytree_student_who_writes_into_params_is_told_so():
     def student(params, X, Y):
-        params[0] = {}
+        params[0] = {"W": 0 * params[0]["W"]}
 
     (row,) = verify_numpy(student, net=SMALL).certificate.rows
-    assert row.note == "backward raised TypeError at `params[0] = {}`: 'tuple' object does not support item assignment"
+    assert row.note.startswith("backward raised TypeError at `params[0] = ")
+    assert row.note.endswith("'tuple' object does not support item assignment")
 
     def flat(params, X, Y):
         return list(params.keys())[9]
