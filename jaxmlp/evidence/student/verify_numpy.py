@@ -18,6 +18,7 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.evidence.certificate import Certificate, Row, judge
 from jaxmlp.evidence.student.causes import BOUND, Leaf, Trial, chain
 from jaxmlp.evidence.student.fault import Diagnosis, first_fault, wrong_J
+from jaxmlp.evidence.student.loop import Problem
 from jaxmlp.evidence.student.refused import without_gradient
 from jaxmlp.evidence.student.trials import Backward, NoGradient, problems_for, trial
 from jaxmlp.nn.network import Network, check_network
@@ -94,13 +95,12 @@ def verify_numpy(
         raise InputTypeError(sentence("backward", "a function (params, X, Y)", type(backward).__name__, remedy))
     styles = ("flat",) if isinstance(params, Mapping) else ("pytree", "flat")
     problems = problems_for(net, _plain(objective), params, X, Y, weights)
-    try:
-        trials = [trial(name, problem, backward, styles) for name, problem in problems.items()]
-    except NoGradient as trouble:
-        row = Row("gradient", "", "autodiff", None, BOUND, "FAIL", str(trouble))
-        diagnosis = without_gradient(next(iter(problems.values())), backward, styles, trouble)
-        return StudentReport(Certificate(_title(net), (row,)), diagnosis)
-    return StudentReport(certify(net, trials), first_fault(trials))
+    certificate, found = examine(net, problems, backward, styles)
+    if isinstance(found, NoGradient):
+        diagnosis = without_gradient(next(iter(problems.values())), backward, styles, found)
+    else:
+        diagnosis = first_fault(found)
+    return StudentReport(certificate, diagnosis)
 
 
 def _network(net: Any) -> Network:
@@ -130,12 +130,19 @@ def _plain(objective: Objective | None) -> Objective:
 # --- the certificate --------------------------------------------------------------------------------------------------
 
 
-def certify(net: Network, trials: Sequence[Trial]) -> Certificate:
-    """A row per leaf, in the order of the chain; the search for causes is no part of it."""
+def examine(
+    net: Network, problems: Mapping[str, Problem], backward: Backward, styles: Sequence[str]
+) -> tuple[Certificate, list[Trial] | NoGradient]:
+    """The verdict, with what it rests on; the search for causes is no part of it."""
+    try:
+        trials = [trial(name, problem, backward, styles) for name, problem in problems.items()]
+    except NoGradient as trouble:
+        row = Row("gradient", "", "autodiff", None, BOUND, "FAIL", str(trouble))
+        return Certificate(_title(net), (row,)), trouble
     rows = [_row(trials, leaf) for leaf in chain(net.depth)]
     if any(trial.J for trial in trials):
         rows.insert(0, judge("J", "", "autodiff", max(map(wrong_J, trials)), BOUND))
-    return Certificate(_title(net), tuple(rows))
+    return Certificate(_title(net), tuple(rows)), trials
 
 
 def _title(net: Network) -> str:
