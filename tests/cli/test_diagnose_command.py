@@ -113,7 +113,7 @@ def test_a_picture_of_values_that_are_not_finite_shows_the_finding(tmp_path):
 def test_a_picture_under_a_name_of_no_format_is_refused_before_the_work(healthy, capsys):
     for name, got in (("x.foo", "'foo'"), ("x", "''")):
         assert run(["diagnose", str(healthy), "moons", "--picture", name]) == 2
-        assert "the suffix of a picture expects one of eps, jpeg, jpg, pdf, " in (said := capsys.readouterr().err)
+        assert "the suffix of a picture expects one of " in (said := capsys.readouterr().err)
         assert f"got {got}: " in said
 
 

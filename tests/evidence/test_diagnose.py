@@ -141,7 +141,7 @@ def test_rates_of_a_network_without_hidden_layer(dtype, rng):
     net = jaxmlp.Network((3, 1), (), "identity")
     X, params = rng.normal(size=(3, 40)), drawn(net, dtype=dtype)
     Y = rng.normal(size=(1, 3)) @ X
-    bound = diagnose(params, X, Y, net, learning_rate=1e-2).stable_rate
+    bound = diagnose(params, X, Y, net, learning_rate=1e-2).stable_rate or 0.0
     assert names(diagnose(params, X, Y, net, learning_rate=0.9 * bound)) == set()
     assert names(diagnose(params, X, Y, net, learning_rate=1.2 * bound)) == {"learning rate too large"}
     # logistic regression: convex, and flatter where it has learned; its weights may start small
@@ -149,7 +149,7 @@ def test_rates_of_a_network_without_hidden_layer(dtype, rng):
     net = jaxmlp.network_for(planar, (), "relu")
     train = jaxmlp.make_batches(planar, net, Objective(), "full", dtype=dtype).train
     params = drawn(net, "normal(0.01)", dtype=dtype)
-    bound = diagnose(params, train.X.T, train.Y.T, net, learning_rate=1e-2).stable_rate
+    bound = diagnose(params, train.X.T, train.Y.T, net, learning_rate=1e-2).stable_rate or 0.0
     for times, found in ((0.5, set()), (1.0, set()), (3.0, {"learning rate too large"})):
         assert names(diagnose(params, train.X.T, train.Y.T, net, learning_rate=times * bound)) == found
 
@@ -324,8 +324,8 @@ def test_mistakes(digits, dtype):
         diagnose(params, X.T, Y, NETS["relu"])
     for text in ("0.1", [0.1], jnp.ones(2)):
         with pytest.raises(InputTypeError, match="learning_rate expects a positive number, got"):
-            diagnose(params, X, Y, NETS["relu"], learning_rate=text)
-    assert diagnose(params, X, Y, NETS["relu"], learning_rate=jnp.float32(0.1)).stable_rate is not None
+            diagnose(params, X, Y, NETS["relu"], learning_rate=text)  # pyright: ignore[reportArgumentType]
+    assert diagnose(params, X, Y, NETS["relu"], learning_rate=np.float64(0.1)).stable_rate is not None
     for rate in (0.0, -1.0, float("nan")):
         with pytest.raises(InputError, match="learning_rate expects a positive number"):
             diagnose(params, X, Y, NETS["relu"], learning_rate=rate)

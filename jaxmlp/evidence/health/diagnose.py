@@ -182,7 +182,7 @@ def _rate(learning_rate: Any) -> float | None:
     if learning_rate is None:
         return None
     number = isinstance(learning_rate, Real) or (hasattr(learning_rate, "dtype") and np.ndim(learning_rate) == 0)
-    if not number or not (math.isfinite(learning_rate) and learning_rate > 0):
+    if not number or not (math.isfinite(learning_rate) and float(learning_rate) > 0):
         error = InputError if number else InputTypeError
         remedy = "leave it out if it is not known"
         raise error(sentence("learning_rate", "a positive number", repr(learning_rate), remedy))

@@ -126,7 +126,7 @@ def _pair(node: ast.AST) -> tuple[str, ast.expr, ast.expr] | None:
         return "@" if isinstance(node.op, ast.MatMult) else "*", node.left, node.right
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("dot", "matmul"):
         if len(node.args) == 2:
-            return "@", *node.args
+            return "@", node.args[0], node.args[1]
         if len(node.args) == 1:
             return "@", node.func.value, node.args[0]
     return None

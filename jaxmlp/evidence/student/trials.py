@@ -195,7 +195,7 @@ def _ask(backward: Backward, problem: Problem, styles: Sequence[str]) -> tuple[f
 def _wants_a_dictionary(error: Exception) -> bool:
     """Whether our tuple was indexed by a name, or asked for its keys: then the flat style is meant."""
     if isinstance(error, AttributeError):
-        return isinstance(error.obj, tuple) and hasattr(dict, error.name)
+        return isinstance(error.obj, tuple) and hasattr(dict, str(error.name))
     return isinstance(error, TypeError) and str(error).startswith("tuple indices must be integers")
 
 
