@@ -57,6 +57,42 @@ _EVIDENCE = {
     "verify": "jaxmlp.evidence.proof.verify",
 }
 
+__all__ = [
+    "Activation",
+    "Dataset",
+    "Model",
+    "Network",
+    "Objective",
+    "Report",
+    "TrainState",
+    "activation",
+    "assert_vjp",
+    "backprop",
+    "check_vjp",
+    "collapse",
+    "cost",
+    "diagnose",
+    "epochs",
+    "example_gradient_norms",
+    "example_gradients",
+    "fit",
+    "forward",
+    "hessian",
+    "hvp",
+    "init",
+    "largest_eigenvalue",
+    "load",
+    "load_model",
+    "logits",
+    "make_batches",
+    "make_step",
+    "network_for",
+    "start",
+    "trace",
+    "verify",
+    "verify_numpy",
+]
+
 
 def __getattr__(name: str) -> Any:
     if name in _EVIDENCE:

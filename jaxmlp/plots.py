@@ -12,13 +12,14 @@ import numpy as np
 
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.files import atomic_path
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, sentence, unknown
 from jaxmlp.evidence.health.diagnose import Diagnosis
 from jaxmlp.model import Model
 from jaxmlp.training.state import Report
 
 try:
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 except ImportError as error:  # named by whoever wants a picture
@@ -28,12 +29,26 @@ except ImportError as error:  # named by whoever wants a picture
 
 TRAINING, VALIDATION = "#1f6fb4", "#d9731a"
 MOST_CLASSES = 30  # a confusion matrix of more is unreadable
+MOST_TICKS = 12  # of a panel's axis
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure in one step, as PNG or in the format that the suffix names."""
+    """Write a figure in one step, as PNG or in the format that the suffix names.
+
+    Raises:
+      InputError: for a suffix that names no format.
+    """
+    check_picture(path)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130, bbox_inches="tight")
+
+
+def check_picture(path: str | os.PathLike[str]) -> None:
+    """Raise unless a figure can be written under this name."""
+    formats = FigureCanvasBase.get_supported_filetypes()
+    suffix = Path(path).suffix[1:].lower()
+    if suffix not in formats:
+        raise unknown("the suffix of a picture", suffix, sorted(formats))
 
 
 def curves(history: Sequence[Report]) -> Figure:
@@ -178,15 +193,18 @@ def draw_all(folder: str | os.PathLike[str], model: Model, data: Dataset, histor
 def layers_picture(diagnosis: Diagnosis) -> Figure:
     """A diagnosis as two panels of bars by layer: root mean square of A forward, ‖dZ‖ backward on a log scale.
 
-    What of a layer is dead or saturated is hatched, and its share written on the bar; findings make the title.
-
-    Raises:
-      InputError: for a diagnosis without numbers, because a value was not finite.
+    What of a layer is dead or saturated is hatched, and its share written on the bar; findings make the title. Where a
+    value that is not finite leaves no numbers, the finding stands in place of the bars.
     """
     layers = diagnosis.layers
+    title = ", ".join(f"{found.name} ({found.where})" for found in diagnosis.findings) or "healthy"
     if not layers:
-        remedy = "repair the values that are not finite first"
-        raise InputError(sentence("layers_picture", "a diagnosis with numbers", "none", remedy))
+        figure = Figure(figsize=(7.6, 1.6), layout="constrained")
+        figure.suptitle(title)
+        figure.text(
+            0.5, 0.4, "\n".join(found.text for found in diagnosis.findings), ha="center", va="center", wrap=True
+        )
+        return figure
     figure = Figure(figsize=(max(7.6, 0.5 * len(layers) + 3), 3.8), layout="constrained")
     forward, backward = figure.subplots(1, 2)
     numbers = [row.layer for row in layers]
@@ -205,8 +223,12 @@ def layers_picture(diagnosis: Diagnosis) -> Figure:
         backward.set_yscale("log")
         backward.set_ylim(positive.min() / 10, positive.max() * 10)
     backward.set(xlabel="layer", ylabel="‖dZ‖", title="gradients")
+    for l, gradient in zip(numbers, gradients, strict=True):
+        if gradient == 0:  # a log scale has no room for it
+            backward.text(l, 0.02, "0", transform=backward.get_xaxis_transform(), ha="center", fontsize=7)
     for axes in (forward, backward):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(0.4, len(layers) + 0.6)
+        axes.set_xticks(numbers[:: -(-len(layers) // MOST_TICKS)])
         axes.grid(axis="y", alpha=0.3)
-    figure.suptitle(", ".join(f"{found.name} ({found.where})" for found in diagnosis.findings) or "healthy")
+    figure.suptitle(title)
     return figure

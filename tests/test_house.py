@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -54,12 +55,16 @@ ORDER = {
         "proof.derivatives",
         "proof.equations",
         "proof.parts",
+        "proof.algebra",
         "proof.verify",
         "proof.device",
         "student.loop",
+        "student.writing",
         "student.slips",
         "student.causes",
         "student.trials",
+        "student.fault",
+        "student.refused",
         "student.verify_numpy",
         "student.mutants",
         "vjp.undecorated",
@@ -190,6 +195,15 @@ def test_packages_stay_in_their_homes(module):
             assert place in homes or module.parts[0] in homes, f"{place} imports {package}"
     if module.parts[0] in KNOWS:
         assert outside <= KNOWS[module.parts[0]]
+
+
+def test_a_star_brings_every_public_name():
+    names: dict = {}
+    exec("from jaxmlp import *", names)
+    listed = {name: getattr(jaxmlp, name) for name in dir(jaxmlp) if not name.startswith("_")}
+    public = {name for name, value in listed.items() if not isinstance(value, types.ModuleType)}
+    assert public == {*jaxmlp.__all__} <= {*names}
+    assert {"verify", "diagnose", "check_vjp"} <= {*names}
 
 
 def test_import_is_light():

@@ -33,6 +33,10 @@ def diagnose_command(
     Dead, saturated and symmetric units, vanishing and exploding gradients, unscaled inputs, a learning rate beyond
     2/λ_max, and more, each with its number and its cure. Exit code 0 for a healthy network, 1 when something is found.
     """
+    if picture:
+        from jaxmlp.plots import check_picture
+
+        check_picture(picture)  # before the work: a mistake in the name would cost the findings
     trained = load_model(model)
     dataset = load_for(model, trained, data, target)
     settings = run_folder.read_settings(model).get("options", {})
@@ -41,12 +45,12 @@ def diagnose_command(
     X, Y = columns(trained, dataset)
     objective = Objective(trained.cost, l2=settings.get("l2") or None)
     diagnosis = diagnose(trained.params, X, Y, trained.net, objective, learning_rate=learning_rate)
-    if picture:
-        _draw(picture, diagnosis)
     if as_json:
         print_json({"model": model, "data": dataset.name, "learning_rate": learning_rate, **diagnosis.to_dict()})
     else:
         _print(diagnosis)
+    if picture:
+        _draw(picture, diagnosis)
     return 0 if diagnosis.healthy else 1
 
 

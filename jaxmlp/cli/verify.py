@@ -82,8 +82,11 @@ def worst(rows: Iterable[Row], witness: str) -> float | None:
 
 
 def show(certificates: Sequence[Certificate], by_layer: bool) -> None:
-    """A line per equation and layer, or per network; then each check that is not a PASS, and the counts."""
+    """A line per equation and layer, or per equation at its worst and per network; then what is no PASS; the counts."""
     out = console()
+    if not by_layer:
+        lines = _lines(sorted(certificates[0].rows, key=_name), _name)
+        out.print(_table("every equation at its worst", ("", "checks", "autodiff", "differences", "verdict"), lines))
     lines = _lines(certificates[0].rows, _equation if by_layer else _group)
     out.print(_table(certificates[0].title, ("", "checks", "autodiff", "differences", "verdict"), lines))
     for certificate in certificates[1:]:
@@ -110,6 +113,11 @@ def _table(title: str, headings: Sequence[str], lines: Iterable[Sequence[str]]) 
 
 def _equation(row: Row) -> str:
     return f"{row.check}  {row.where}"
+
+
+def _name(row: Row) -> str:
+    """The equation or question without its layer: "BP2 dZ_2" and "BP2 dZ_1" are one."""
+    return row.check.partition("_")[0]
 
 
 def _group(row: Row) -> str:

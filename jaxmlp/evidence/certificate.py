@@ -48,6 +48,15 @@ def judge(check: str, where: str, witness: str, difference: float, bound: float,
     return Row(check, where, witness, difference, bound, "PASS" if passed else "FAIL", note)
 
 
+def finite(value: Any) -> Any:
+    """The value, None for a float that is not finite: JSON has no number for it.
+
+    >>> [finite(value) for value in (1.5, math.nan, math.inf, "text")]
+    [1.5, None, None, 'text']
+    """
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @dataclass(frozen=True)
 class Certificate:
     """Rows under a title.
@@ -84,13 +93,13 @@ class Certificate:
         return sum(row.verdict == verdict for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts: title, passed, counts and rows."""
+        """Plain numbers and texts, None for what is not finite: title, passed, counts and rows."""
         counts = {verdict: n for verdict in _VERDICTS if (n := self.count(verdict))}
         return {
             "title": self.title,
             "passed": self.passed,
             "counts": counts,
-            "rows": [row._asdict() for row in self.rows],
+            "rows": [{name: finite(value) for name, value in row._asdict().items()} for row in self.rows],
         }
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
     row i of H is the gradient of ∂J/∂θ_i
     H v = d/dε ∇J(θ + ε v) at ε = 0          a directional derivative of backpropagation: H is never formed
-    λ_max by power iteration: v ← H v / ‖H v‖, λ = vᵀ H v
+    λ_max by power iteration: v ← H v / ‖H v‖, λ = vᵀ H v; on H + σ I where a -λ of that size is in the way
     gradient descent on a quadratic, e ← (1 - α λ) e, shrinks every error only if α < 2/λ_max
 
 The product pushes a tangent forward through `backprop`, the four equations as a plain loop, so the rate of change of
@@ -144,8 +144,9 @@ def largest_eigenvalue(
 ) -> Eigenpair:
     """λ_max, the largest (not the most negative) eigenvalue of H, by power iteration on products H v.
 
-    Power iteration finds the eigenvalue of largest size. Where that one is negative, say μ, a second run on H - μ I,
-    whose eigenvalues are all ≥ 0, finds the largest.
+    Power iteration finds the eigenvalue of largest size. Where that one is negative, or λ and -λ of the same size never
+    let v settle, as at a saddle, a second run on H + σ I with σ = ‖H v‖, whose eigenvalues are all ≥ 0, finds the
+    largest.
 
     Args:
       params, X, Y, net, objective, weights: as for `jaxmlp.cost`.
@@ -169,8 +170,8 @@ def largest_eigenvalue(
     dtype = check_params(params, net)
     run = partial(_power, params, (X, Y, net, objective, weights), tolerance=tolerance, most=steps)
     value, vector, residual, used = run(jnp.zeros((), dtype))
-    if value < 0:
-        value, vector, residual, more = run(-value)
+    if value < 0 or residual > tolerance * abs(value):
+        value, vector, residual, more = run(jnp.hypot(value, residual))  # ‖Hv‖² = (vᵀHv)² + ‖Hv - (vᵀHv) v‖²
         used = used + more
     return Eigenpair(float(value), vector, float(residual), int(used))
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.layer import layer_backward, layer_forward
-from jaxmlp.nn.network import Network, Params
+from jaxmlp.nn.network import Network, Params, check_params
 from jaxmlp.nn.objective import Batch, Objective, check_batch
 from jaxmlp.nn.penalties import PENALTIES
 
@@ -34,13 +35,14 @@ def collapse(params: Params, net: Network | None = None) -> LayerParams:
 
     Args:
       params: a tuple of {"W", "b"} dictionaries.
-      net: their network, if it is to be checked that its hidden activations are all the identity.
+      net: their network, if it is to be checked that they are its parameters, its hidden activations all the identity.
 
     Returns:
       {"W": (n_L, n_0), "b": (n_L, 1)}.
 
     Raises:
-      InputError: when the layers do not fit together, and when a hidden activation of `net` is not the identity.
+      InputError: when W and b do not fit together or `net`, when a hidden activation of `net` is not the identity, and
+        when it is normalised.
 
     Source: Ng's course, why non-linear activation functions (whose notes print w' + b' where w' x + b' is meant).
 
@@ -50,19 +52,36 @@ def collapse(params: Params, net: Network | None = None) -> LayerParams:
     >>> one["W"].tolist(), one["b"].tolist()    # 10 (x₁ + 2 x₂ + 3) + 4
     ([[10.0, 20.0]], [[34.0]])
     """
-    if not params:
-        raise InputError(sentence("collapse", "at least one layer", "none", "give the parameters of a network"))
-    for l, g in enumerate(net.activations[:-1] if net else (), start=1):
+    if net is None:
+        net = _chained(params)
+    check_params(params, net)
+    if net.norm is not None:
+        raise InputError(sentence("collapse", "a network without normalisation", repr(net.norm), _LINEAR_ALONE))
+    for l, g in enumerate(net.activations[:-1], start=1):
         if g.name != "identity":
-            remedy = "only an all-linear network is one layer"
-            raise InputError(sentence(f"collapse, layer {l}", "activation 'identity'", repr(g.name), remedy))
+            raise InputError(sentence(f"collapse, layer {l}", "activation 'identity'", repr(g.name), _LINEAR_ALONE))
     W, b = jnp.asarray(params[0]["W"]), jnp.asarray(params[0]["b"])
-    for l, layer in enumerate(params[1:], start=2):
-        if layer["W"].shape[1] != W.shape[0]:
-            expects = f"W with {W.shape[0]} columns, as many as layer {l - 1} has units"
-            raise InputError(sentence(f"collapse, layer {l}", expects, layer["W"].shape, "is W transposed?"))
+    for layer in params[1:]:
         W, b = layer["W"] @ W, layer["W"] @ b + layer["b"]
     return {"W": W, "b": b}
+
+
+_LINEAR_ALONE = "only an all-linear network is one layer"
+
+
+def _chained(params: Any) -> Network:
+    """The all-linear network whose widths these W have, for `check_params` to hold them against."""
+    if not isinstance(params, (tuple, list)) or not params:
+        got = "none" if isinstance(params, (tuple, list)) else type(params).__name__
+        raise InputError(sentence("collapse", "at least one layer", got, "give the parameters of a network"))
+    for l, layer in enumerate(params, start=1):
+        if not isinstance(layer, dict) or np.ndim(layer.get("W")) != 2:
+            got = sorted(layer) if isinstance(layer, dict) else type(layer).__name__
+            raise InputError(
+                sentence(f"collapse, layer {l}", "a dictionary with a matrix W and b", got, "see jaxmlp.init")
+            )
+    rows = [layer["W"].shape[0] for layer in params]
+    return Network((params[0]["W"].shape[1], *rows), "identity", "identity")
 
 
 # --- forward and back, everything kept --------------------------------------------------------------------------------
@@ -135,7 +154,8 @@ def example_gradients(params: Params, X: Array, Y: Array, net: Network, objectiv
     """The gradient of every example's loss c_i, along a first axis of length m.
 
     ∂c_i/∂W_l = δ_i a_iᵀ and ∂c_i/∂b_l = δ_i. Memory is m times that of the parameters; for norms alone see
-    `example_gradient_norms`. Arguments (params, X, Y, net, objective) are those of `jaxmlp.cost`.
+    `example_gradient_norms`. Arguments (params, X, Y, net, objective) are those of `jaxmlp.cost`; there are no weights,
+    because a loss has none: in J, c_i counts w_i/Σw.
 
     Returns:
       A tuple of {"W": (m, n_l, n_{l-1}), "b": (m, n_l, 1)}; the mean over m is the gradient of the cost.

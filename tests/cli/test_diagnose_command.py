@@ -13,8 +13,8 @@ import jaxmlp
 from jaxmlp.cli.diagnose import diagnose_command, sgd_rate
 from jaxmlp.cli.main import run
 from jaxmlp.errors import InputError
-from jaxmlp.evidence.health.diagnose import Diagnosis, diagnose
-from jaxmlp.plots import layers_picture
+from jaxmlp.evidence.health.diagnose import diagnose
+from jaxmlp.plots import layers_picture, save
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -88,8 +88,33 @@ def test_layers_picture_shows_the_numbers(dead):
     ]
     gradients, signals = zip(*((layer.gradient, layer.signal) for layer in found.layers), strict=True)
     assert heights[:4] == pytest.approx([*gradients, *signals])
-    with pytest.raises(InputError, match="a diagnosis with numbers"):
-        layers_picture(Diagnosis((), (), float("nan")))
+
+
+def test_the_layers_of_a_picture_are_whole_numbers_and_a_gradient_of_0_is_marked():
+    net = jaxmlp.Network((2, *[4] * 20, 1), "sigmoid", "sigmoid")
+    params = jaxmlp.init(jax.random.key(0), net, "normal(0.0001)")
+    _, backward = layers_picture(diagnose(params, jnp.ones((2, 3)), jnp.ones((1, 3)), net)).axes
+    ticks = backward.get_xticks()
+    assert set(ticks) <= {*range(1, 22)}
+    assert backward.get_xlim() == pytest.approx((0.4, 21.6))
+    assert [text.get_text() for text in backward.texts][:2] == ["0", "0"]
+
+
+def test_a_picture_of_values_that_are_not_finite_shows_the_finding(tmp_path):
+    net = jaxmlp.Network((2, 4, 1), "sigmoid", "sigmoid")
+    params = jaxmlp.init(jax.random.key(0), net)
+    found = diagnose(params, jnp.full((2, 3), jnp.nan), jnp.ones((1, 3)), net)
+    figure = layers_picture(found)
+    assert found.findings[0].text in [text.get_text() for text in figure.texts]
+    save(figure, tmp_path / "nan.png")
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["findings"][0]["name"] == "non-finite values"
+
+
+def test_a_picture_under_a_name_of_no_format_is_refused_before_the_work(healthy, capsys):
+    for name, got in (("x.foo", "'foo'"), ("x", "''")):
+        assert run(["diagnose", str(healthy), "moons", "--picture", name]) == 2
+        assert "the suffix of a picture expects one of " in (said := capsys.readouterr().err)
+        assert f"got {got}: " in said
 
 
 def test_only_plain_gradient_descent_has_a_bound():

@@ -113,6 +113,8 @@ def test_without_a_model_a_line_per_network_and_with_all_everything(monkeypatch)
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "hidden" in line]
     assert code == 0
     assert "seed 5" in out
+    equations = [cell.strip() for line in out.splitlines() if "BP3 db " in line for cell in line.split("│")[1:-1]]
+    assert equations == ["BP3 db", "3", "5.0e-16", "1.0e-09", "PASS"]
     assert lines == [["hidden tanh", "2", "5.0e-16", "", "PASS"], ["hidden relu", "1", "", "1.0e-09", "PASS"]]
 
 

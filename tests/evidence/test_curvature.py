@@ -71,6 +71,16 @@ def test_a_dominant_negative_eigenvalue_is_not_the_largest():
     assert found.value == pytest.approx(values.max(), rel=1e-6)
 
 
+def test_a_saddle_has_eigenvalues_of_both_signs_and_the_positive_one_is_found():
+    # J = 1/2m Σ (w₂ w₁ x - y)² at 0: ∂²J/∂w₁∂w₂ = -Σ xy/m = -13/3, so that λ = ±13/3 and neither dominates
+    net = jaxmlp.Network((1, 1, 1), "identity", "identity")
+    params = ({"W": jnp.zeros((1, 1)), "b": jnp.zeros((1, 1))},) * 2
+    X, Y = jnp.array([[1.0, 2.0, -3.0]]), jnp.array([[2.0, 1.0, -3.0]])
+    found = largest_eigenvalue(params, X, Y, net)
+    assert found.value == pytest.approx(13 / 3, rel=1e-3)
+    assert found.residual <= 0.02 * found.value
+
+
 def test_gradient_descent_converges_below_two_over_lambda_and_diverges_above(rng):
     net = jaxmlp.Network((3, 2), "relu", "identity")  # a quadratic cost of linear outputs
     X, Y = rng.normal(size=(3, 20)), rng.normal(size=(2, 20))

@@ -9,7 +9,7 @@ import pytest
 import zoo
 
 import jaxmlp
-from jaxmlp.errors import InputError
+from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.evidence.curvature import hessian
 from jaxmlp.evidence.health import diagnose as chapter
 from jaxmlp.evidence.health.diagnose import diagnose
@@ -96,22 +96,62 @@ def test_step_has_no_gradient(digits, dtype):
     assert names(diagnose(drawn(net, dtype=dtype), X, Y, net)) == {"step activation"}
 
 
-@pytest.mark.parametrize("width", [10, 30])
+@pytest.mark.parametrize("width", [10, 30, 100])
 def test_twenty_sigmoid_layers(width, digits, dtype):
     X, Y = digits
     net = jaxmlp.Network((64, *[width] * 20, 10), "sigmoid", "softmax")
     for seed in SEEDS:
-        large = diagnose(drawn(net, "normal(10)", seed, dtype), X, Y, net)
-        assert "saturated units" in names(large)
-        exploded = large.layers[0].gradient > 1e4 * large.layers[-1].gradient  # narrow layers saturate without it
-        assert names(large) - {"saturated units"} == ({"exploding gradients"} if exploded else set())
-        assert exploded or width == 10
+        # in wide layers the gradient explodes as well: one illness, one name
+        assert names(diagnose(drawn(net, "normal(10)", seed, dtype), X, Y, net)) == {"saturated units"}
+        # a third of every layer is flat: in wide ones none alone is ill, but hardly a path through all twenty is free
+        ten = tuple({"W": 10 * layer["W"], "b": layer["b"]} for layer in drawn(net, "auto", seed, dtype))
+        times_ten = diagnose(ten, X, Y, net)
+        assert names(times_ten) == {"saturated units"}
+        assert "of the paths through all layers meet no such unit" in times_ten.findings[0].text
         small = diagnose(drawn(net, "normal(0.01)", seed, dtype), X, Y, net)
         assert names(small) == {"vanishing gradients"}
         assert small.layers[0].gradient < 1e-20 * small.layers[-1].gradient
         top = small.layers[-2]
         assert top.by_slope == pytest.approx(0.25, rel=0.01)  # σ'(0)
         assert top.by_weight == pytest.approx(0.01 * np.sqrt(width), rel=0.5)  # of random entries of N(0, 0.01²)
+
+
+def test_a_gradient_that_has_rounded_to_nothing_is_not_a_number_of_times(digits, dtype):
+    X, Y = digits
+    net = jaxmlp.Network((64, *[10] * 20, 10), "sigmoid", "softmax")
+    (finding,) = diagnose(drawn(net, "normal(0.0001)", dtype=dtype), X, Y, net).findings
+    assert finding.name == "vanishing gradients"
+    assert finding.text.startswith("‖dZ‖ is 0 from layer ")
+    assert "0.0e+00" not in finding.text
+
+
+def test_constant_weights_under_a_softmax_leave_one_unit(digits, dtype):
+    # Wᵀ dZ of equal rows of W under a softmax is rounding alone: it must not tell the units apart
+    X, Y = digits
+    for width in (12, 128):
+        net = jaxmlp.Network((64, width, width, 10), "relu", "softmax")
+        found = diagnose(drawn(net, "constant(0.02)", dtype=dtype), X, Y, net)
+        (finding,) = found.findings
+        assert (finding.name, finding.where, finding.number) == ("symmetric units", "layers 1-2", 1)
+        assert [layer.distinct for layer in found.layers[:2]] == [1, 1]
+
+
+def test_rates_of_a_network_without_hidden_layer(dtype, rng):
+    # linear regression: one Hessian everywhere, so that beyond 2/λ_max descent climbs for ever
+    net = jaxmlp.Network((3, 1), (), "identity")
+    X, params = rng.normal(size=(3, 40)), drawn(net, dtype=dtype)
+    Y = rng.normal(size=(1, 3)) @ X
+    bound = diagnose(params, X, Y, net, learning_rate=1e-2).stable_rate or 0.0
+    assert names(diagnose(params, X, Y, net, learning_rate=0.9 * bound)) == set()
+    assert names(diagnose(params, X, Y, net, learning_rate=1.2 * bound)) == {"learning rate too large"}
+    # logistic regression: convex, and flatter where it has learned; its weights may start small
+    planar = jaxmlp.load("planar")
+    net = jaxmlp.network_for(planar, (), "relu")
+    train = jaxmlp.make_batches(planar, net, Objective(), "full", dtype=dtype).train
+    params = drawn(net, "normal(0.01)", dtype=dtype)
+    bound = diagnose(params, train.X.T, train.Y.T, net, learning_rate=1e-2).stable_rate or 0.0
+    for times, found in ((0.5, set()), (1.0, set()), (3.0, {"learning rate too large"})):
+        assert names(diagnose(params, train.X.T, train.Y.T, net, learning_rate=times * bound)) == found
 
 
 def test_relu_explodes_without_saturating(digits, dtype):
@@ -282,6 +322,10 @@ def test_mistakes(digits, dtype):
     params = drawn(NETS["relu"], dtype=dtype)
     with pytest.raises(InputError, match="is X one example per column"):
         diagnose(params, X.T, Y, NETS["relu"])
+    for text in ("0.1", [0.1], jnp.ones(2)):
+        with pytest.raises(InputTypeError, match="learning_rate expects a positive number, got"):
+            diagnose(params, X, Y, NETS["relu"], learning_rate=text)  # pyright: ignore[reportArgumentType]
+    assert diagnose(params, X, Y, NETS["relu"], learning_rate=np.float64(0.1)).stable_rate is not None
     for rate in (0.0, -1.0, float("nan")):
         with pytest.raises(InputError, match="learning_rate expects a positive number"):
             diagnose(params, X, Y, NETS["relu"], learning_rate=rate)

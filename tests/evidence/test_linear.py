@@ -32,10 +32,38 @@ def test_collapse_refuses_what_is_not_linear_or_does_not_fit(rng):
     with pytest.raises(InputError, match=r"collapse, layer 1 expects activation 'identity', got 'tanh'"):
         collapse(params, net)
     assert collapse(params)["W"].shape == (1, 2)
-    with pytest.raises(InputError, match=r"collapse, layer 2 expects W with 3 columns"):
+    with pytest.raises(InputError, match=r"layer 2 expects W of shape \(3, 3\), got \(3, 1\)"):
         collapse((params[0], {"W": jnp.ones((3, 1)), "b": jnp.ones((3, 1))}))
-    with pytest.raises(InputError, match="at least one layer"):
-        collapse(())
+    for nothing, got in (((), "none"), (3, "int")):
+        with pytest.raises(InputError, match=f"collapse expects at least one layer, got {got}"):
+            collapse(nothing)  # pyright: ignore[reportArgumentType]
+
+
+def test_collapse_does_not_broadcast_a_bias(rng):
+    def layers(*b):
+        shapes = ((4, 3), (2, 4))
+        return tuple({"W": rng.normal(size=W), "b": rng.normal(size=shape)} for W, shape in zip(shapes, b, strict=True))
+
+    assert collapse(layers((4, 1), (2, 1)))["b"].shape == (2, 1)
+    for second in ((2,), (5, 1), (1, 1)):
+        with pytest.raises(InputError, match=r"layer 2 expects b of shape \(2, 1\)"):
+            collapse(layers((4, 1), second))
+    with pytest.raises(InputError, match="layer 2 expects a dictionary with keys 'W' and 'b'"):
+        collapse((layers((4, 1), (2, 1))[0], {"W": rng.normal(size=(2, 4))}))
+    with pytest.raises(InputError, match=r"collapse, layer 1 expects a dictionary with a matrix W and b, got \['b'\]"):
+        collapse(({"b": rng.normal(size=(2, 1))},))
+
+
+def test_collapse_of_a_network_takes_its_parameters_alone(rng):
+    net = jaxmlp.Network((3, 4, 2), "identity", "identity")
+    params = jaxmlp.init(jax.random.key(0), net)
+    with pytest.raises(InputError, match="params expects a tuple of 2 layers"):
+        collapse(params[:1], net)
+    with pytest.raises(InputError, match=r"layer 1 expects W of shape \(4, 3\), got \(4, 5\)"):
+        collapse(({**params[0], "W": jnp.ones((4, 5))}, params[1]), net)
+    normal = jaxmlp.Network((3, 4, 2), "identity", "identity", norm="layer")
+    with pytest.raises(InputError, match="collapse expects a network without normalisation"):
+        collapse(jaxmlp.init(jax.random.key(0), normal), normal)
 
 
 @pytest.mark.parametrize("name", ["logistic regression", "softmax regression", "mixed", "softmax, quadratic", "own"])

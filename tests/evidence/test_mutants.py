@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxmlp.evidence.student.mutants as module
+import jaxmlp.evidence.student.verify_numpy as product
 from jaxmlp.errors import InputError
 from jaxmlp.evidence.student.loop import RIGHT
 from jaxmlp.evidence.student.mutants import CHECKERS, NETWORKS, mutants
@@ -35,6 +36,11 @@ def test_every_layer_has_faults(report):
     for network, make in NETWORKS.items():
         layers = {row.layer for row in report.rows if row.network == network}
         assert layers == set(range(1, make(0).net.depth + 1))
+
+
+def test_a_missing_transpose_is_planted_at_every_layer_that_passes_something_back(report):
+    for fault in ("W not transposed", "elementwise product with Wᵀ"):
+        assert {row.layer for row in report.rows if row.fault == fault} == {2, 3, 4}
 
 
 def test_one_direction_misses_what_every_leaf_shows(report):
@@ -74,7 +80,7 @@ def one_network(monkeypatch):
 
 @pytest.mark.usefixtures("one_network")
 def test_a_lax_checker_would_be_found_out(monkeypatch):
-    monkeypatch.setattr(module, "BOUND", 0.01)
+    monkeypatch.setattr(product, "BOUND", 0.01)  # of verify_numpy: its verdict is the one in the table
     lax = mutants(seeds=1)
     assert lax.killed < lax.planted
     assert not lax.passed

@@ -54,7 +54,8 @@ def test_slip_is_a_fault_wherever_it_can_be_written(slip):
 
 def test_slip_stays_out_where_it_cannot_be_seen():
     steps = forward(draw(Network((3, 5, 1), "relu", "sigmoid"), "binary_cross_entropy", seed=0))
-    assert places(find("g' at A")[0], [steps]) == []  # relu'(A) is relu'(Z), and BP1 does not use sigmoid'
+    assert places(find("g' at A")[-1], [steps]) == []  # in BP2: relu'(A) is relu'(Z)
+    assert places(find("g' at A")[0], [steps]) == [2]  # in BP1, by way of dA
     assert places(find("the convention at 0")[0], [steps]) == []  # no Z is 0
     assert places(find("W not transposed")[0], [steps]) == [2]
     assert slipped(find("W not transposed")[0], steps, 2) is None  # (1, 5) @ (1, m)

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import zoo
 
+import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.evidence.student import verify_numpy as module
 from jaxmlp.evidence.student.loop import RIGHT, backward_with, forward
 from jaxmlp.evidence.student.slips import UNKNOWN
 from jaxmlp.evidence.student.trials import draw
+from jaxmlp.evidence.student.trials import right_answer as autodiff_answer
 
 verify_numpy: Any = module.verify_numpy  # reports are taken apart without asking for None first
 
@@ -103,27 +105,161 @@ def test_the_course_program_with_a_slip(edits, cause, equation):
 
 
 @pytest.mark.parametrize(
-    ("edit", "cause", "message"),
+    ("edit", "cause", "message", "equation", "leaf"),
     [
-        (("np.dot(W.T, dZ)", "np.dot(W, dZ)"), "W not transposed", "shapes (1,5) and (1,7) not aligned"),
-        (("np.dot(W.T, dZ)", "W.T * dZ"), "elementwise product with Wᵀ", "could not be broadcast"),
-        (("np.dot(dZ, A_prev.T)", "np.dot(dZ, A_prev)"), "A not transposed", "not aligned"),
+        (
+            ("np.dot(W.T, dZ)", "np.dot(W, dZ)"),
+            "W not transposed",
+            "shapes (1,5) and (1,7) not aligned",
+            "BP2 dZ_2",
+            "db2",
+        ),
+        (("np.dot(W.T, dZ)", "W.T * dZ"), "elementwise product with Wᵀ", "could not be broadcast", "BP2 dZ_2", "db2"),
+        (("np.dot(dZ, A_prev.T)", "np.dot(dZ, A_prev)"), "A not transposed", "not aligned", "BP4 dW_3", "dW3"),
     ],
 )
-def test_a_product_that_raises_is_named_on_a_square_network(edit, cause, message):
+def test_a_product_that_raises_is_named_on_a_square_network(edit, cause, message, equation, leaf):
     report = verify_numpy(program(edit), net=CATS)
     assert not report.passed
-    assert report.diagnosis.cause == cause
+    diagnosis = report.diagnosis
+    assert (diagnosis.cause, diagnosis.equation, diagnosis.leaf, diagnosis.entry) == (cause, equation, leaf, None)
+    assert f"first wrong: {equation}, {leaf}" in str(report)
     (row,) = report.certificate.rows
     assert "backward raised ValueError" in row.note
     assert message in row.note
     assert "\n" not in row.note
 
 
+def by_heart(line):
+    """A backward pass of 3-4-2 that runs on no other sizes, with one line of its own."""
+
+    def product(W2, dZ2, cache, m):
+        if line == "W":
+            return np.dot(W2, dZ2)
+        if line == "⊙":
+            return W2.T * dZ2
+        return 1 / m * (dZ2 @ cache["A1"])
+
+    def student(params, X, Y):
+        assert params["W2"].shape == (2, 4)
+        A1 = np.tanh(params["W1"] @ X + params["b1"])
+        dZ2 = 1 / (1 + np.exp(-(params["W2"] @ A1 + params["b2"]))) - Y
+        return product(params["W2"], dZ2, {"A1": A1}, X.shape[1])
+
+    return student
+
+
+@pytest.mark.parametrize(
+    ("line", "cause", "equation"),
+    [
+        ("W", "W not transposed", "BP2 dZ_1"),
+        ("⊙", "elementwise product with Wᵀ", "BP2 dZ_1"),
+        ("A", "A not transposed", "BP4 dW_2"),
+    ],
+)
+def test_a_product_that_raises_is_named_by_its_operands_where_sizes_are_known_by_heart(line, cause, equation):
+    report = verify_numpy(by_heart(line), net=Network((3, 4, 2), "tanh", "sigmoid"))
+    assert "backward raised ValueError" in report.certificate.rows[0].note
+    assert (report.diagnosis.cause, report.diagnosis.equation) == (cause, equation)
+
+
+def test_another_product_that_raises_has_no_name():
+    def student(params, X, Y):
+        assert params["W2"].shape == (2, 4)
+        return params["W2"] @ (Y + 1)  # W_2, but nothing like dZ_2
+
+    diagnosis = verify_numpy(student, net=Network((3, 4, 2), "tanh", "sigmoid")).diagnosis
+    assert (diagnosis.cause, diagnosis.equation) == (UNKNOWN, "")
+    assert 'at `return params["W2"] @ (Y + 1)' in diagnosis.remedy
+
+
 def test_two_slips_of_one_layer_are_both_named():
     # hidden layers alone: at the output both together would be the missing 1/m of BP1
     edits = [("1 / m * np.dot(dZ", "-1 / m * np.dot(dZ"), ("axis=1, keepdims=True", "axis=1")]
-    assert verify_numpy(program(*edits), net=CATS).diagnosis.cause == "keepdims missing and sign"
+    diagnosis = verify_numpy(program(*edits), net=CATS).diagnosis
+    assert (diagnosis.cause, diagnosis.equation) == ("keepdims missing and sign", "BP3 db_3 and BP4 dW_3")
+
+
+def layerwise(change=lambda name, value, **known: value, output="softmax"):
+    """A right backward pass of tanh layers whose dZ_L, db and gradient can be changed."""
+
+    def student(params, X, Y):
+        A, caches, m = X, [], X.shape[1]
+        for layer in params[:-1]:
+            caches.append(A)
+            A = np.tanh(layer["W"] @ A + layer["b"])
+        caches.append(A)
+        Z = params[-1]["W"] @ A + params[-1]["b"]
+        A = np.exp(Z) / np.exp(Z).sum(axis=0) if output == "softmax" else 1 / (1 + np.exp(-Z))
+        dZ, gradient = change("dZ", A - Y, A=A, Y=Y), []
+        for layer, A_prev in zip(params[::-1], caches[::-1], strict=True):
+            last = not gradient
+            db = change("db", dZ.sum(axis=1, keepdims=True) / m, dZ=dZ, last=last)
+            gradient.insert(0, {"W": dZ @ A_prev.T / m, "b": db})
+            dZ = layer["W"].T @ dZ * (1 - A_prev**2)
+        return change("gradient", gradient)
+
+    return student
+
+
+CLASSES = Network((3, 5, 2, 4), "tanh", "softmax")
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("axis", [0, None])
+def test_a_wrong_axis_at_a_softmax_head_is_named(axis, everywhere):
+    # the columns of dZ_L sum to 0: what comes out is rounding, 1e-17
+    def change(name, value, **known):
+        if name == "db" and (everywhere or known["last"]):
+            dZ = known["dZ"]
+            return 1 / dZ.shape[1] * np.sum(dZ, axis=axis, keepdims=True)
+        return value
+
+    diagnosis = verify_numpy(layerwise(change), net=CLASSES).diagnosis
+    assert (diagnosis.cause, diagnosis.equation) == ("axis missing" if axis is None else "wrong axis", "BP3 db_3")
+
+
+def dZ_of(formula):
+    return lambda name, value, **known: formula(known["A"], known["Y"]) if name == "dZ" else value
+
+
+def sigma(z):
+    return 1 / (1 + np.exp(-z))
+
+
+@pytest.mark.parametrize(
+    ("output", "formula", "cause"),
+    [
+        ("sigmoid", lambda A, Y: (1 - Y) / (1 - A) - Y / A, "g' missing"),
+        ("sigmoid", lambda A, Y: ((1 - Y) / (1 - A) - Y / A) * sigma(A) * (1 - sigma(A)), "g' at A"),
+        ("sigmoid", lambda A, Y: ((1 - Y) / (1 - A) - Y / A) * A, "1 - a missing in sigmoid'"),
+        ("softmax", lambda A, Y: -Y / A, "g' missing"),
+        ("softmax", lambda A, Y: (A - Y) * A * (1 - A), "g' for a cross-entropy"),
+        ("softmax", lambda A, Y: -Y / A * A * (1 - A), "softmax Jacobian elementwise"),
+    ],
+)
+def test_slips_on_the_way_by_dA_at_a_cross_entropy_are_named(output, formula, cause):
+    net = Network((3, 5, 4), "tanh", output)
+    diagnosis = verify_numpy(layerwise(dZ_of(formula), output), net=net).diagnosis
+    assert (diagnosis.cause, diagnosis.equation) == (cause, "BP1 dZ_2")
+
+
+def test_an_error_that_adds_up_to_nothing_is_found_in_dZ():
+    # examples and targets out of step: db_3, the sum over the examples, is right by chance
+    report = verify_numpy(layerwise(dZ_of(lambda A, Y: A - np.roll(Y, 1, axis=1))), net=CLASSES)
+    assert report.certificate.rows[0].verdict == "PASS"
+    assert (report.diagnosis.equation, report.diagnosis.leaf) == ("BP1 dZ_3", "dW3")
+
+
+def test_a_wrong_dW_at_every_layer_is_not_blamed_on_dZ():
+    def change(name, value, **known):
+        if name == "gradient":
+            for layer in value:
+                layer["W"] = -layer["W"]
+            value[0]["b"] = 2 * value[0]["b"]
+        return value
+
+    assert verify_numpy(layerwise(change), net=CLASSES).diagnosis.equation == "BP4 dW_3"
 
 
 def test_the_first_of_two_layers_is_named():
@@ -260,7 +396,86 @@ def test_single_precision_is_named():
     def student(params, X, Y):
         return jax.tree.map(np.float32, right_answer(params, X, Y))
 
-    assert verify_numpy(student, net=SMALL).diagnosis.cause == "float32"
+    report = verify_numpy(student, net=SMALL)
+    assert (report.diagnosis.cause, report.diagnosis.equation) == ("float32", "")
+    assert {row.note for row in report.certificate.rows} == {"right, in float32"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_slip_in_single_precision_is_not_called_rounding(dtype):
+    def student(leaf, change):
+        def backward(params, X, Y):
+            gradient = right_answer(params, X, Y)
+            l, name = leaf
+            gradient[l - 1][name] = change(gradient[l - 1][name])
+            return jax.tree.map(np.dtype(dtype).type, gradient)
+
+        return backward
+
+    def first(leaf, change):
+        diagnosis = verify_numpy(student(leaf, change), net=SMALL).diagnosis
+        return diagnosis.cause, diagnosis.equation
+
+    assert first((2, "W"), np.negative) == ("sign", "BP4 dW_2")
+    assert first((1, "b"), np.ravel) == ("keepdims missing", "BP3 db_1")
+    assert first((1, "W"), lambda leaf: leaf) == (dtype, "")
+    if dtype == "float32":
+        assert first((2, "W"), lambda leaf: 1.0008 * leaf) == (UNKNOWN, "BP4 dW_2")
+        assert first((1, "b"), lambda leaf: leaf * np.eye(len(leaf))[:, :1] * 5e-4 + leaf) == (UNKNOWN, "BP3 db_1")
+
+
+def test_J_may_be_told_and_is_looked_at():
+    right = autodiff_answer(draw(SMALL, "binary_cross_entropy", 0))[0]  # of the one batch that is drawn
+
+    def student(told):
+        return lambda params, X, Y: (told, right_answer(params, X, Y))
+
+    report = verify_numpy(student(right), net=SMALL)
+    assert report.passed
+    assert report.certificate.rows[0].check == "J"
+    report = verify_numpy(student(np.array([[2 * right]])), net=SMALL)
+    assert [row.check for row in report.certificate.failures] == ["J"]
+    assert (report.diagnosis.equation, report.diagnosis.ratio) == ("J", pytest.approx(2))
+    report = verify_numpy(student(np.nan), net=SMALL)
+    assert not report.passed
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("share", "cause"),
+    [
+        (lambda w: w / w.sum(), None),
+        (lambda w: 1 / w.size, "weights ignored"),
+        (lambda w: w / w.size, "weights over m"),
+    ],
+)
+def test_weights(share, cause):
+    def student(params, X, Y, weights):
+        dZ = (1 / (1 + np.exp(-(params["W1"] @ X + params["b1"]))) - Y) * share(weights)
+        return {"dW1": dZ @ X.T, "db1": dZ.sum(axis=1, keepdims=True)}
+
+    rng, net = np.random.default_rng(0), Network((3, 1), (), "sigmoid")
+    X, Y, weights = rng.normal(size=(3, 9)), np.ones((1, 9)), rng.uniform(1, 2, size=(1, 9))
+    report = verify_numpy(student, None, X, Y, net, weights=weights)
+    assert report.passed is (cause is None)
+    assert cause is None or report.diagnosis.cause == cause
+    with pytest.raises(InputError, match="weights expects a batch of their own"):
+        verify_numpy(student, net=net, weights=weights)
+
+
+def test_a_pytree_student_who_writes_into_params_is_told_so():
+    def student(params, X, Y):
+        params[0] = {"W": 0 * params[0]["W"]}
+
+    (row,) = verify_numpy(student, net=SMALL).certificate.rows
+    assert row.note.startswith("backward raised TypeError at `params[0] = ")
+    assert row.note.endswith("'tuple' object does not support item assignment")
+
+    def flat(params, X, Y):
+        return list(params.keys())[9]
+
+    (row,) = verify_numpy(flat, net=SMALL).certificate.rows
+    assert "IndexError" in row.note  # the flat style is meant
 
 
 def test_answer_may_say_dW_and_db():
@@ -274,7 +489,7 @@ def test_answer_may_say_dW_and_db():
     ("change", "note"),
     [
         (lambda gradient: None, "expects a dictionary dW1 … db2, or 2 dictionaries with W and b, got NoneType"),
-        (lambda gradient: (0.5, gradient), "got tuple of length 2: return the gradient alone"),
+        (lambda gradient: (gradient, 0.5), "got tuple of length 2: return the gradient alone"),
         (lambda gradient: gradient[:1], "got tuple of length 1"),
         (lambda gradient: {"dW1": gradient[0]["W"]}, "the answer of backward expects db1, got the keys dW1"),
         (lambda gradient: [{"W": [[1.0]], "b": [[1.0]]}] * 2, "dW1 expects an array of real numbers, got list"),
@@ -300,7 +515,8 @@ def test_nan_is_a_failure():
     (row,) = report.certificate.failures
     assert (row.check, row.where, row.note) == ("BP4 dW", "layer 1", "not finite")
     assert report.diagnosis.entry == (1, 2)
-    json.dumps(report.to_dict())
+    json.dumps(report.to_dict(), allow_nan=False)
+    assert report.to_dict()["rows"][-1]["difference"] is None
 
 
 def test_an_exception_names_its_line():
@@ -331,6 +547,12 @@ def test_mistakes_of_the_caller():
         verify_numpy(right_answer)
     with pytest.raises(InputTypeError, match=r"backward expects a function \(params, X, Y\), got dict"):
         verify_numpy({}, net=SMALL)
+    with pytest.raises(InputTypeError, match=r"objective expects a jaxmlp.Objective, got 'quadratic'"):
+        verify_numpy(right_answer, net=SMALL, objective="quadratic")
+    with pytest.raises(InputError, match="verify_numpy expects an objective of cost, l2, examples, got l1"):
+        verify_numpy(right_answer, net=SMALL, objective=jaxmlp.Objective(l1=0.1))
+    with pytest.raises(InputError, match="verify_numpy expects a network without normalisation, got 'batch'"):
+        verify_numpy(right_answer, net=Network((3, 4, 1), "tanh", "sigmoid", norm="batch"))
     with pytest.raises(InputError, match="the batch expects X and Y, got one of them"):
         verify_numpy(right_answer, None, np.ones((3, 2)), net=SMALL)
     with pytest.raises(InputError, match="params expects the keys W1, b1, W2, b2"):

@@ -1,5 +1,6 @@
 """The certificate: right equations pass, and each wrong one is named, alone."""
 
+import json
 import time
 from typing import Any
 
@@ -102,8 +103,36 @@ def test_given_parameters_and_data_are_those_verified():
     report = verify(NET, Objective("quadratic"), params=single, X=np.float32(X[:, :3]), Y=Y[:, :3], weights=w[:, :3])
     assert report.passed
     assert "3 examples" in report.title
-    off = verify(NET, params=({**params[0], "W": np.nan * params[0]["W"]}, *params[1:]))
-    assert not off.passed
+
+
+def test_data_that_no_equation_survives_is_refused_and_not_blamed_on_the_equations():
+    params, X, Y, w = zoo.example(NET, "quadratic")
+    classes, ids = Network((3, 5, 2), "tanh", "softmax"), np.array([[0, 1, 7, 0, 1, 0, 1]])
+    with pytest.raises(InputError, match="X expects finite numbers, got NaN or infinity"):
+        verify(NET, X=X * np.nan, Y=Y)
+    with pytest.raises(InputError, match="layer 1, W expects finite numbers, got NaN or infinity"):
+        verify(NET, params=({**params[0], "W": np.nan * params[0]["W"]}, *params[1:]))
+    with pytest.raises(InputError, match="weights expects a sum other than 0, got 0"):
+        verify(NET, X=X, Y=Y, weights=0 * w)
+    with pytest.raises(InputError, match="the batch expects a finite cost, got nan: are labels between 0 and 1"):
+        verify(classes, X=X, Y=ids)
+
+
+def test_the_algebra_of_the_textbook_is_in_the_certificate():
+    rows = [row for row in verify().rows if row.where.startswith("algebra")]
+    found = {(row.check, row.witness) for row in rows}
+    assert found == {
+        ("H v", "autodiff"),
+        ("H v", "central differences"),
+        ("H v", "the matrix H"),
+        ("H", "autodiff"),
+        ("H = Hᵀ", "its transpose"),
+        ("∇c_i", "autodiff"),
+        ("mean of ∇c_i", "autodiff"),
+        ("‖∇c_i‖", "their norms"),
+        ("collapse", "forward"),
+    }
+    assert {row.verdict for row in rows} == {"PASS"}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -179,6 +208,16 @@ def test_a_wrong_shape_says_which_was_expected():
     assert row.note == "expected an array of shape (4, 2), got str"
     row = verify(NET, bp4=lambda dZ, A_prev: None).failures[0]
     assert row.verdict == "FAIL"
+
+
+def test_a_complex_answer_fails():
+    row = verify(NET, bp2=lambda W, dZ, Z, A: bp2(W, dZ, Z, A) + 0j).failures[0]
+    assert (row.verdict, row.note) == ("FAIL", "expected real numbers, got complex128")
+
+
+def test_a_certificate_of_nan_is_json():
+    report = verify(NET, bp2=lambda W, dZ, Z, A: Z * np.nan).to_dict()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
 def test_what_a_function_raises_is_a_row():
@@ -397,6 +436,9 @@ def test_mistakes_are_said_in_one_sentence():
     for given in givens:
         with pytest.raises(InputError, match=f"{next(iter(given))} expects the network that it is for, got none"):
             verify(**given)
+    for seed in (-1, "a", 0.5):
+        with pytest.raises(InputError, match="seed expects a whole number ≥ 0, got"):
+            verify(NET, seed=seed)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="Y expects X as well, got none"):
         verify(NET, Y=np.zeros((4, 3)))
     with pytest.raises(InputError, match="bp1 with weights expects equal weights"):

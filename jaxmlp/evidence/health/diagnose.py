@@ -11,18 +11,21 @@ follows from it (`findings`), and this chapter makes the report. A healthy netwo
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.evidence.certificate import finite
 from jaxmlp.evidence.curvature import Columns, largest_eigenvalue
 from jaxmlp.evidence.health import gradient_rules, unit_rules
 from jaxmlp.evidence.health.findings import Case, Finding, causes
 from jaxmlp.evidence.health.gradient_rules import factors, update_ratios
 from jaxmlp.evidence.health.symptoms import measure
 from jaxmlp.evidence.health.unit_rules import dead, distinct_units, saturated
+from jaxmlp.nn import costs
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Batch, Objective, check_batch
 
@@ -98,10 +101,10 @@ class Diagnosis:
         """Plain numbers and texts: healthy, cost, stable_rate, findings and layers."""
         return {
             "healthy": self.healthy,
-            "cost": self.cost if math.isfinite(self.cost) else None,  # JSON knows no NaN
+            "cost": finite(self.cost),
             "stable_rate": self.stable_rate,
-            "findings": [finding._asdict() for finding in self.findings],
-            "layers": [layer._asdict() for layer in self.layers],
+            "findings": [_plain(finding) for finding in self.findings],
+            "layers": [_plain(layer) for layer in self.layers],
         }
 
     def __str__(self) -> str:
@@ -112,6 +115,10 @@ class Diagnosis:
             lines += [f"{finding.name} ({finding.where}): {finding.text}", f"    cure: {finding.cure}"]
             lines.append(f"    see:  {finding.source}")
         return "\n".join(lines)
+
+
+def _plain(record: Finding | LayerHealth) -> dict[str, Any]:
+    return {name: finite(value) for name, value in record._asdict().items()}
 
 
 def diagnose(
@@ -156,13 +163,12 @@ def diagnose(
     >>> sick.findings[0].name, sick.findings[0].number
     ('symmetric units', 1)
     """
-    if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
-        remedy = "leave it out if it is not known"
-        raise InputError(sentence("learning_rate", "a positive number", learning_rate, remedy))
+    learning_rate = _rate(learning_rate)
     batch, objective = check_batch(params, X, Y, net, objective, weights)
     params = tuple({name: jnp.asarray(leaf) for name, leaf in layer.items()} for layer in params)
     epsilon = float(jnp.finfo(params[0]["W"].dtype).eps)
-    case = Case(net, measure(params, batch, net, objective), learning_rate, None, epsilon)
+    name = costs.find(objective.cost, net.activations[-1]).name
+    case = Case(net, measure(params, batch, net, objective), learning_rate, None, epsilon, name)
     cost = float(case.symptoms.cost)
     if broken := unit_rules.non_finite(case):
         return Diagnosis((broken,), (), cost)
@@ -170,6 +176,17 @@ def diagnose(
         case = case._replace(stable_rate=_stable_rate(params, batch, net, objective))
     found = [finding for rule in RULES if (finding := rule(case))]
     return Diagnosis(causes(found), _layers(case), cost, case.stable_rate)
+
+
+def _rate(learning_rate: Any) -> float | None:
+    if learning_rate is None:
+        return None
+    number = isinstance(learning_rate, Real) or (hasattr(learning_rate, "dtype") and np.ndim(learning_rate) == 0)
+    if not number or not (math.isfinite(learning_rate) and float(learning_rate) > 0):
+        error = InputError if number else InputTypeError
+        remedy = "leave it out if it is not known"
+        raise error(sentence("learning_rate", "a positive number", repr(learning_rate), remedy))
+    return float(learning_rate)
 
 
 def _stable_rate(params: Params, batch: Batch, net: Network, objective: Objective) -> float | None:
@@ -192,7 +209,7 @@ def _layers(case: Case) -> tuple[LayerHealth, ...]:
             float(own.activation),
             float(dead(own).mean()) if l < L else 0.0,
             saturated(own) if l < L else 0.0,
-            distinct_units(own, case.epsilon),
+            distinct_units(case, l),
             int(np.linalg.matrix_rank(own.layer["W"])),
             float(own.gradient),
             float(own.weight_gradient),

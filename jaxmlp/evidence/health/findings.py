@@ -8,6 +8,7 @@ A cause is reported, what merely follows from it is not:
     zero weights             hide symmetric units and every gradient that is 0 because of them
     symmetric units          hide dead and saturated units, gradients, rates and updates, collapse
     dead, saturated units    hide vanishing gradients, small updates, collapse
+    saturated units          hide exploding gradients: the same weights are too large for both
     vanishing gradients      hide small updates, collapse
     exploding gradients      hide large rates and updates
     large learning rate      hides large updates
@@ -48,11 +49,17 @@ class Case(NamedTuple):
     learning_rate: float | None
     stable_rate: float | None  # 2/λ_max
     epsilon: float  # unit of rounding of the parameters
+    cost: str = ""
 
     @property
     def hidden(self) -> list[tuple[int, LayerSymptoms]]:
         """The hidden layers with their numbers."""
         return list(enumerate(self.symptoms.layers[:-1], start=1))
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether J is a quadratic of the parameters, with one Hessian everywhere: linear regression."""
+        return self.net.depth == 1 and self.cost == "quadratic" and self.net.activations[0].name == "identity"
 
 
 _SATURATION = (
@@ -71,7 +78,7 @@ HIDES: dict[str, tuple[str, ...]] = {
     "zero weights": ("symmetric units", "dead units", *_SATURATION),
     "symmetric units": ("dead units", *_SATURATION),
     "dead units": ("vanishing gradients", "small updates", "majority class"),
-    "saturated units": ("vanishing gradients", "small updates", "majority class"),
+    "saturated units": ("vanishing gradients", "exploding gradients", "small updates", "majority class"),
     "vanishing gradients": ("small updates", "majority class"),
     "exploding gradients": ("learning rate too large", "large updates"),
     "learning rate too large": ("large updates",),
@@ -86,8 +93,18 @@ def causes(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def span(numbers: list[int]) -> str:
-    """ "layer 2", "layers 1-4" or "layers 1, 3"."""
-    if len(numbers) == 1:
-        return f"layer {numbers[0]}"
-    whole = numbers[-1] - numbers[0] + 1 == len(numbers)
-    return f"layers {numbers[0]}-{numbers[-1]}" if whole else f"layers {', '.join(map(str, numbers))}"
+    """Layers in words, neighbours as a range.
+
+    >>> span([2]), span([1, 2, 3, 4]), span([1, 2, 5, 7, 8, 9])
+    ('layer 2', 'layers 1-4', 'layers 1, 2, 5, 7-9')
+    """
+    runs: list[list[int]] = []
+    for l in numbers:
+        if runs and l == runs[-1][-1] + 1:
+            runs[-1].append(l)
+        else:
+            runs.append([l])
+    words = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    if len(runs) == 1 and len(numbers) == 2:
+        words = [f"{numbers[0]}-{numbers[1]}"]
+    return f"layer{'s' * (len(numbers) > 1)} {', '.join(words)}"

@@ -15,6 +15,7 @@ from jaxmlp.evidence.health.symptoms import Symptoms
 
 VANISHED, EXPLODED = 1e-4, 1e4  # ‖dZ_1‖/‖dZ_L‖; three fresh sigmoid layers reach 1e-2, deep He and Xavier stay near 1
 TOO_LARGE = 2.0  # times 2/λ_max: training lives at α = 2/λ_max and survives up to twice that (Lewkowycz et al. 2020)
+TOO_LARGE_QUADRATIC = 1.0  # where λ_max is the same everywhere, no step leads to where it is smaller
 LARGE_UPDATE = 1.0  # of ‖W‖: one step replaces the weights; 0.001 to 0.1 is usual
 SMALL_UPDATE = 1e-6  # of ‖W‖: a million steps to go anywhere
 FITTED = 0.5  # skill above which small updates mean that the work is done
@@ -51,10 +52,11 @@ def _gradients(name: str, case: Case, ratio: float, cure: str) -> Finding:
     L = len(case.symptoms.layers)
     pairs = [pair for l in range(1, L) if all(pair := factors(case.symptoms, l))]
     w, slope = np.exp(np.log(pairs).mean(axis=0)) if pairs else (0.0, 0.0)
-    text = (
-        f"‖dZ‖ at layer 1 is {ratio:.1e} times that at layer {L}: "
-        f"a layer multiplies it by ‖W‖·g' = {w:.2g} · {slope:.2g} = {w * slope:.2g}"
-    )
+    gone = [l for l in range(1, L) if case.symptoms.layers[l - 1].gradient == 0]
+    text = f"‖dZ‖ at layer 1 is {ratio:.1e} times that at layer {L}: a layer multiplies it by"
+    if gone:
+        text = f"‖dZ‖ is 0 from layer {gone[-1]} down, rounded or stopped: above, a layer multiplies it by"
+    text += f" ‖W‖·g' = {w:.2g} · {slope:.2g} = {w * slope:.2g}"
     source = "the tutorials, gradient vanishing: the product of w and g', layer after layer"
     return Finding(name, f"layers 1-{L}", ratio, text, cure, source)
 
@@ -73,7 +75,7 @@ def factors(symptoms: Symptoms, l: int) -> tuple[float, float]:
 def learning_rate_too_large(case: Case) -> Finding | None:
     """α well beyond 2/λ_max."""
     alpha, bound = case.learning_rate, case.stable_rate
-    if alpha is None or bound is None or alpha <= TOO_LARGE * bound:
+    if alpha is None or bound is None or alpha <= (TOO_LARGE_QUADRATIC if case.quadratic else TOO_LARGE) * bound:
         return None
     text = f"α = {alpha:.3g} is {alpha / bound:.3g} times 2/λ_max = {bound:.3g}, beyond which descent climbs"
     cure = f"take α below {bound:.1g}"
@@ -82,7 +84,12 @@ def learning_rate_too_large(case: Case) -> Finding | None:
 
 
 def large_updates(case: Case) -> Finding | None:
-    """One step is as long as the weights themselves."""
+    """One step is as long as the weights themselves.
+
+    Without a hidden layer the cost is convex, the weights may start anywhere, and 2/λ_max alone judges the step.
+    """
+    if not case.hidden and case.stable_rate is not None:
+        return None
     ratios = update_ratios(case)
     layers = [l for l, ratio in enumerate(ratios, start=1) if ratio is not None and ratio > LARGE_UPDATE]
     if not layers:

@@ -16,6 +16,7 @@ from jaxmlp.evidence.health.symptoms import IDLE_SLOPE, LayerSymptoms
 LARGEST_INPUT = 10.0  # root mean square of a feature; tanh has saturated at 3, sigmoid at 6, and toy data reach 5
 SMALLEST_INPUT = 0.01  # of the largest feature: below it Z is the bias alone
 SATURATED = 0.7  # of the pairs of unit and example of a layer; healthy training stays below a half
+PASSABLE = 0.01  # of the paths through all layers meet no flat unit; three layers that are flat by half leave an eighth
 HALF = 0.5  # of a layer, plus 1/√n, two standard deviations: on four examples a quarter of fresh relu units is dead
 SAME = 1e3  # units of rounding, within which two rows of [W b] and of [dW db] count as equal
 
@@ -119,7 +120,7 @@ def zero_weights(case: Case) -> Finding | None:
 
 def symmetric_units(case: Case) -> Finding | None:
     """Units with equal weights and equal gradients: they stay equal for ever."""
-    counts = {l: distinct_units(layer, case.epsilon) for l, layer in case.hidden}
+    counts = {l: distinct_units(case, l) for l, _ in case.hidden}
     layers = [l for l, layer in case.hidden if counts[l] < len(layer.layer["W"])]
     if not layers:
         return None
@@ -137,9 +138,20 @@ _DRAW = "draw W at random, jaxmlp.init(key, net); b may stay 0"
 _RANDOM_INIT = "Ng's course, random initialisation"
 
 
-def distinct_units(layer: LayerSymptoms, epsilon: float) -> int:
-    """How many rows of [W b | dW db] differ; sorted along one direction, equal rows lie side by side."""
-    blocks = [np.hstack([part["W"], part["b"]]) for part in (layer.layer, layer.dlayer)]
+def distinct_units(case: Case, l: int) -> int:
+    """How many rows of [W b | dW db] differ; sorted along one direction, equal rows lie side by side.
+
+    Where dA = Wᵀ dZ has cancelled to rounding on the way down, as equal rows of W make it under a softmax, dW and db
+    are noise and tell nothing apart.
+    """
+    layers, epsilon = case.symptoms.layers, case.epsilon
+    layer = layers[l - 1]
+    noise = any(
+        own.incoming <= SAME * epsilon * above.weight * above.gradient
+        for own, above in zip(layers[l - 1 :], layers[l:], strict=False)
+    )
+    parts = (layer.layer,) if noise else (layer.layer, layer.dlayer)
+    blocks = [np.hstack([part["W"], part["b"]]) for part in parts]
     largest = [np.linalg.norm(block, axis=1).max() for block in blocks]
     rows = np.hstack([block / (scale or 1.0) for block, scale in zip(blocks, largest, strict=True)])
     along = rows @ np.random.default_rng(0).normal(size=rows.shape[1])
@@ -166,14 +178,17 @@ def dead_units(case: Case) -> Finding | None:
 
 
 def saturated_units(case: Case) -> Finding | None:
-    """Most of a layer sits on the flat ends of its activation."""
+    """Most of a layer sits on the flat ends of its activation, or so much of many that hardly a path is free of it."""
     shares = {l: saturated(layer) for l, layer in case.hidden}
-    layers = [l for l, share in shares.items() if share > SATURATED]
+    passable = float(np.prod([1 - share for share in shares.values()]))
+    layers = [l for l, share in shares.items() if share > (SATURATED if passable > PASSABLE else 0)]
     if not layers:
         return None
     worst = max(layers, key=lambda l: shares[l])
     z = case.symptoms.layers[worst - 1].preactivation
     text = f"{shares[worst]:.0%} of layer {worst} has a slope below a hundredth of g's largest; |z| is about {z:.3g}"
+    if len(layers) > 1:
+        text += f"; {passable:.1g} of the paths through all layers meet no such unit"
     cure = "draw smaller weights (scheme 'auto'), scale the inputs, or take 'relu'"
     source = "the tutorials, gradient vanishing: saturation"
     return Finding("saturated units", span(layers), shares[worst], text, cure, source)

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxmlp.evidence.certificate import Certificate, Row, judge
 from jaxmlp.evidence.precision import float64
-from jaxmlp.evidence.proof.witnesses import draw, relative_difference
+from jaxmlp.evidence.proof.witnesses import draw, generator, relative_difference
 from jaxmlp.nn import costs
 from jaxmlp.nn.backprop import backprop, cost
 from jaxmlp.nn.network import Network
@@ -49,7 +49,7 @@ def verify_device(net: Network | None = None, *, params: Any = None, seed: int =
     """
     net = DEVICE_NETWORK if net is None else net
     loss = costs.find(None, net.activations[-1])
-    example = draw(net, loss, np.random.default_rng(seed), EXAMPLES)
+    example = draw(net, loss, generator(seed), EXAMPLES)
     given = example.params if params is None else jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     with float64():
         expected = _results(given, example.X, example.Y, net)

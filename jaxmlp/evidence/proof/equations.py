@@ -152,6 +152,8 @@ def _as_array(value: Any, shape: tuple[int, ...]) -> tuple[Array, str]:
     """The value as float64, and what is wrong with it."""
     if isinstance(value, _Raised):
         return np.empty(0), f"raised {value.text}"
+    if np.iscomplexobj(value):
+        return np.empty(0), f"expected real numbers, got {np.asarray(value).dtype}"
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):

@@ -9,6 +9,7 @@ in a square matrix. Everything is computed in float64, whatever the process uses
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,12 +19,14 @@ import numpy as np
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.evidence.certificate import Certificate, Row
 from jaxmlp.evidence.precision import float64
+from jaxmlp.evidence.proof.algebra import collapse_rows, curvature_rows, example_rows
 from jaxmlp.evidence.proof.derivatives import Case
 from jaxmlp.evidence.proof.equations import Own, equation_rows
 from jaxmlp.evidence.proof.parts import activation_rows, cost_rows
-from jaxmlp.evidence.proof.witnesses import draw
+from jaxmlp.evidence.proof.witnesses import draw, generator
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.backprop import cost as cost_of
 from jaxmlp.nn.names import resolve
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective, check_batch
@@ -117,7 +120,8 @@ def verify(
       A `Certificate`: `.passed`, `.failures`, `.rows`, a table as its text, `.to_dict()`.
 
     Raises:
-      InputError: when params, X, Y or weights do not fit the network, and when they are given without one.
+      InputError: when params, X, Y or weights do not fit the network, hold what is not finite or make J so, and when
+        they are given without one.
 
     Sources: the tutorials' BP1 to BP4; Nielsen, chapter 2.
 
@@ -130,7 +134,7 @@ def verify(
     """
     own = Own(bp1, bp2, bp3, bp4, backward)
     _check_functions(own)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     if net is None:
         given = {"objective": objective, "params": params, "X": X, "Y": Y, "weights": weights}
         given |= {"bp1": bp1, "bp2": bp2, "backward": backward}
@@ -147,6 +151,7 @@ def verify(
         raise InputError(sentence(own_given[0], expects, got, "leave them out: your function is not told of them"))
     with float64():
         case = _case("", net, objective, rng, params, X, Y, weights)
+        _check_numbers(case)
         rows = [*_part_rows(case.net.activations, [(case.cost, net.activations[-1])], rng)]
         rows += equation_rows(case, own, rng)
         title, square = describe(case), _square(net)
@@ -170,12 +175,13 @@ def verify_all(seed: int = 0) -> Certificate:
     Returns:
       A `Certificate`.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     heads = every_head()
     with float64():
         rows = [*_part_rows([activations.find(name) for name in ACTIVATIONS], heads, rng)]
         for case in _every_case(heads, rng):
             rows += _worst_by_equation(equation_rows(case, Own(), rng, compiled=False))
+        rows += _algebra_rows(rng)
     return Certificate("every activation × cost × output × depth", tuple(rows))
 
 
@@ -210,7 +216,14 @@ def _standard_rows(own: Own, rng: np.random.Generator) -> list[Row]:
     rows = [*_part_rows([activations.find(name) for name in ACTIVATIONS], every_head(), rng)]
     for name, net, objective, weighted in STANDARD:
         rows += equation_rows(_case(name, net, objective, rng, weights=weighted), own, rng)
-    return rows
+    return [*rows, *_algebra_rows(rng)]
+
+
+def _algebra_rows(rng: np.random.Generator) -> Iterator[Row]:
+    net = Network((3, 5, 4), "tanh", "softmax")
+    yield from curvature_rows(_case("algebra, tanh 3-5-4", net, Objective(l2=0.7), rng, weights=True), rng)
+    yield from example_rows(_case("algebra, tanh 3-5-4", net, None, rng))
+    yield from collapse_rows(_case("algebra, 3-5-2-4", Network((3, 5, 2, 4), "identity", "identity"), None, rng))
 
 
 def _part_rows(gs: Any, heads: list[tuple[costs.Cost, Activation]], rng: np.random.Generator) -> Iterator[Row]:
@@ -294,6 +307,20 @@ def _worst_by_equation(rows: list[Row]) -> list[Row]:
 
 
 # --- what is given ----------------------------------------------------------------------------------------------------
+
+
+def _check_numbers(case: Case) -> None:
+    """Raise where the data, and not an equation, would fail."""
+    leaves = {f"layer {l}, {name}": leaf for l, layer in enumerate(case.params, 1) for name, leaf in layer.items()}
+    for name, array in {"X": case.X, "Y": case.Y, "weights": case.weights, **leaves}.items():
+        if array is not None and not np.isfinite(array).all():
+            raise InputError(sentence(name, "finite numbers", "NaN or infinity", "repair it first"))
+    if case.weights is not None and not case.weights.sum():
+        raise InputError(sentence("weights", "a sum other than 0", "0", "leave weights out for equal ones"))
+    J = float(cost_of(case.params, case.X, case.Y, case.net, case.objective, case.weights))
+    if not math.isfinite(J):
+        remedy = "are labels between 0 and 1, class ids 0 … C - 1, and X scaled?"
+        raise InputError(sentence("the batch", "a finite cost", J, remedy))
 
 
 def _check_functions(own: Own) -> None:

@@ -15,12 +15,14 @@ different pieces is undecided.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from numpy import ndarray as Array
 
+from jaxmlp.errors import InputError, sentence
 from jaxmlp.evidence.formulas import Layers, formula, losses, spread
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.costs import Cost
@@ -159,6 +161,13 @@ def _losses(cost: Cost, g: Activation, Z: jax.Array, Y: jax.Array) -> jax.Array:
 
 
 # --- examples ---------------------------------------------------------------------------------------------------------
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """NumPy's generator, or one sentence for a seed that it does not take."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise InputError(sentence("seed", "a whole number ≥ 0", repr(seed), "take 0"))
+    return np.random.default_rng(int(seed))
 
 
 class Example(NamedTuple):

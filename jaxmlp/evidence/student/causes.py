@@ -8,6 +8,8 @@ A slip is the cause when its gradient equals the given one, shapes included, on 
 does. Compared is as much as can be: first every leaf; then the leaves from the output down to the first wrong layer,
 should more be wrong below; then the two leaves of that layer one by one. Anything else is "wrong here, cause unknown":
 a wrong name would cost more time than none.
+
+How close is equal depends on the dtype of the answer: a float32 gradient is compared in float32's digits, slips too.
 """
 
 import math
@@ -22,6 +24,7 @@ from jaxmlp.evidence.student.loop import RIGHT, Equations, Step, backward_with
 from jaxmlp.evidence.student.slips import SLIPS, Slip
 
 BOUND = 1e-9  # rounding in float64 stays far below, the least of the known slips far above
+NARROW = {"float32": 1e-5, "float16": 1e-2}  # a hundred and ten units of rounding: what sums over a batch make of one
 Leaf = tuple[int, str]  # (l, "W" or "b")
 
 
@@ -38,21 +41,51 @@ def difference(given: Any, right: Any) -> float:
     return worst and (worst / scale if scale else math.inf)
 
 
-def equal(given: Array, expected: Array) -> bool:
-    """Whether two leaves are the same number for number, NaN for NaN."""
-    holes = np.isnan(expected)
-    if given.shape != expected.shape or (np.isnan(given) != holes).any():
+def equal(given: Array, expected: Array, right: Array, bound: float) -> bool:
+    """Whether two leaves are the same number for number, NaN for NaN, within `bound` of the larger of expected, right.
+
+    Of the right leaf too, because a slip may leave nothing but rounding: the columns of a softmax's dZ sum to 0, so the
+    sum over the wrong axis is 1e-17, and another order of adding gives another 1e-17.
+    """
+    holes = ~np.isfinite(expected)
+    if given.shape != expected.shape or not np.array_equal(given[holes], expected[holes], equal_nan=True):
         return False
-    return difference(np.where(holes, 0, given), np.where(holes, 0, expected)) <= BOUND
+    scale = max((float(np.abs(leaf).max()) for leaf in (expected[~holes], right) if leaf.size), default=0.0)
+    return bool((np.abs(given[~holes] - expected[~holes]) <= bound * scale).all())
 
 
 class Trial(NamedTuple):
-    """One batch: its name, the forward pass, the right gradient and the one that was given."""
+    """One batch: its name, the forward pass, the right gradient and the given one; J, right and given, if it was told.
+
+    >>> Trial("", (), (), ({"W": np.ones((1, 1), np.float32), "b": np.ones((1, 1))},)).bound
+    1e-05
+    """
 
     name: str
     steps: tuple[Step, ...]
     right: Layers
     given: Layers
+    J: tuple[float, float] | None = None
+
+    @property
+    def precision(self) -> str:
+        """The name of the narrowest dtype among the leaves."""
+        return min((leaf.dtype for layer in self.given for leaf in layer.values()), key=lambda d: d.itemsize).name
+
+    @property
+    def bound(self) -> float:
+        """What rounding in that dtype may do to them."""
+        return NARROW.get(self.precision, BOUND)
+
+    def off(self, leaf: Leaf) -> float:
+        """The `difference` of a leaf from the right one."""
+        l, name = leaf
+        return difference(self.given[l - 1][name], self.right[l - 1][name])
+
+    def is_(self, leaf: Leaf, expected: Any) -> bool:
+        """Whether a leaf that was given equals what is expected."""
+        l, name = leaf
+        return equal(self.given[l - 1][name], np.asarray(expected), self.right[l - 1][name], self.bound)
 
 
 def chain(depth: int) -> tuple[Leaf, ...]:
@@ -109,7 +142,7 @@ def _explains(cause: Cause, trial: Trial, leaves: Sequence[Leaf]) -> bool:
     expected = slipped(cause.slip, trial.steps, cause.layer)
     if expected is None:
         return False
-    return all(equal(trial.given[l - 1][name], np.asarray(expected[l - 1][name])) for l, name in leaves)
+    return all(trial.is_((l, name), expected[l - 1][name]) for l, name in leaves)
 
 
 def _only(causes: Sequence[Cause]) -> list[Cause]:
@@ -130,7 +163,7 @@ def _leaf_by_leaf(trials: Sequence[Trial], layer: int) -> list[Cause]:
     """A slip in BP3 for a wrong db and another in BP4 for a wrong dW."""
     causes = []
     for name, equation in (("b", "BP3"), ("W", "BP4")):
-        if all(equal(trial.given[layer - 1][name], trial.right[layer - 1][name]) for trial in trials):
+        if all(trial.off((layer, name)) <= trial.bound for trial in trials):
             continue
         here = [slip for slip in SLIPS if slip.equation == equation]
         found = _only(explanations(trials, [(layer, name)], here))

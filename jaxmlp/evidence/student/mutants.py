@@ -6,10 +6,11 @@
     false alarm     a right gradient called wrong
 
 Every slip of the table is planted in the textbook's loop, in every network below where it can be written, at every
-layer; then come faults too small to be anybody's slip. Four checkers look at each: ours, which compares every leaf with
-autodiff in float64; `jax.test_util.check_grads` in float32 and in float64, which compares one random direction with a
-central difference; and `chex.assert_numerical_grads`, which calls the same with wider bounds. The other three get the
-faulty gradient as the rule of a `custom_vjp` of J, and their own default tolerances.
+layer; then come faults too small to be anybody's slip. Four checkers look at each, on one batch: ours, the certificate
+of `verify_numpy`, which compares every leaf with autodiff in float64; `jax.test_util.check_grads` in float32 and in
+float64, which compares one random direction with a central difference; and `chex.assert_numerical_grads`, which calls
+the same with wider bounds. The other three get the faulty gradient as the rule of a `custom_vjp` of J, and their own
+default tolerances.
 """
 
 from collections import Counter
@@ -24,10 +25,11 @@ from numpy import ndarray as Array
 
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.evidence.formulas import Layers
-from jaxmlp.evidence.student.causes import BOUND, difference, places, slipped
-from jaxmlp.evidence.student.loop import RIGHT, Problem, backward_with, forward
+from jaxmlp.evidence.student.causes import places, slipped
+from jaxmlp.evidence.student.loop import RIGHT, Equations, Problem, Step, backward_with, forward
 from jaxmlp.evidence.student.slips import SLIPS
-from jaxmlp.evidence.student.trials import at_kinks, checked, draw
+from jaxmlp.evidence.student.trials import Backward, at_kinks, checked, draw
+from jaxmlp.evidence.student.verify_numpy import examine
 from jaxmlp.nn.backprop import AUTODIFF, evaluate
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Batch, Objective
@@ -153,7 +155,7 @@ NETWORKS: dict[str, Maker] = {
     "relu at 0": lambda seed: at_kinks(draw(Network((3, 5, 4, 2), "relu", "identity"), "quadratic", seed)),
     "maxout, tied": lambda seed: at_kinks(draw(Network((3, 4, 2), "maxout(2)", "identity"), "quadratic", seed)),
     "weights": _weighted,
-    "square, m = width": _plain(Network((4, 4, 4, 2), "tanh", "sigmoid"), "quadratic", m=4),
+    "square, m = width": _plain(Network((4, 4, 4, 4, 4), "tanh", "sigmoid"), "quadratic", m=4),
 }
 SATURATED = {"saturated": _saturated}  # here the right gradient is 0 but for rounding: good for one fault alone
 
@@ -162,13 +164,22 @@ SATURATED = {"saturated": _saturated}  # here the right gradient is 0 but for ro
 
 
 class Fault(NamedTuple):
-    """A wrong gradient of a problem."""
+    """A wrong backward pass of a problem."""
 
     name: str
     equation: str
     erratum: str
     layer: int
-    gradient: Layers
+    backward: Backward
+
+
+def _student(problem: Problem, equations: Callable[[Step], Equations]) -> Backward:
+    """A student's function that goes by these equations."""
+
+    def backward(params: Any, X: Array, Y: Array, weights: Array | None = None) -> Layers:
+        return backward_with(equations, forward(problem._replace(params=params, X=X, Y=Y, weights=weights)))
+
+    return backward
 
 
 def _faults(problem: Problem) -> Iterator[Fault]:
@@ -176,15 +187,15 @@ def _faults(problem: Problem) -> Iterator[Fault]:
     steps = forward(problem)
     for slip in SLIPS:
         for layer in places(slip, [steps]):
-            gradient = None if layer is None else slipped(slip, steps, layer)
-            if layer is not None and gradient is not None:
-                yield Fault(slip.name, slip.equation, slip.erratum, layer, gradient)
-    right = backward_with(lambda step: RIGHT, steps)
+            if layer is not None and slipped(slip, steps, layer) is not None:
+                wrong = slip.plant(RIGHT)
+                student = _student(problem, lambda step, at=layer, wrong=wrong: wrong if step.l == at else RIGHT)
+                yield Fault(slip.name, slip.equation, slip.erratum, layer, student)
     for l in range(1, len(steps) + 1):
-        yield Fault("0.1 % in one entry of db", "BP3", "", l, _changed(right, l, "b", _one_entry))
-        yield Fault("0.1 % in one entry of dW", "BP4", "", l, _changed(right, l, "W", _one_entry))
-        yield Fault("dW 0.1 % too large", "BP4", "", l, _changed(right, l, "W", lambda leaf: 1.001))
-        yield Fault("db forgotten", "BP3", "", l, _changed(right, l, "b", lambda leaf: 0.0))
+        yield Fault("0.1 % in one entry of db", "BP3", "", l, _changed(problem, l, "b", _one_entry))
+        yield Fault("0.1 % in one entry of dW", "BP4", "", l, _changed(problem, l, "W", _one_entry))
+        yield Fault("dW 0.1 % too large", "BP4", "", l, _changed(problem, l, "W", lambda leaf: 1.001))
+        yield Fault("db forgotten", "BP3", "", l, _changed(problem, l, "b", lambda leaf: 0.0))
 
 
 def _one_entry(leaf: Array) -> Array:
@@ -192,22 +203,23 @@ def _one_entry(leaf: Array) -> Array:
     return np.where(np.abs(leaf) == np.abs(leaf).max(), 1.001, 1.0)
 
 
-def _changed(gradient: Layers, l: int, name: str, factor: Callable[[Array], Any]) -> Layers:
-    leaf = gradient[l - 1][name]
-    changed = gradient[l - 1] | {name: leaf * factor(leaf)}
-    return (*gradient[: l - 1], changed, *gradient[l:])
+def _changed(problem: Problem, l: int, name: str, factor: Callable[[Array], Any]) -> Backward:
+    """A student who goes by the right equations, and whose leaf is then multiplied by a factor."""
+
+    def backward(*given: Any) -> Layers:
+        gradient = _student(problem, lambda step: RIGHT)(*given)
+        gradient[l - 1][name] = gradient[l - 1][name] * factor(gradient[l - 1][name])
+        return gradient
+
+    return backward
 
 
 # --- the checkers -----------------------------------------------------------------------------------------------------
 
 
-def _ours(gradient: Layers, right: Layers) -> bool:
-    """Whether some leaf is wrong."""
-    return any(
-        difference(given[name], true[name]) > BOUND
-        for given, true in zip(gradient, right, strict=True)
-        for name in ("W", "b")
-    )
+def _ours(problem: Problem, backward: Backward) -> bool:
+    """Whether the certificate of `verify_numpy` says on this batch that something is wrong."""
+    return not examine(problem.net, {"the given batch": problem}, backward, ("pytree",))[0].passed
 
 
 def _cost(params: Any, batch: Batch, net: Network, objective: Objective) -> jax.Array:
@@ -215,7 +227,6 @@ def _cost(params: Any, batch: Batch, net: Network, objective: Objective) -> jax.
 
 
 _value = jax.jit(_cost)
-_gradients = jax.jit(jax.vmap(jax.grad(_cost), in_axes=(0, 0, None, None)))
 
 
 def _as_rule(problem: Problem, gradient: Layers, dtype: Any) -> tuple[Callable[..., jax.Array], list[jax.Array]]:
@@ -250,18 +261,7 @@ def _verdict(check: Callable[..., None], problem: Problem, gradient: Layers, x64
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def _right(problems: Sequence[Problem]) -> list[Layers]:
-    """The right gradients of several draws of one network, as one program."""
-    with jax.enable_x64(True):
-        batches = [checked(problem) for problem in problems]
-        params, batch = jax.tree.map(
-            lambda *leaves: np.stack(leaves), *[(p.params, b) for p, (b, _) in zip(problems, batches, strict=True)]
-        )
-        stacked = jax.tree.map(np.asarray, _gradients(params, batch, problems[0].net, batches[0][1]))
-    return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(problems))]
-
-
-def _look(network: str, problem: Problem, right: Layers, faults: Sequence[Fault]) -> list[Mutant]:
+def _look(network: str, problem: Problem, faults: Sequence[Fault]) -> list[Mutant]:
     """The four verdicts on every fault of one network."""
     import chex
     import jax.test_util
@@ -273,8 +273,9 @@ def _look(network: str, problem: Problem, right: Layers, faults: Sequence[Fault]
     )
     rows = []
     for fault in faults:
-        ours: Verdict = "killed" if _ours(fault.gradient, right) else "missed"
-        theirs: list[Verdict] = [_verdict(check, problem, fault.gradient, x64) for check, x64 in others]
+        ours: Verdict = "killed" if _ours(problem, fault.backward) else "missed"
+        gradient = fault.backward(problem.params, problem.X, problem.Y, problem.weights)
+        theirs: list[Verdict] = [_verdict(check, problem, gradient, x64) for check, x64 in others]
         rows.append(Mutant(fault.name, fault.equation, fault.erratum, network, fault.layer, (ours, *theirs)))
     return rows
 
@@ -299,13 +300,11 @@ def mutants(seeds: int = 200) -> MutantsReport:
     alarms = 0
     for i, (network, make) in enumerate(NETWORKS.items()):
         problems = [make(seed) for seed in range(i, max(seeds, i + 1), len(NETWORKS))]
-        right = _right(problems)
-        rows += _look(network, problems[0], right[0], tuple(_faults(problems[0])))
+        rows += _look(network, problems[0], tuple(_faults(problems[0])))
         if i < seeds:
-            given = [backward_with(lambda step: RIGHT, forward(problem)) for problem in problems]
-            alarms += sum(map(_ours, given, right))
+            alarms += sum(_ours(problem, _student(problem, lambda step: RIGHT)) for problem in problems)
     for network, make in SATURATED.items():
         problem = make(0)
         faults = [fault for fault in _faults(problem) if fault.erratum == "E11"]
-        rows += _look(network, problem, _right([problem])[0], faults)
+        rows += _look(network, problem, faults)
     return MutantsReport(tuple(rows), seeds, alarms)

@@ -2,10 +2,10 @@
 
     the given batch, a random one, and one with units exactly at a kink (Z = 0, or all pieces of maxout tied)
     right = jax.grad of J without a single rule of ours, in float64
-    given = backward(params, X, Y), with float64 copies to do with as it likes
+    given = backward(params, X, Y), with float64 copies to do with as it likes; (params, X, Y, weights) with weights
 
 `params` goes out as our tuple of {"W", "b"} or as the course's flat dictionary W1, b1, W2, …; the answer may be a tuple
-of {"W", "b"} or {"dW", "db"}, or a flat dictionary with dW1, db1, … among its keys.
+of {"W", "b"} or {"dW", "db"}, or a flat dictionary with dW1, db1, … among its keys; or (J, gradient).
 """
 
 import traceback
@@ -26,37 +26,45 @@ from jaxmlp.nn.backprop import AUTODIFF, evaluate
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Batch, Objective, check_batch
 
-Backward = Callable[[Any, Array, Array], Any]
+Backward = Callable[..., Any]
 
 
 # --- the batches ------------------------------------------------------------------------------------------------------
 
 
 def problems_for(
-    net: Network, objective: Objective, params: Any = None, X: Any = None, Y: Any = None
+    net: Network, objective: Objective, params: Any = None, X: Any = None, Y: Any = None, weights: Any = None
 ) -> dict[str, Problem]:
-    """The given batch, a random one, and one at the kinks, by name.
+    """The given batch, a random one, and one at the kinks, by name; all with weights if the given one has them.
 
     >>> list(problems_for(Network((2, 3, 1), "relu", "sigmoid"), Objective()))
     ['a random batch', 'a batch with units at a kink']
     """
     if (X is None) != (Y is None):
         raise InputError(sentence("the batch", "X and Y", "one of them", "give both, or neither to have them drawn"))
+    if weights is not None and X is None:
+        raise InputError(sentence("weights", "a batch of their own", "none", "give X and Y as well"))
     cost = costs.find(objective.cost, net.activations[-1]).name
     l2 = 0.0 if objective.l2 is None else float(np.asarray(objective.l2))
     examples = None if objective.examples is None else float(np.asarray(objective.examples))
     ids = np.ndim(Y) == 2 and len(Y) == 1 and net.sizes[-1] > 1
-    drawn = draw(net, cost, seed=0, ids=ids)._replace(l2=l2, examples=examples)
+
+    def at_random(seed: int) -> Problem:
+        problem = draw(net, cost, seed, ids=ids)._replace(l2=l2, examples=examples)
+        if weights is None:
+            return problem
+        return problem._replace(weights=np.random.default_rng(seed).uniform(0.5, 2.0, size=(1, problem.m)))
+
+    drawn = at_random(0)
     problems = {"a random batch": drawn}
     if X is not None:
         own = drawn.params if params is None else _float64(_from_flat(params, net))
-        problems = {"the given batch": drawn._replace(params=own, X=_plain(X), Y=_plain(Y)), **problems}
+        given = drawn._replace(params=own, X=_plain(X), Y=_plain(Y), weights=_plain(weights))
+        problems = {"the given batch": given, **problems}
     elif params is not None:
         problems["a random batch"] = drawn._replace(params=_float64(_from_flat(params, net)))
     if any(g.kinks or g.pieces > 1 for g in net.activations):
-        problems["a batch with units at a kink"] = at_kinks(
-            draw(net, cost, seed=1, ids=ids)._replace(l2=l2, examples=examples)
-        )
+        problems["a batch with units at a kink"] = at_kinks(at_random(1))
     return problems
 
 
@@ -114,7 +122,7 @@ def _plain(array: Any) -> Any:
 
 @jax.jit
 def _gradient(params: Any, batch: Batch, net: Network, objective: Objective) -> Any:
-    return jax.grad(lambda params: evaluate(params, batch, net, objective, AUTODIFF)[0])(params)
+    return jax.value_and_grad(lambda params: evaluate(params, batch, net, objective, AUTODIFF)[0])(params)
 
 
 def checked(problem: Problem) -> tuple[Batch, Objective]:
@@ -123,11 +131,17 @@ def checked(problem: Problem) -> tuple[Batch, Objective]:
     return check_batch(problem.params, problem.X, problem.Y, problem.net, objective, problem.weights)
 
 
-def right_gradient(problem: Problem) -> Layers:
-    """Autodiff of the undecorated network, in float64 whatever the process computes in."""
+def right_answer(problem: Problem) -> tuple[float, Layers]:
+    """J and its gradient by autodiff of the undecorated network, in float64 whatever the process computes in."""
     with jax.enable_x64(True):
         batch, objective = checked(problem)
-        return jax.tree.map(np.asarray, _gradient(problem.params, batch, problem.net, objective))
+        J, gradient = jax.tree.map(np.asarray, _gradient(problem.params, batch, problem.net, objective))
+    return float(J), gradient
+
+
+def right_gradient(problem: Problem) -> Layers:
+    """The gradient of `right_answer` alone."""
+    return right_answer(problem)[1]
 
 
 # --- asking the student -----------------------------------------------------------------------------------------------
@@ -148,28 +162,41 @@ def trial(name: str, problem: Problem, backward: Backward, styles: Sequence[str]
       InputError: when params, X and Y do not fit the network, or the right gradient is not finite.
       NoGradient: when the function raises, or returns something else.
     """
-    right = right_gradient(problem)  # first: it checks params, X and Y
+    J, right = right_answer(problem)  # first: it checks params, X and Y
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(right)):
         remedy = "are X and params finite, and class ids 0 … C - 1?"
         raise InputError(sentence(name, "a finite gradient", "NaN or infinity", remedy))
-    return Trial(name, forward(problem), right, _ask(backward, problem, styles))
+    said, given = _ask(backward, problem, styles)
+    return Trial(name, forward(problem), right, given, None if said is None else (J, said))
 
 
-def _ask(backward: Backward, problem: Problem, styles: Sequence[str]) -> Layers:
-    """The student's gradient. A function that wants the other style of `params` raises at its first look at them."""
+def _ask(backward: Backward, problem: Problem, styles: Sequence[str]) -> tuple[float | None, Layers]:
+    """The student's J, if it is told, and gradient.
+
+    A function that wants the other style of `params` raises at its first look at them.
+    """
     raised = []
     for style in styles:
+        more = () if problem.weights is None else (problem.weights.copy(),)
         params = [{name: leaf.copy() for name, leaf in layer.items()} for layer in problem.params]
         given = tuple(params) if style == "pytree" else _to_flat(params)
         try:
             with np.errstate(all="ignore"):
-                answer = backward(given, problem.X.copy(), problem.Y.copy())
+                answer = backward(given, problem.X.copy(), problem.Y.copy(), *more)
         except Exception as error:
             raised.append(error)
             continue
-        return _read(answer, problem.net.depth)
-    error = raised[-1 if "tuple" in str(raised[0]) else 0]  # our tuple was indexed by a name: the flat style is meant
+        J, gradient = _split(answer)
+        return J, _read(gradient, problem.net.depth)
+    error = raised[-1 if _wants_a_dictionary(raised[0]) else 0]
     raise Raised(_said(error)) from error
+
+
+def _wants_a_dictionary(error: Exception) -> bool:
+    """Whether our tuple was indexed by a name, or asked for its keys: then the flat style is meant."""
+    if isinstance(error, AttributeError):
+        return isinstance(error.obj, tuple) and hasattr(dict, str(error.name))
+    return isinstance(error, TypeError) and str(error).startswith("tuple indices must be integers")
 
 
 def _said(error: Exception) -> str:
@@ -193,6 +220,17 @@ def _from_flat(params: Any, net: Network) -> Any:
             sentence("params", f"the keys {', '.join(wanted)}", sorted(map(str, params)), "see jaxmlp.init")
         )
     return tuple({name: params[f"{name}{l}"] for name in ("W", "b")} for l in range(1, net.depth + 1))
+
+
+def _split(answer: Any) -> tuple[float | None, Any]:
+    """J and the gradient of an answer (J, gradient); None and the answer of any other."""
+    pair = isinstance(answer, (tuple, list)) and len(answer) == 2
+    if not pair or isinstance(answer[0], (Mapping, tuple, list, str)) or np.size(answer[0]) != 1:
+        return None, answer
+    try:
+        return float(np.asarray(answer[0]).reshape(())), answer[1]
+    except (TypeError, ValueError):  # no number
+        return None, answer
 
 
 def _read(answer: Any, depth: int) -> Layers:
