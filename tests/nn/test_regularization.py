@@ -1,6 +1,7 @@
 """Normalisation, noise, penalties and bounds: their formulas against autodiff, and what they promise."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ NOISY = Objective(l2=0.3, l1=0.2, dropout=0.4, input_dropout=0.2, input_noise=0.
 QUIET = {"none": Objective(), "penalties": Objective(l2=0.7, l1=0.3, examples=20.0)}
 
 
-def drawn(net, m=7, seed=0):
+def drawn(net, m=7, seed=0) -> Any:
     """Parameters with γ away from 1, X, one-hot Y and weights."""
     rng = np.random.default_rng(seed)
     centre = {"W": 0.0, "b": 0.0, "gamma": 1.0}
@@ -36,6 +37,11 @@ def drawn(net, m=7, seed=0):
     )
     Y = np.eye(net.sizes[-1])[:, rng.integers(0, net.sizes[-1], m)]
     return params, rng.normal(size=(net.sizes[0], m)), Y, rng.uniform(0.5, 2, size=(1, m))
+
+
+def objective_of(name, number):
+    options: dict[str, Any] = {name: number}
+    return Objective(**options)
 
 
 def by_autodiff(params, X, Y, net, objective, weights, key):
@@ -161,10 +167,10 @@ def test_every_number_changes_the_cost_and_compiles_nothing(name):
         traced.append(objective)
         return jaxmlp.cost(params, X, Y, net, objective, key=KEY)
 
-    values = [float(J(Objective(**{name: number}))) for number in (0.1, 0.3, 0.5)]
+    values = [float(J(objective_of(name, number))) for number in (0.1, 0.3, 0.5)]
     assert len(set(values)) == 3
     assert len(traced) == 1
-    together = jax.vmap(J)(Objective(**{name: jnp.array([0.1, 0.3, 0.5])}))
+    together = jax.vmap(J)(objective_of(name, jnp.array([0.1, 0.3, 0.5])))
     np.testing.assert_allclose(together, values, rtol=1e-13)
 
 
@@ -172,7 +178,8 @@ def test_mixing_is_linear_in_the_examples_and_their_targets():
     net = Network(SIZES, "tanh", "softmax")
     params, X, Y, _ = drawn(net)
     objective = Objective(mixup=0.5)
-    share, shift = backprops.draw_noise(KEY, net, objective, jnp.asarray(X)).mixing
+    mixing: Any = backprops.draw_noise(KEY, net, objective, jnp.asarray(X)).mixing
+    share, shift = mixing
     assert 0 <= float(share) <= 1
     mixed = [float(share) * M + (1 - float(share)) * np.roll(M, -int(shift), axis=1) for M in (X, Y)]
     expected = jaxmlp.backprop(params, *mixed, net)
