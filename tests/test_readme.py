@@ -49,8 +49,9 @@ def test_cost_table_is_that_of_the_code():
     assert table[1].replace("\\|", "|").splitlines()[2:] == cost_rows()
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=["five lines", "bare", "student"])
-def test_python_runs(code, capsys):
+@pytest.mark.parametrize("code", blocks("python"), ids=["five lines", "bare", "training", "student"])
+def test_python_runs(code, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
         names: dict = {}
         exec(compile(code, "README.md", "exec"), names)  # it is our own text

@@ -8,3 +8,4 @@ from jaxmlp.training.state import Report as Report
 from jaxmlp.training.state import TrainState as TrainState
 from jaxmlp.training.state import start as start
 from jaxmlp.training.step import make_step as make_step
+from jaxmlp.training.stopping import EarlyStopping as EarlyStopping
