@@ -85,6 +85,8 @@ ORDER = {
         "stopping",
         "step",
         "batches",
+        "streamed",
+        "divergence",
         "epoch",
         "arguments",
         "fit",
@@ -100,7 +102,7 @@ KNOWS = {
     "cli": {"jax", "numpy", "click", "rich"},
 }
 HOMES = {
-    "h5py": {"data/hdf5.py", "model_file.py"},
+    "h5py": {"data/hdf5.py", "data/stream.py", "model_file.py"},
     "pandas": {"data/tables.py"},
     "PIL": {"data/pictures.py"},
     "matplotlib": {"plots.py"},

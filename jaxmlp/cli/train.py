@@ -1,5 +1,6 @@
 """`jaxmlp train DATA`: from a data source to a run folder."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import jax
 import numpy as np
 
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.options import BatchSize, Names, Numbers, data_options
+from jaxmlp.cli.options import BatchSize, Names, Numbers, Size, data_options
 from jaxmlp.cli.output import console, json_option, print_json, progress_bar, table
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.sources import NAMES, load
-from jaxmlp.errors import InputError
+from jaxmlp.data.stream import MEMORY, StreamedDataset, stream
+from jaxmlp.errors import InputError, sentence
 from jaxmlp.model import Model
 from jaxmlp.model_file import FILE_NAME
 from jaxmlp.nn.activations import ACTIVATIONS
@@ -56,6 +58,8 @@ _HIDDEN = ",".join(map(str, HIDDEN))
     show_default=True,
     help="Of the weights and of the order of the rows.",
 )
+@click.option("--stream", "streamed", is_flag=True, help="Leave the rows of an HDF5 file in it: for large files.")
+@click.option("--memory", type=Size(), help="That a stream may take for rows: 512MB, 2GB [256MB].")
 @click.option("--out", metavar="RUN", help=f"The run folder to make [{run_folder.PARENT}/NAME].")
 @data_options
 @json_option
@@ -66,7 +70,7 @@ def train(data: str, out: str | None, as_json: bool, **options: Any) -> None:
     HDF5 files or with idx files. The folder gets model.h5, history.csv, run.json and pictures.
     """
     loading = loading_options(options)
-    dataset = load(data, **loading)
+    dataset = open_data(data, loading)
     folder = run_folder.choose(out, dataset.name)
     net = network_for(dataset, options["hidden"], options["activation"])
     objective = Objective(options["cost"], l2=options["l2"] or None)
@@ -105,7 +109,22 @@ def loading_options(options: dict[str, Any]) -> dict[str, Any]:
     names = {"target": "target", "task": "task", "test_fraction": "test_fraction", "split_seed": "seed"}
     names["standardize"] = "standardize"
     given = {argument: options.pop(option) for option, argument in names.items()}
+    given["memory"] = options.pop("memory", None)
+    if options.pop("streamed", False):
+        given["memory"] = given["memory"] or MEMORY
+    elif given["memory"] is not None:
+        raise InputError(sentence("--memory", "--stream", "none", "add it, or leave --memory out"))
     return {argument: value for argument, value in given.items() if value is not None}
+
+
+def open_data(data: str, loading: dict[str, Any]) -> Dataset:
+    """The data set of `loading_options`: in memory, or a stream where they have a memory for it."""
+    if "memory" not in loading:
+        return load(data, **loading)
+    if "target" in loading:
+        expects = "no --target, for HDF5 files have no columns to choose from"
+        raise InputError(sentence("--stream", expects, "one", "leave it out"))
+    return stream(data, **loading)
 
 
 def fingerprint(data: Dataset) -> str:
@@ -114,16 +133,19 @@ def fingerprint(data: Dataset) -> str:
     for part in (data.train, data.validation, data.test):
         for array in part or ():
             digest.update(f"{array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            if isinstance(array, np.ndarray):  # rows that stay in their file count by their shape
+                digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
 def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:
     """The figures of a finished run: cost and accuracy (R² for regression) of its training and its test part."""
-    trained = model.evaluate(data.train)
+    last = result.history[-1]
+    # of rows that stay in their file, what the last epoch has seen: each before the update that its batch made
+    seen = {"cost": last.cost, "accuracy": last.accuracy}
+    trained = seen if isinstance(data, StreamedDataset) else model.evaluate(data.train)
     held_back = data.test or data.validation
     tested = model.evaluate(held_back) if held_back else {}
-    last = result.history[-1]
     return {
         "data": data.name,
         "task": data.task,
@@ -166,4 +188,8 @@ def _draw(folder: Path, model: Model, data: Dataset, result: Result) -> list[str
     except InputError as error:
         console(stderr=True).print(f"no pictures drawn: {error}", soft_wrap=True)
         return []
+    if isinstance(data, StreamedDataset):  # of its rows only those held back are at hand
+        if data.test is None:
+            return []
+        data = dataclasses.replace(data, train=data.test)
     return draw_all(folder, model, data, result.history)

@@ -77,7 +77,7 @@ def update(
     (J, (Z, moments)), dparams = jax.value_and_grad(J_of, has_aux=True)(state.params)
     dparams = _without(dparams, frozen)
     if control.clip is not None:
-        length = optax.global_norm(dparams)
+        length = jnp.sqrt(sum((leaf * leaf).sum() for leaf in jax.tree.leaves(dparams)))
         shorter = jnp.minimum(jnp.ones_like(length), jnp.asarray(control.clip, length.dtype) / length)
         dparams = _scaled(dparams, jnp.where(length > 0, shorter, jnp.ones_like(length)))
     # line searches (L-BFGS) and plateau schedules read these; every other optimizer ignores them
