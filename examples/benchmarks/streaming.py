@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--stored", choices=["plain", "gzip"], default="plain")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write the file [a temporary folder]")
-    parser.add_argument("--fast", action="store_true", help="20,000 rows, 8 MB, one round: for tests")
+    parser.add_argument("--fast", action="store_true", help="20,000 rows, 40 MB, one round: for tests")
     parser.add_argument("--measure", nargs=2, metavar=("HOW", "PATH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -102,7 +102,7 @@ def main() -> None:
         print(json.dumps(measure(Path(path), how, options.rows, options.memory * 2**20)))
         return
     if options.fast:
-        options.rows, options.memory, options.rounds = 20_000, 8, 1
+        options.rows, options.memory, options.rounds = 20_000, 40, 1
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder) / "big.h5"
         write(path, options.rows, options.features, options.dtype, None if options.stored == "plain" else "gzip")

@@ -48,6 +48,14 @@ class StreamedDataset(Dataset):
 
     Attributes:
         memory: bytes that training may take for rows.
+
+    >>> import tempfile, h5py
+    >>> path = Path(tempfile.mkdtemp()) / "small.h5"
+    >>> with h5py.File(path, "w") as file:
+    ...     file["X"], file["y"] = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
+    >>> data = stream(path, memory=10_000)
+    >>> data.rows.runs.tolist(), data.test.rows.tolist()    # rows 2 and 8 are held back
+    ([[0, 2], [3, 8], [9, 10]], [[4.0, 5.0], [16.0, 17.0]])
     """
 
     memory: int = MEMORY
