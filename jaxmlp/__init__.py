@@ -5,7 +5,9 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 from jaxmlp.data import Dataset as Dataset
+from jaxmlp.data import StreamedDataset as StreamedDataset
 from jaxmlp.data import load as load
+from jaxmlp.data import stream as stream
 from jaxmlp.model import Model as Model
 from jaxmlp.model import load_model as load_model
 from jaxmlp.nn.activations import Activation as Activation

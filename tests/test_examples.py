@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = {
     "published.py": ["--fast"],
     "benchmarks/import_time.py": ["--rounds", "2"],
+    "benchmarks/streaming.py": ["--fast"],
     "benchmarks/digits.py": ["--epochs", "2", "--rounds", "2"],
 }
 

@@ -95,6 +95,8 @@ ORDER = {
         "checkpoints",
         "step",
         "batches",
+        "streamed",
+        "divergence",
         "epoch",
         "arguments",
         "fit",
@@ -106,6 +108,7 @@ ORDER = {
         "run_folder",
         "signals",
         "tensorboard",
+        "loading",
         "training_options",
         "train",
         "evaluate",
@@ -124,7 +127,7 @@ KNOWS = {
     "cli": {"jax", "numpy", "click", "rich", "orbax", "tensorboardX"},
 }
 HOMES = {
-    "h5py": {"data/hdf5.py", "model_file.py"},
+    "h5py": {"data/hdf5.py", "data/stream.py", "model_file.py"},
     "pandas": {"data/tables.py"},
     "PIL": {"data/pictures.py"},
     "matplotlib": {"plots.py"},

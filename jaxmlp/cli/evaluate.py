@@ -7,10 +7,10 @@ import click
 import numpy as np
 
 from jaxmlp.cli import run_folder
+from jaxmlp.cli.loading import fingerprint, open_data
 from jaxmlp.cli.output import console, json_option, print_json, table
-from jaxmlp.cli.train import fingerprint
 from jaxmlp.data.dataset import Dataset, Part
-from jaxmlp.data.sources import NAMES, load
+from jaxmlp.data.sources import NAMES
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.model import Model, load_model
 from jaxmlp.training.scores import SCORES
@@ -69,7 +69,7 @@ def load_for(model: str, trained: Model, data: str, target: str | None = None) -
             loading["target"] = trained.target_names[0]
     if trained.classes and trained.task in ("binary", "multiclass"):
         loading["known_classes"] = trained.classes
-    dataset = load(data, **{**loading, "standardize": False})
+    dataset = open_data(data, {**loading, "standardize": False})
     if own and fingerprint(dataset) != settings.get("fingerprint"):
         got, remedy = "other rows than in training", "copy the new rows to a file of their own"
         raise InputError(sentence(f"{data!r}, the data of {model},", "the rows of the training", got, remedy))

@@ -51,6 +51,21 @@ class BatchSize(click.ParamType):
             self.fail(f"expects a whole number or full, got {value!r}", param, ctx)
 
 
+class Size(click.ParamType):
+    """Bytes: "256MB", "2GB"; MB and GB are powers of 1024."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+)\s*(KB|MB|GB)", value.strip().upper())
+        if not found or not int(found[1]):
+            self.fail(f"expects a size as in 256MB or 2GB, got {value!r}", param, ctx)
+        return int(found[1]) * 1024 ** (1 + ("KB", "MB", "GB").index(found[2]))
+
+
 def data_options(command: Any) -> Any:
     """How to read a data source; the defaults are those of `jaxmlp.load`."""
     options = (

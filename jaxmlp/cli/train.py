@@ -1,6 +1,6 @@
 """`jaxmlp train DATA`: from a data source to a run folder; and `--resume RUN`, from where it stopped."""
 
-import hashlib
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from jaxmlp.cli import run_folder, tensorboard
-from jaxmlp.cli.options import data_options
+from jaxmlp.cli.loading import fingerprint, held_back, loading_options, open_data
+from jaxmlp.cli.options import Size, data_options
 from jaxmlp.cli.output import console, json_option, print_json, progress_bar, table
 from jaxmlp.cli.run_folder import CHECKPOINTS, History
 from jaxmlp.cli.signals import graceful
-from jaxmlp.cli.training_options import fit_arguments, held_back, objective_of, training_options
+from jaxmlp.cli.training_options import fit_arguments, objective_of, training_options
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.data.sources import NAMES, load
+from jaxmlp.data.sources import NAMES
+from jaxmlp.data.stream import StreamedDataset
 from jaxmlp.errors import DivergenceError, InputError, sentence
 from jaxmlp.model import Model, load_model
 from jaxmlp.model_file import FILE_NAME
@@ -32,6 +33,8 @@ from jaxmlp.training.state import Report
 @click.option("--warm-start", metavar="MODEL", help="Start from the parameters of a model or run [random ones].")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, with its own settings.")
 @click.option("--tensorboard", is_flag=True, help="Write scalars for TensorBoard, too.")
+@click.option("--stream", "streamed", is_flag=True, help="Leave the rows of an HDF5 file in it: for large files.")
+@click.option("--memory", type=Size(), help="That a stream may take for rows: 512MB, 2GB [256MB].")
 @click.option("--out", metavar="RUN", help=f"The run folder to make [{run_folder.PARENT}/NAME].")
 @data_options
 @json_option
@@ -47,13 +50,13 @@ def train(data: str | None, resume: str | None, out: str | None, as_json: bool, 
         raise InputError(sentence("train", "DATA or --resume RUN", got, "write jaxmlp train digits, say"))
     if resume is not None:
         settings = run_folder.unfinished(resume)
-        folder, dataset = Path(resume), load(settings["data"], **settings["loading"])
+        folder, dataset = Path(resume), open_data(settings["data"], settings["loading"])
         if fingerprint(dataset) != settings["fingerprint"]:
             remedy = "put the old file back, or train anew"
             raise InputError(sentence(f"--resume {resume}", "the data that it began with", "other data", remedy))
     else:
         loading = loading_options(options)
-        dataset = load(str(data), **loading)
+        dataset = open_data(str(data), loading)
         folder = run_folder.choose(out, dataset.name)
         source = str(data) if data in NAMES else str(Path(str(data)).resolve())
         settings = {"data": source, "fingerprint": fingerprint(dataset), "loading": loading, "options": options}
@@ -143,30 +146,14 @@ def _beginning(options: dict[str, Any], data: Dataset) -> tuple[Any, Any]:
     return model.net, model.params
 
 
-def loading_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the data options out of a command's options, as arguments of `load`; those not given are left out."""
-    names = {"target": "target", "task": "task", "test_fraction": "test_fraction", "split_seed": "seed"}
-    names["standardize"] = "standardize"
-    given = {argument: options.pop(option) for option, argument in names.items()}
-    return {argument: value for argument, value in given.items() if value is not None}
-
-
-def fingerprint(data: Dataset) -> str:
-    """A digest of all rows and targets: whether two data sets, and how they are split, are the same."""
-    digest = hashlib.sha256()
-    for part in (data.train, data.validation, data.test):
-        for array in part or ():
-            digest.update(f"{array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
 def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:
     """The figures of a run: cost and accuracy (R² for regression) of its training and its test part."""
-    trained = model.evaluate(data.train)
+    last = result.history[-1]
+    # of rows that stay in their file, what the last epoch has seen: each before the update that its batch made
+    seen = {"cost": last.cost, "accuracy": last.accuracy}
+    trained = seen if isinstance(data, StreamedDataset) else model.evaluate(data.train)
     held_back = data.test or data.validation
     tested = model.evaluate(held_back) if held_back else {}
-    last = result.history[-1]
     return {
         "data": data.name,
         "task": data.task,
@@ -211,4 +198,8 @@ def _draw(folder: Path, model: Model, data: Dataset, history: tuple[Report, ...]
     except InputError as error:
         console(stderr=True).print(f"no pictures drawn: {error}", soft_wrap=True)
         return []
+    if isinstance(data, StreamedDataset):  # of its rows only those held back are at hand
+        if data.test is None:
+            return []
+        data = dataclasses.replace(data, train=data.test)
     return draw_all(folder, model, data, history)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import jax
 
+from jaxmlp.cli.loading import VALIDATION
 from jaxmlp.cli.options import BatchSize, Names, Numbers
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.errors import InputError, sentence
@@ -22,8 +23,6 @@ from jaxmlp.training.schedules import DEFAULT as CONSTANT
 from jaxmlp.training.schedules import SCHEDULES
 from jaxmlp.training.scores import SCORES
 from jaxmlp.training.stopping import EarlyStopping
-
-VALIDATION = 0.1  # held back where early stopping needs rows to watch
 
 
 def _listed(names: Any) -> str:
@@ -109,14 +108,6 @@ def fit_arguments(options: dict[str, Any], data: Dataset) -> dict[str, Any]:
         "metrics": tuple(options["metrics"]),
         "key": jax.random.key(options["seed"]),
     }
-
-
-def held_back(options: dict[str, Any], data: Dataset) -> Dataset:
-    """The data set with a validation part, where one is asked for or early stopping needs it."""
-    fraction = options["validation_fraction"]
-    if fraction is None:
-        fraction = VALIDATION if options["patience"] is not None and data.validation is None else 0.0
-    return data.hold_back(fraction, options["seed"]) if fraction else data
 
 
 def _class_weight(text: str | None, data: Dataset) -> Any:

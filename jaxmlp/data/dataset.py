@@ -113,7 +113,7 @@ class Dataset:
         coding = settle(train_labels, task, classes, "the training part", known_classes)
         parts = {kind: _part(*array, arrays["training"], coding, names, kind) for kind, array in arrays.items()}
         if known_classes is None:
-            _check_observed(parts["training"], coding)
+            check_observed(parts["training"], coding)
         if test_fraction:
             parts["training"], parts["test"] = _hold_back(parts, coding.task, test_fraction, seed)
         shape = check_image_shape(image_shape, found_shape, train.shape[1])
@@ -218,7 +218,8 @@ class Dataset:
         classes = f", classes {listed(self.classes)}" if self.classes else ""
         targets = f" of {listed(self.target_names)}" if self.target_names else ""
         rows = f"{head} and {last} rows" if head else f"{last} rows"
-        return f"Dataset {self.name}: {rows}, {self.n_features} features{image}, {self.task}{targets}{classes}"
+        what = f"{self.n_features} features{image}, {self.task}{targets}{classes}"
+        return f"{type(self).__name__} {self.name}: {rows}, {what}"
 
 
 _Arrays = tuple[np.ndarray, np.ndarray, ImageShape | None]
@@ -268,8 +269,8 @@ def _part(
     return Part(rows, encode(labels, coding, where))
 
 
-def _check_observed(train: Part, coding: Coding) -> None:
-    """Declared classes are no examples: at least two must occur."""
+def check_observed(train: Part, coding: Coding) -> None:
+    """Refuse training rows of one class: declared classes are no examples, at least two must occur."""
     if coding.task in ("binary", "multiclass") and (train.targets == train.targets[0]).all():
         got, remedy = f"only {coding.classes[train.targets[0]]}", "a classifier needs examples of two or more"
         raise InputError(sentence("the training part", "at least 2 classes", got, remedy))

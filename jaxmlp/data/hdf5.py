@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import h5py
 
 SUFFIXES = (".h5", ".hdf5")
+CACHE_SLOTS = 10007  # chunks that a cache of a given size may hold: a prime number, and many more than it will
 ROWS = ("test_set_x", "train_set_x", "rows")
 """Where rows to predict are looked for, in this order."""
 
@@ -28,10 +29,10 @@ def read(path: Path) -> Arrays:
     Raises:
         InputError: no HDF5 file, a damaged one, or keys of no known layout.
     """
-    with _opened(path) as file:
-        stored = _stored(file)
-        arrays = {name: array[()] for name, array in stored.items() if name in NAMES}
-    return arrange(arrays, stored, path.name)
+    with opened(path) as file:
+        found = stored(file)
+        arrays = {name: array[()] for name, array in found.items() if name in NAMES}
+    return arrange(arrays, found, path.name)
 
 
 def read_folder(folder: Path, paths: list[Path]) -> Arrays:
@@ -43,8 +44,8 @@ def read_folder(folder: Path, paths: list[Path]) -> Arrays:
     arrays: dict[str, np.ndarray] = {}
     homes: dict[str, Path] = {}
     for path in paths:
-        with _opened(path) as file:
-            for name, array in ((name, stored[()]) for name, stored in _stored(file).items() if name in NAMES):
+        with opened(path) as file:
+            for name, array in ((name, found[()]) for name, found in stored(file).items() if name in NAMES):
                 # Both files of the course carry list_classes; that is one list, as long as it is the same one.
                 if name in arrays and not (name == CLASSES and np.array_equal(array, arrays[name])):
                     got = f"{name} in {homes[name].name} and in {path.name}"
@@ -55,12 +56,12 @@ def read_folder(folder: Path, paths: list[Path]) -> Arrays:
 
 def read_rows(path: Path) -> np.ndarray:
     """The rows to predict: test_set_x, else train_set_x, else rows, else the only array."""
-    with _opened(path) as file:
-        stored = _stored(file)
-        return stored[choose(stored, ROWS, path.name)][()]
+    with opened(path) as file:
+        found = stored(file)
+        return found[choose(found, ROWS, path.name)][()]
 
 
-def _stored(file: "h5py.File") -> dict[str, "h5py.Dataset"]:
+def stored(file: "h5py.File") -> dict[str, "h5py.Dataset"]:
     """The arrays at the root, not yet read; groups and broken links are passed over."""
     import h5py
 
@@ -68,11 +69,21 @@ def _stored(file: "h5py.File") -> dict[str, "h5py.Dataset"]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator["h5py.File"]:
+def opened(path: Path, cache: int | None = None) -> Iterator["h5py.File"]:
+    """The file, read-only.
+
+    Args:
+        path: of the file.
+        cache: bytes for decompressed chunks of an array; HDF5's own choice if None.
+
+    Raises:
+        InputError: no HDF5 file, or a damaged one.
+    """
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        slots = None if cache is None else CACHE_SLOTS
+        with h5py.File(path, "r", rdcc_nbytes=cache, rdcc_nslots=slots) as file:
             yield file
     except (OSError, RuntimeError):
         got = "one that cannot be read"

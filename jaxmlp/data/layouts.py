@@ -13,7 +13,7 @@ name.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,8 @@ class Arrays(NamedTuple):
 
 
 class Layout(NamedTuple):
+    """The names of the arrays; those of a test part may be missing."""
+
     rows: str
     labels: str
     test_rows: str | None = None
@@ -67,11 +69,7 @@ def arrange(arrays: Mapping[str, np.ndarray], keys: Iterable[str], where: str) -
     >>> arrange({"x": np.eye(2), "y": np.array([[0, 1]])}, ["x", "y"], "a.npz").labels
     array([0, 1])
     """
-    fitting = [layout for layout in LAYOUTS if layout.rows in arrays and layout.labels in arrays]
-    if len(fitting) != 1:
-        remedy = "keep one pair of rows and labels" if fitting else "rename the arrays"
-        raise InputError(sentence(where, EXPECTED, described(keys), remedy))
-    layout = fitting[0]
+    layout = find(arrays, keys, where)
     rows = arrays[layout.rows]
     labels, test_labels, classes = (
         decoded(arrays[name], f"{name} of {where}") if name and name in arrays else None
@@ -80,12 +78,28 @@ def arrange(arrays: Mapping[str, np.ndarray], keys: Iterable[str], where: str) -
     assert labels is not None
     return Arrays(
         rows=rows,
-        labels=_flat(labels),
+        labels=flat(labels),
         test_rows=arrays.get(layout.test_rows) if layout.test_rows else None,
-        test_labels=None if test_labels is None else _flat(test_labels),
+        test_labels=None if test_labels is None else flat(test_labels),
         classes=None if classes is None else tuple(classes.ravel().tolist()),
         pixels=layout in (COURSE, KERAS) and rows.dtype == np.uint8 and bool((rows > 1).any()),
     )
+
+
+def find(names: Container[str], keys: Iterable[str], where: str) -> Layout:
+    """The one layout whose rows and labels are among the names.
+
+    Raises:
+        InputError: no layout fits, or more than one does.
+
+    >>> find({"X", "y", "other"}, ["X", "y", "other"], "a.h5").labels
+    'y'
+    """
+    fitting = [layout for layout in LAYOUTS if layout.rows in names and layout.labels in names]
+    if len(fitting) != 1:
+        remedy = "keep one pair of rows and labels" if fitting else "rename the arrays"
+        raise InputError(sentence(where, EXPECTED, described(keys), remedy))
+    return fitting[0]
 
 
 def choose(keys: Iterable[str], preferred: Iterable[str], where: str) -> str:
@@ -109,5 +123,6 @@ def described(keys: Iterable[str]) -> str:
     return ", ".join(sorted(keys)) or "no arrays"
 
 
-def _flat(labels: np.ndarray) -> np.ndarray:
+def flat(labels: np.ndarray) -> np.ndarray:
+    """Labels (m,) for the row (1, m) that the course's files have; others as they are."""
     return labels.reshape(-1) if labels.ndim == 2 and labels.shape[0] == 1 else labels

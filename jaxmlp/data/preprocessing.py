@@ -76,6 +76,21 @@ class Preprocessing:
         except FloatingPointError:
             got = f"a number as large as {max(abs(low).max(), abs(high).max()):.3g}"
             raise InputError(sentence(WHERE, "columns with a finite deviation", got, "rescale that column")) from None
+        return cls.of_moments(low, high, mean, deviation, constant)
+
+    @classmethod
+    def of_moments(
+        cls, low: np.ndarray, high: np.ndarray, mean: np.ndarray, deviation: np.ndarray, constant: float = 1.0
+    ) -> Self:
+        """(x - μ) / σ for columns whose extremes, mean and deviation are known, each (n,).
+
+        Args:
+            low, high, mean, deviation: of the training rows.
+            constant: the σ of a column whose values are all equal.
+
+        >>> Preprocessing.of_moments(np.array([1.0]), np.array([3.0]), np.array([2.0]), np.array([0.5]))
+        Preprocessing(shift=array([2.]), scale=array([0.5]))
+        """
         # Rounding can give a constant column a tiny deviation, so equality of its extremes decides, not σ == 0.
         flat = (low == high) | (deviation == 0)
         return cls(shift=np.where(low == high, low, mean), scale=np.where(flat, constant, deviation))

@@ -51,13 +51,13 @@ def _real(rows: Any, where: str) -> np.ndarray:
     return array
 
 
-def check_finite(rows: np.ndarray, where: str, names: tuple[str, ...] = ()) -> None:
-    """Refuse the first nan or infinity, by row and column (numbers from 0, or the column's name)."""
+def check_finite(rows: np.ndarray, where: str, names: tuple[str, ...] = (), first: int = 0) -> None:
+    """Refuse the first nan or infinity, by row (the number of the first is given) and column (its number or name)."""
     if rows.dtype.kind != "f" or np.isfinite(rows).all():
         return
     row, column = np.argwhere(~np.isfinite(rows))[0]
     label = repr(names[column]) if names else column
-    got = f"{rows[row, column]} in row {row}, column {label}"
+    got = f"{rows[row, column]} in row {first + row}, column {label}"
     raise InputError(sentence(where, "finite numbers", got, "drop that row or fill the value in"))
 
 

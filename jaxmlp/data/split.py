@@ -33,7 +33,7 @@ def split(m: int, fraction: float, seed: int = 0, ids: np.ndarray | None = None)
     >>> len(train), (test < 5).tolist()
     (8, [True, False])
     """
-    _check(m, fraction, seed)
+    check(m, fraction, seed)
     generator = np.random.RandomState(seed)
     groups = [np.arange(m)] if ids is None else [np.flatnonzero(ids == i) for i in np.unique(ids)]
     shares = _shares(np.array([len(group) for group in groups]), float(fraction))
@@ -58,7 +58,12 @@ def _shares(counts: np.ndarray, fraction: float) -> np.ndarray:
     return shares
 
 
-def _check(m: int, fraction: float, seed: int) -> None:
+def check(m: int, fraction: float, seed: int) -> None:
+    """Raise unless a share of m rows can be held back.
+
+    Raises:
+        InputError: a fraction or seed out of range, or fewer than two rows.
+    """
     if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
         raise InputError(sentence(WHERE, "a test_fraction between 0 and 1", repr(fraction), "0.2 is usual"))
     if not isinstance(seed, numbers.Integral):

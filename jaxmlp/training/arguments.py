@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.stream import StreamedDataset
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.nn import costs
 from jaxmlp.nn.network import Network, check_params
@@ -58,7 +59,14 @@ def dtypes(precision: str | None, params: Any, net: Network) -> tuple[Any, Any]:
 
 
 def row_weights(data: Dataset, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
-    """How much each training row counts: the product of both; None where neither is given."""
+    """How much each training row counts: the product of both; None where neither is given.
+
+    Raises:
+      InputError: for class weights without one class for each row, and for weights of the rows of a streamed data set.
+    """
+    if sample_weight is not None and isinstance(data, StreamedDataset):
+        remedy = "take class_weight, or read the file with jaxmlp.load"
+        raise InputError(sentence("fit", "no sample_weight for a streamed data set", "one", remedy))
     if class_weight is None:
         return None if sample_weight is None else np.asarray(sample_weight)
     if data.task not in ("binary", "multiclass"):

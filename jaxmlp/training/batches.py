@@ -6,6 +6,7 @@ with weight 0, so that the mean over the batch is exactly the mean over its real
 """
 
 import math
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import jax
@@ -69,15 +70,28 @@ class Batches(NamedTuple):
         m, B = self.n_rows, self.batch_size
         if m == B:
             return None
-        order = np.full(self.steps * B, m, np.int32)
-        order[:m] = np.random.default_rng([*seed, epoch]).permutation(m) if self.shuffle else np.arange(m)
-        return order.reshape(self.steps, B)
+        return padded(m, B, np.random.default_rng([*seed, epoch]) if self.shuffle else None)
+
+    def pieces(self, seed: tuple[int, ...], epoch: int) -> Generator[tuple[Rows, np.ndarray | None]]:
+        """The rows of an epoch with their order: all at once."""
+        yield self.train, self.order(seed, epoch)
 
     def sizes(self) -> np.ndarray:
         """How many real rows each step has."""
         sizes = np.full(self.steps, self.batch_size)
         sizes[-1] = self.n_rows - (self.steps - 1) * self.batch_size
         return sizes
+
+
+def padded(m: int, B: int, generator: np.random.Generator | None) -> np.ndarray:
+    """The numbers below m in a random order, or in their own, as rows of B; the last row is filled up with m.
+
+    >>> padded(5, 3, None).tolist()
+    [[0, 1, 2], [3, 4, 5]]
+    """
+    order = np.full(math.ceil(m / B) * B, m, np.int32)
+    order[:m] = np.arange(m) if generator is None else generator.permutation(m)
+    return order.reshape(-1, B)
 
 
 def gather(rows: Rows, index: Array | None) -> Batch:
@@ -127,11 +141,8 @@ def make_batches(
     dtype = dtype or jax.dtypes.canonicalize_dtype(float)
     part, weights = _weighted(data.train, weights)
     m = len(part.rows)
-    if batch_size == FULL:
-        batch_size = m
-    if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
-        remedy = "write 32, say"
-        raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
+    check_batch_size(batch_size)
+    batch_size = m if batch_size == FULL else int(batch_size)
     cost = costs.find(objective.cost if objective else None, net.activations[-1])
 
     def rows(part: Part, weights: np.ndarray | None = None) -> Rows:
@@ -141,7 +152,15 @@ def make_batches(
 
     validation = data.validation or data.test
     train = rows(part, weights)
-    return Batches(train, validation and rows(validation), min(int(batch_size), m), shuffle, data.task)
+    return Batches(train, validation and rows(validation), min(batch_size, m), shuffle, data.task)
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """Raise unless it is a positive whole number, or "full"."""
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size != FULL and not (whole and batch_size > 0):
+        remedy = "write 32, say"
+        raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
 
 
 def _weighted(part: Part, weights: Any) -> tuple[Part, np.ndarray | None]:

@@ -11,6 +11,7 @@ import optax
 from jax import Array
 
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.stream import StreamedDataset
 from jaxmlp.errors import DivergenceError, InputError, sentence
 from jaxmlp.nn.network import Network, Params, check_network
 from jaxmlp.nn.objective import Objective
@@ -24,6 +25,7 @@ from jaxmlp.training.schedules import make_rates
 from jaxmlp.training.state import Report, TrainState, start
 from jaxmlp.training.step import Control, check_frozen
 from jaxmlp.training.stopping import EarlyStopping, Snapshot, Watch
+from jaxmlp.training.streamed import stream_batches
 
 EPOCHS = 50
 BATCH_SIZE = 32
@@ -118,8 +120,9 @@ def fit(
 
     Args:
       net: the network; `network_for(data)` makes one that fits.
-      data: a `Dataset`, or a pair (rows, labels) with one example per row, as for `Dataset.from_arrays`. Costs and
-        accuracies of its validation part (of its test part, where it has none) are reported after every epoch.
+      data: a `Dataset`, one whose rows stay in their file (`jaxmlp.stream`), or a pair (rows, labels) with one example
+        per row, as for `Dataset.from_arrays`. Costs and accuracies of its validation part (of its test part, where it
+        has none) are reported after every epoch.
       optimizer: a name ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lion", "muon", "lbfgs"), or any
         optax transformation, which brings its own learning rate; Adam if None.
       learning_rate: α of a named optimizer, any scalar, or a function step -> α; its usual one if None.
@@ -178,7 +181,8 @@ def fit(
     objective = arguments.for_training(objective, net, n_rows)
     control = Control(clip=arguments.optional("clip", clip), decay=arguments.decay_of(average))
     optimizer, rate = arguments.optimizer_and_rate(optimizer, learning_rate, schedule, warmup, weight_decay, batch_size)
-    batches = make_batches(data, net, objective, batch_size, dtype=dtype, shuffle=shuffle, weights=weights)
+    prepare: Any = stream_batches if isinstance(data, StreamedDataset) else make_batches
+    batches = prepare(data, net, objective, batch_size, dtype=dtype, shuffle=shuffle, weights=weights)
     rates = None if rate is None else make_rates(rate, schedule, warmup, int(epochs), batches.steps)
     score = arguments.scorer(data, net, metrics, stopping)
     if resume is None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -499,3 +500,33 @@ def test_the_console_script_in_a_process_of_its_own(place):
     done = subprocess.run([*command, "train", "xor", "--hidden", "x"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def table_in_hdf5(place):
+    """big.h5, two columns and two classes."""
+    rows = np.random.default_rng(0).normal(size=(500, 2))
+    with h5py.File(place / "big.h5", "w") as file:
+        file["X"], file["y"] = rows, (rows.sum(axis=1) > 0).astype(int)
+    return "big.h5"
+
+
+def test_a_stream_is_trained_and_evaluated_on_what_it_held_back(capsys, table_in_hdf5):
+    training = ["train", table_in_hdf5, *QUICK, "--stream", "--memory", "1MB", "--standardize", "--out", "run"]
+    trained = answer(capsys, *training)
+    assert trained["test_accuracy"] > 0.5
+    assert trained["train_cost"] == trained["cost"]
+    assert {"curves.png", "boundary.png"} & {path.name for path in Path("run").iterdir()}
+    evaluated = answer(capsys, "evaluate", "run", table_in_hdf5)
+    assert (evaluated["rows"], evaluated["cost"]) == (100, trained["test_cost"])
+    assert "expects rows that are in memory" in mistake(capsys, "evaluate", "run", table_in_hdf5, "--part", "train")
+    assert answer(capsys, "train", table_in_hdf5, *QUICK, "--stream", "--test-fraction", "0")["test_cost"] is None
+
+
+def test_mistakes_about_streams(capsys, table_in_hdf5):
+    train = ["train", table_in_hdf5, *QUICK]
+    assert "--memory expects --stream, got none" in mistake(capsys, *train, "--memory", "1MB")
+    assert "expects a size as in 256MB or 2GB, got '7'" in mistake(capsys, *train, "--stream", "--memory", "7")
+    assert "--stream expects no --target" in mistake(capsys, *train, "--stream", "--target", "y")
+    assert "memory expects at least" in mistake(capsys, *train, "--stream", "--memory", "1KB")
+    assert "an existing HDF5 file" in mistake(capsys, "train", "digits", "--stream")

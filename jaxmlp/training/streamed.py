@@ -1,0 +1,115 @@
+"""Mini-batches of rows that stay in their file: buffers of whole batches, each with an order of its own.
+
+The rows of a buffer go to the device as they were read, and the compiled steps gather their batches from them, as they
+do from a data set in memory. Only the last step of an epoch may be filled up. See `data.feed` for blocks and buffers.
+"""
+
+import math
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmlp.data.dataset import Part
+from jaxmlp.data.feed import Feed, buffer_size
+from jaxmlp.data.stream import StreamedDataset
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.nn import costs
+from jaxmlp.nn.network import Network
+from jaxmlp.nn.objective import Objective
+from jaxmlp.training.batches import FULL, Rows, check_batch_size, check_fit, padded, target_rows
+
+INDEX_BYTES = 16
+"""Of a row: its number in the file, its place in an order, its weight."""
+
+
+class StreamedBatches(NamedTuple):
+    """Everything about a data set whose training rows stay in their file.
+
+    Attributes:
+      feed: reads the rows.
+      targets: rows of the part, by number -> Y and weights, as in `Rows`.
+      validation, batch_size, shuffle, task: as of `Batches`.
+    """
+
+    feed: Feed
+    targets: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+    validation: Rows | None
+    batch_size: int
+    shuffle: bool
+    task: str
+
+    @property
+    def n_rows(self) -> int:
+        """m."""
+        return len(self.feed.rows)
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return math.ceil(self.n_rows / self.batch_size)
+
+    def pieces(self, seed: tuple[int, ...], epoch: int) -> Generator[tuple[Rows, np.ndarray]]:
+        """The rows of an epoch with their orders, a buffer at a time: on the device, or on their way there.
+
+        A buffer is filled anew when the second next one is asked for: what is computed from it must be there by then.
+        Close the iterator to end the reading thread before its end.
+        """
+
+        def draw(*more: int) -> np.random.Generator | None:
+            return np.random.default_rng([*seed, epoch, *more]) if self.shuffle else None
+
+        with closing(self.feed.buffers(draw())) as buffers:
+            for i, (X, numbers) in enumerate(buffers, start=1):  # not from 0: a 0 more is the same seed once again
+                yield Rows(*jax.device_put((X, *self.targets(numbers)))), padded(len(X), self.batch_size, draw(i))
+
+
+def stream_batches(
+    data: StreamedDataset,
+    net: Network,
+    objective: Objective | None,
+    batch_size: int | str,
+    *,
+    dtype: Any = None,
+    shuffle: bool = True,
+    weights: np.ndarray | None = None,
+) -> StreamedBatches:
+    """What `make_batches` is for data in memory; only the validation part is put on the device at once.
+
+    Args:
+      data, net, objective, batch_size, dtype, shuffle: as for `make_batches`.
+      weights: (m,), how much each training row counts, above 0.
+
+    Raises:
+      InputError: as for `make_batches`; also for full batches, for rows of weight 0, and when the memory of the data
+        set does not hold four batches.
+    """
+    check_fit(data, net)
+    check_batch_size(batch_size)
+    if batch_size == FULL:
+        remedy = "write 128, say, or read the file with jaxmlp.load"
+        raise InputError(sentence("batch_size", "a number of rows for a streamed data set", repr(FULL), remedy))
+    if weights is not None and not weights.all():
+        remedy = "leave those rows out of the file, or give them a small weight"
+        raise InputError(sentence("class_weight of a streamed data set", "weights above 0", "0", remedy))
+    dtype = np.dtype(dtype or jax.dtypes.canonicalize_dtype(float))
+    cost = costs.find(objective.cost if objective else None, net.activations[-1])
+
+    def coded(targets: np.ndarray) -> np.ndarray:
+        return target_rows(targets, data.task, data.target_preprocessing, net, cost, dtype)
+
+    def targets(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        counted = None if weights is None else weights[numbers].astype(dtype)[:, None]
+        return coded(data.train.targets[numbers]), counted
+
+    def on_device(part: Part) -> Rows:
+        return Rows(*jax.device_put((data.preprocessing(part.rows, dtype), coded(part.targets))))
+
+    m = len(data.rows)
+    B = min(int(batch_size), m)
+    row_bytes = (data.n_features + net.sizes[-1]) * dtype.itemsize + INDEX_BYTES
+    feed = Feed(data.rows, data.preprocessing, dtype, buffer_size(m, B, row_bytes, data.memory, data.held))
+    held_back = data.validation or data.test
+    return StreamedBatches(feed, targets, held_back and on_device(held_back), B, shuffle, data.task)
