@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmlp.data import Dataset as Dataset
 from jaxmlp.data import load as load
+from jaxmlp.ensemble import Ensemble as Ensemble
 from jaxmlp.model import Model as Model
 from jaxmlp.model import load_model as load_model
 from jaxmlp.nn.activations import Activation as Activation
@@ -22,6 +23,7 @@ from jaxmlp.training import Report as Report
 from jaxmlp.training import TrainState as TrainState
 from jaxmlp.training import epochs as epochs
 from jaxmlp.training import fit as fit
+from jaxmlp.training import fit_many as fit_many
 from jaxmlp.training import make_batches as make_batches
 from jaxmlp.training import make_step as make_step
 from jaxmlp.training import network_for as network_for

@@ -13,6 +13,7 @@ SCRIPTS = {
     "published.py": ["--fast"],
     "benchmarks/import_time.py": ["--rounds", "2"],
     "benchmarks/digits.py": ["--epochs", "2", "--rounds", "2"],
+    "benchmarks/population.py": ["--fast", "--rounds", "1"],
 }
 
 

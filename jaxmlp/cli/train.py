@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxmlp.cli import run_folder
+from jaxmlp.cli.ensemble import train_ensemble
 from jaxmlp.cli.options import BatchSize, Names, Numbers, data_options
 from jaxmlp.cli.output import console, json_option, print_json, progress_bar, table
 from jaxmlp.data.dataset import Dataset
@@ -56,10 +57,11 @@ _HIDDEN = ",".join(map(str, HIDDEN))
     show_default=True,
     help="Of the weights and of the order of the rows.",
 )
+@click.option("--ensemble", type=click.IntRange(2), help="How many networks, seeds from --seed on, answer together.")
 @click.option("--out", metavar="RUN", help=f"The run folder to make [{run_folder.PARENT}/NAME].")
 @data_options
 @json_option
-def train(data: str, out: str | None, as_json: bool, **options: Any) -> None:
+def train(data: str, out: str | None, as_json: bool, ensemble: int | None, **options: Any) -> None:
     """Train a network on DATA and write a run folder.
 
     DATA is a name (digits, planar, xor, moons, circles, spirals) or a path: .h5, .npz, .csv, or a folder with a pair of
@@ -70,6 +72,12 @@ def train(data: str, out: str | None, as_json: bool, **options: Any) -> None:
     folder = run_folder.choose(out, dataset.name)
     net = network_for(dataset, options["hidden"], options["activation"])
     objective = Objective(options["cost"], l2=options["l2"] or None)
+    source = data if data in NAMES else str(Path(data).resolve())
+    if ensemble is not None:
+        asked = {**options, "ensemble": ensemble}
+        settings = {"data": source, "fingerprint": fingerprint(dataset), "loading": loading, "options": asked}
+        train_ensemble(net, dataset, objective, folder, settings, as_json)
+        return
     optimizer = make_optimizer(options["optimizer"], options["learning_rate"])
     heading = f"{dataset}\nnetwork {'-'.join(map(str, net.sizes))}, {net.n_parameters:,} parameters"
     with progress_bar(options["epochs"], heading) as observe:
@@ -86,7 +94,6 @@ def train(data: str, out: str | None, as_json: bool, **options: Any) -> None:
         )
     model = Model.of(net, result.params, dataset, objective)
     summary = summarize(dataset, model, result) | {"seed": options["seed"], "run": str(folder)}
-    source = data if data in NAMES else str(Path(data).resolve())
     with run_folder.new_folder(folder) as temporary:
         model.save(temporary / FILE_NAME)
         run_folder.write_history(temporary, result.history)

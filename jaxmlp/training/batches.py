@@ -66,18 +66,26 @@ class Batches(NamedTuple):
 
     def order(self, seed: tuple[int, ...], epoch: int) -> np.ndarray | None:
         """Row numbers, (steps, B), padded with m; None for a full batch."""
-        m, B = self.n_rows, self.batch_size
-        if m == B:
+        if self.n_rows == self.batch_size:
             return None
-        order = np.full(self.steps * B, m, np.int32)
-        order[:m] = np.random.default_rng([*seed, epoch]).permutation(m) if self.shuffle else np.arange(m)
-        return order.reshape(self.steps, B)
+        return draw_order(self.n_rows, self.batch_size, seed, epoch, shuffle=self.shuffle)
 
     def sizes(self) -> np.ndarray:
         """How many real rows each step has."""
         sizes = np.full(self.steps, self.batch_size)
         sizes[-1] = self.n_rows - (self.steps - 1) * self.batch_size
         return sizes
+
+
+def draw_order(m: int, B: int, seed: tuple[int, ...], epoch: int, *, shuffle: bool) -> np.ndarray:
+    """An epoch's order of m rows in steps of B, (⌈m/B⌉, B), padded with m.
+
+    >>> draw_order(3, 2, (0, 1), 0, shuffle=False).tolist()
+    [[0, 1], [2, 3]]
+    """
+    order = np.full(math.ceil(m / B) * B, m, np.int32)
+    order[:m] = np.random.default_rng([*seed, epoch]).permutation(m) if shuffle else np.arange(m)
+    return order.reshape(-1, B)
 
 
 def gather(rows: Rows, index: Array | None) -> Batch:
