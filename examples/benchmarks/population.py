@@ -1,6 +1,6 @@
 """Populations beside the same runs one after the other: `fit_many` and so many calls of `fit`.
 
-    python examples/benchmarks/population.py [--rounds 3] [--fast]
+    python examples/benchmarks/population.py [planar | digits] [--rounds 3] [--fast]
 
     planar    64 networks 2-4-1, tanh, gradient descent with α = 1.2, 10,000 full-batch iterations
     digits    16 networks 64-100-10, relu, Adam, batches of 32 in an order of their own, 30 epochs
@@ -58,10 +58,13 @@ def one_by_one(work: Workload) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workload", nargs="?", choices=["planar", "digits"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fast", action="store_true")
     arguments = parser.parse_args()
     for work in workloads(arguments.fast):
+        if arguments.workload not in (None, work.name):
+            continue
         together(work)
         one_by_one(work._replace(members=1, options=work.options | {"epochs": 2}))
         many, single, how = [], [], ""

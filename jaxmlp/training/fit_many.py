@@ -94,7 +94,8 @@ def fit_many(
       same_batches: whether all members see the rows in the order of the first: faster, because each batch is gathered
         once. Members of one seed share theirs anyway.
       metric: what the leaderboard is sorted by: "cost", "accuracy", "validation_cost" or "validation_accuracy"; None
-        for validation_cost where there is a validation part, else cost.
+        for validation_cost where there is a validation part, else cost. The validation cost has no penalties and no
+        label smoothing in it, so that settings of them can be compared.
       strategy: "vmap", "chunks", "loop", or "auto", which measures.
       memory: bytes that a program may take; half of what is free if None.
       progress: called with (epochs of members done, all of them), now and then.

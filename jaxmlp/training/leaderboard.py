@@ -24,7 +24,8 @@ class Curves(NamedTuple):
 
     Attributes:
       cost, accuracy: of the rows it was trained on.
-      validation_cost, validation_accuracy: of the rows its fold holds back, or of the validation part.
+      validation_cost, validation_accuracy: of the rows its fold holds back, or of the validation part; the cost without
+        penalties and label smoothing, unlike that of a Report: a leaderboard compares settings of them.
     """
 
     cost: np.ndarray

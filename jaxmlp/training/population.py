@@ -10,6 +10,7 @@ is the run that `fit` makes of its seed and its numbers, to rounding.
 Cross-validation leaves rows out by a weight of 0 in a full batch, and by not drawing them into mini-batches.
 """
 
+import dataclasses
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -164,14 +165,16 @@ def _epoch(kind: Kind, state: TrainState, lane: Lane, data: Data, order: Any, ra
 
 
 def _checked(kind: Kind, net: Network, params: Params, lane: Lane, data: Data) -> tuple[Array | None, Array | None]:
-    """J and the accuracy of the rows that the fold holds back, or of the validation part; None without either."""
+    """The mean cost and the accuracy of the rows that the fold holds back, or of the validation part; else None."""
     if lane.held is not None:
         batch = _columns(data.train._replace(weights=None), lane.held, padded=True)
     elif data.validation is not None:
         batch = gather(data.validation, None)
     else:
         return None, None
-    J, Z, _ = evaluate(params, batch, net, lane.objective, compute=kind.compute)
+    # without penalties and smoothing, whose sizes differ by setting: a leaderboard compares what they lead to
+    objective = dataclasses.replace(lane.objective, l2=None, l1=None, label_smoothing=None)
+    J, Z, _ = evaluate(params, batch, net, objective, compute=kind.compute)
     right = n_correct(Z, batch.Y, batch.weights, net, kind.task)
     if right is None:
         return J, None

@@ -103,8 +103,10 @@ def run(
             if progress is not None:
                 progress(done, work.members * work.epochs)
 
-    _compiled(work, best.size)
-    jobs = [lambda stopped, chunk=chunk: _run_chunk(work, chunk, stopped, advance) for chunk in _chunks(work, best)]
+    runs = _compiled(work, best.size)
+    jobs = [
+        lambda stopped, chunk=chunk: _run_chunk(work, runs, chunk, stopped, advance) for chunk in _chunks(work, best)
+    ]
     parts = _side_by_side(jobs, best.workers)
     params, figures = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: work.members], *parts)
     return params, figures, best
@@ -281,9 +283,9 @@ def _members_of(work: Work, chunk: np.ndarray) -> tuple[Seed, Lane]:
     return jax.tree.map(lambda array: array[chunk], (work.seeds, work.lanes))
 
 
-def _run_chunk(work: Work, chunk: np.ndarray, stopped: Event, advance: Callable[[int], None]) -> Any:
+def _run_chunk(work: Work, runs: Runs, chunk: np.ndarray, stopped: Event, advance: Callable[[int], None]) -> Any:
     """All epochs of a chunk: its parameters and figures."""
-    runs, (seeds, lane) = _compiled(work, len(chunk)), _members_of(work, chunk)
+    seeds, lane = _members_of(work, chunk)
     state, lane = runs.begin(seeds), jax.device_put(lane)
     figures: list[Any] = []
     for first in range(0, work.epochs, work.per_call):
