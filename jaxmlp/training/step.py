@@ -82,7 +82,7 @@ def update(
     if control.live is not None:
         dparams = jax.tree.map(jnp.multiply, dparams, control.live)
     if control.clip is not None:
-        length = optax.global_norm(dparams)
+        length = jnp.sqrt(jnp.stack([jnp.square(leaf).sum() for leaf in jax.tree.leaves(dparams)]).sum())
         shorter = jnp.minimum(jnp.ones_like(length), jnp.asarray(control.clip, length.dtype) / length)
         dparams = _scaled(dparams, jnp.where(length > 0, shorter, jnp.ones_like(length)))
     # line searches (L-BFGS) and plateau schedules read these; every other optimizer ignores them
