@@ -86,7 +86,7 @@ def test_a_member_is_the_single_run_of_its_seed_and_numbers(data, names, batch_s
     for member in found.members:
         assert_same(member, single(member.spec, data, **options), penalized)
         J = jaxmlp.cost(member.params, rows.T, targets[None], member.net)
-        np.testing.assert_allclose(member.curves.validation_cost[-1], J, rtol=1e-9)
+        np.testing.assert_allclose(member.curves.last().validation_cost, J, rtol=1e-9)
     for i in range(len(names)):  # the first member's number changed, and nothing else
         first, other = (found.members[place].params for place in (0, 2 << i))
         assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (first, other)), strict=True)), names[-1 - i]
