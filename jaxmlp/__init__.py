@@ -8,6 +8,7 @@ from jaxmlp.data import Dataset as Dataset
 from jaxmlp.data import StreamedDataset as StreamedDataset
 from jaxmlp.data import load as load
 from jaxmlp.data import stream as stream
+from jaxmlp.ensemble import Ensemble as Ensemble
 from jaxmlp.model import Model as Model
 from jaxmlp.model import load_model as load_model
 from jaxmlp.nn.activations import Activation as Activation
@@ -24,6 +25,7 @@ from jaxmlp.training import Report as Report
 from jaxmlp.training import TrainState as TrainState
 from jaxmlp.training import epochs as epochs
 from jaxmlp.training import fit as fit
+from jaxmlp.training import fit_many as fit_many
 from jaxmlp.training import make_batches as make_batches
 from jaxmlp.training import make_step as make_step
 from jaxmlp.training import network_for as network_for
@@ -62,10 +64,12 @@ _EVIDENCE = {
 __all__ = [
     "Activation",
     "Dataset",
+    "Ensemble",
     "Model",
     "Network",
     "Objective",
     "Report",
+    "StreamedDataset",
     "TrainState",
     "activation",
     "assert_vjp",
@@ -78,6 +82,7 @@ __all__ = [
     "example_gradient_norms",
     "example_gradients",
     "fit",
+    "fit_many",
     "forward",
     "hessian",
     "hvp",
@@ -90,6 +95,7 @@ __all__ = [
     "make_step",
     "network_for",
     "start",
+    "stream",
     "trace",
     "verify",
     "verify_numpy",

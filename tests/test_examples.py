@@ -14,6 +14,7 @@ SCRIPTS = {
     "benchmarks/import_time.py": ["--rounds", "2"],
     "benchmarks/streaming.py": ["--fast"],
     "benchmarks/digits.py": ["--epochs", "2", "--rounds", "2"],
+    "benchmarks/population.py": ["--fast", "--rounds", "1"],
 }
 
 

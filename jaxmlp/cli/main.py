@@ -16,13 +16,14 @@ from jaxmlp.cli.evaluate import evaluate
 from jaxmlp.cli.info import info
 from jaxmlp.cli.output import print_json
 from jaxmlp.cli.predict import predict
+from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
 from jaxmlp.errors import InputError
 
 
 @click.group(
-    commands=[train, evaluate, predict, info, verify, diagnose_command],
+    commands=[train, sweep, evaluate, predict, info, verify, diagnose_command],
     no_args_is_help=False,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from jaxmlp.cli import run_folder, tensorboard
+from jaxmlp.cli.ensemble import train_ensemble
 from jaxmlp.cli.loading import fingerprint, held_back, loading_options, open_data
 from jaxmlp.cli.options import Size, data_options
 from jaxmlp.cli.output import console, json_option, print_json, progress_bar, table
@@ -35,6 +36,7 @@ from jaxmlp.training.state import Report
 @click.option("--tensorboard", is_flag=True, help="Write scalars for TensorBoard, too.")
 @click.option("--stream", "streamed", is_flag=True, help="Leave the rows of an HDF5 file in it: for large files.")
 @click.option("--memory", type=Size(), help="That a stream may take for rows: 512MB, 2GB [256MB].")
+@click.option("--ensemble", type=click.IntRange(2), help="How many networks, seeds from --seed on, answer together.")
 @click.option("--out", metavar="RUN", help=f"The run folder to make [{run_folder.PARENT}/NAME].")
 @data_options
 @json_option
@@ -60,6 +62,9 @@ def train(data: str | None, resume: str | None, out: str | None, as_json: bool, 
         folder = run_folder.choose(out, dataset.name)
         source = str(data) if data in NAMES else str(Path(str(data)).resolve())
         settings = {"data": source, "fingerprint": fingerprint(dataset), "loading": loading, "options": options}
+    if settings["options"]["ensemble"] is not None:
+        train_ensemble(dataset, folder, settings, as_json)
+        return 0
     return _run(folder, dataset, settings, as_json, resumed=resume is not None)
 
 

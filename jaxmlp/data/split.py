@@ -44,6 +44,35 @@ def split(m: int, fraction: float, seed: int = 0, ids: np.ndarray | None = None)
     return np.setdiff1d(np.arange(m), test, assume_unique=True), test
 
 
+def folds(m: int, k: int, seed: int = 0, ids: np.ndarray | None = None) -> np.ndarray:
+    """The fold of every row, (m,) numbers from 0 to k - 1, for cross-validation.
+
+    Rows are shuffled within their class and dealt out like cards, one class after the other: folds differ by one row
+    at most, and by about one of any class.
+
+    Args:
+        m: how many rows there are.
+        k: how many folds, from 2 to m.
+        seed: an integer from 0 to 2³² - 1.
+        ids: (m,) class ids to keep in proportion; None draws from all rows alike.
+
+    Raises:
+        InputError: a number of folds or a seed out of range.
+
+    >>> fold = folds(6, 3, ids=np.array([0, 0, 0, 1, 1, 1]))
+    >>> sorted(fold[:3].tolist()), np.bincount(fold).tolist()
+    ([0, 1, 2], [2, 2, 2])
+    """
+    if not isinstance(k, numbers.Integral) or isinstance(k, bool) or not 2 <= k <= m:
+        raise InputError(sentence("folds", f"a whole number from 2 to {m}, the rows there are", k, "write 5, say"))
+    _check_seed(seed)
+    generator = np.random.RandomState(seed)
+    groups = [np.arange(m)] if ids is None else [np.flatnonzero(ids == i) for i in np.unique(ids)]
+    fold = np.empty(m, int)
+    fold[np.concatenate([generator.permutation(group) for group in groups])] = np.arange(m) % k
+    return fold
+
+
 def _shares(counts: np.ndarray, fraction: float) -> np.ndarray:
     """How many rows each group gives: its quota rounded down, then one more for the largest remainders.
 
@@ -66,9 +95,13 @@ def check(m: int, fraction: float, seed: int) -> None:
     """
     if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
         raise InputError(sentence(WHERE, "a test_fraction between 0 and 1", repr(fraction), "0.2 is usual"))
+    _check_seed(seed)
+    if m < 2:
+        raise InputError(sentence(WHERE, "at least 2 rows", m, "add rows, or set test_fraction to 0"))
+
+
+def _check_seed(seed: int) -> None:
     if not isinstance(seed, numbers.Integral):
         raise InputTypeError(sentence(WHERE, "an integer seed", repr(seed), "take any from 0 to 2**32 - 1"))
     if not 0 <= seed < 2**32:
         raise InputError(sentence(WHERE, "a seed from 0 to 2**32 - 1", seed, "take a smaller non-negative integer"))
-    if m < 2:
-        raise InputError(sentence(WHERE, "at least 2 rows", m, "add rows, or set test_fraction to 0"))

@@ -67,10 +67,9 @@ class Batches(NamedTuple):
 
     def order(self, seed: tuple[int, ...], epoch: int) -> np.ndarray | None:
         """Row numbers, (steps, B), padded with m; None for a full batch."""
-        m, B = self.n_rows, self.batch_size
-        if m == B:
+        if self.n_rows == self.batch_size:
             return None
-        return padded(m, B, np.random.default_rng([*seed, epoch]) if self.shuffle else None)
+        return draw_order(self.n_rows, self.batch_size, seed, epoch, shuffle=self.shuffle)
 
     def pieces(self, seed: tuple[int, ...], epoch: int) -> Generator[tuple[Rows, np.ndarray | None]]:
         """The rows of an epoch with their order: all at once."""
@@ -81,6 +80,15 @@ class Batches(NamedTuple):
         sizes = np.full(self.steps, self.batch_size)
         sizes[-1] = self.n_rows - (self.steps - 1) * self.batch_size
         return sizes
+
+
+def draw_order(m: int, B: int, seed: tuple[int, ...], epoch: int, *, shuffle: bool) -> np.ndarray:
+    """An epoch's order of m rows in steps of B, (⌈m/B⌉, B), padded with m.
+
+    >>> draw_order(3, 2, (0, 1), 0, shuffle=False).tolist()
+    [[0, 1], [2, 3]]
+    """
+    return padded(m, B, np.random.default_rng([*seed, epoch]) if shuffle else None)
 
 
 def padded(m: int, B: int, generator: np.random.Generator | None) -> np.ndarray:

@@ -38,11 +38,14 @@ class Control(NamedTuple):
       rate: α, which multiplies the update; None for an optimizer that brings its own.
       clip: c, the longest gradient.
       decay: of the moving average.
+      live: 0 or 1 for every entry of the parameters; an entry of 0 gets no gradient. For a population whose narrow
+        networks are filled up to the widest.
     """
 
     rate: Any = None
     clip: Any = None
     decay: Any = None
+    live: Any = None
 
 
 PLAIN = Control()
@@ -76,8 +79,10 @@ def update(
 
     (J, (Z, moments)), dparams = jax.value_and_grad(J_of, has_aux=True)(state.params)
     dparams = _without(dparams, frozen)
+    if control.live is not None:
+        dparams = jax.tree.map(jnp.multiply, dparams, control.live)
     if control.clip is not None:
-        length = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(dparams)))
+        length = jnp.sqrt(jnp.stack([jnp.square(leaf).sum() for leaf in jax.tree.leaves(dparams)]).sum())
         shorter = jnp.minimum(jnp.ones_like(length), jnp.asarray(control.clip, length.dtype) / length)
         dparams = _scaled(dparams, jnp.where(length > 0, shorter, jnp.ones_like(length)))
     # line searches (L-BFGS) and plateau schedules read these; every other optimizer ignores them
