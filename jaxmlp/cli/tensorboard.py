@@ -1,5 +1,7 @@
 """TensorBoard: the figures of every epoch as scalars, written as the run goes."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ from jaxmlp.training.state import Report
 FOLDER = "tensorboard"
 
 
-def scalars(folder: Path) -> Any:
-    """An observer of `fit` that writes each report's figures into `folder`/tensorboard.
+@contextmanager
+def scalars(folder: Path) -> Iterator[Callable[[Any, Report], None]]:
+    """Yield an observer of `fit` that writes each report's figures into `folder`/tensorboard.
 
     Raises:
       InputError: without the package tensorboardX.
@@ -29,4 +32,7 @@ def scalars(folder: Path) -> Any:
                 writer.add_scalar(name, value, report.epoch)
         writer.flush()
 
-    return observe
+    try:
+        yield observe
+    finally:
+        writer.close()

@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,10 @@ def _run(folder: Path, whole: Dataset, settings: dict[str, Any], as_json: bool, 
     net, params = _beginning(options, data)
     objective, arguments = objective_of(options), fit_arguments(options, data)
     heading = f"{data}\nnetwork {'-'.join(map(str, net.sizes))}, {net.n_parameters:,} parameters"
-    with _kept(folder, settings, resumed=resumed), graceful() as stop:
+    with _kept(folder, settings, resumed=resumed), graceful() as stop, ExitStack() as open_files:
         observers = [History(folder), stop]
         if options["tensorboard"]:
-            observers.append(tensorboard.scalars(folder))
+            observers.append(open_files.enter_context(tensorboard.scalars(folder)))
         with progress_bar(options["epochs"], heading) as bar:
             try:
                 result = fit(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import jaxmlp
+import jaxmlp.errors
 from jaxmlp.cli.main import run
 
 # everything whose state a resumed run must find again
@@ -132,3 +133,28 @@ def test_a_diverging_run_keeps_its_last_good_epoch(tmp_path, capsys, monkeypatch
     assert "became non-finite at step" in line
     assert "runs/far/model.h5 holds the network of epoch" in line
     assert np.isfinite(jaxmlp.load_model("runs/far").predict(rows)).all()
+
+
+def test_tensorboard_reads_what_was_written(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    assert run(["train", "xor", "--hidden", "3", "--epochs", "2", "--tensorboard", "--out", str(folder)]) == 0
+    (events,) = (folder / "tensorboard").iterdir()
+    written = events.read_bytes()
+    assert written.count(b"validation_accuracy") == 2 == written.count(b"learning_rate")
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    assert mistake(capsys, "train", "xor", "--tensorboard").splitlines()[-1] == (
+        'error: --tensorboard expects the package tensorboardX, got none: install it with pip install "jaxmlp[all]"'
+    )
+
+
+def test_without_orbax_a_run_is_trained_and_not_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "orbax", None)
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    folder = tmp_path / "run"
+    assert run(["train", "xor", "--hidden", "3", "--epochs", "2", "--out", str(folder)]) == 0
+    assert "no checkpoints: install orbax-checkpoint" in capsys.readouterr().err
+    assert (folder / "model.h5").exists()
+    with pytest.raises(jaxmlp.errors.InputError, match="checkpoints expects the package orbax-checkpoint, got none"):
+        jaxmlp.fit(
+            jaxmlp.network_for(jaxmlp.load("xor"), 3), jaxmlp.load("xor"), epochs=1, checkpoints=tmp_path / "kept"
+        )
