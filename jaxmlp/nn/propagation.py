@@ -52,8 +52,9 @@ def fold(params: Params, moments: tuple[Moments, ...], net: Network) -> tuple[Ne
 
     W' = γ/s W and b' = b - γ/s μ in every hidden layer, s = √(σ² + ε).
 
-    >>> net = Network((2, 3, 1), "relu", "sigmoid", norm="batch")
+    >>> import jax.numpy as jnp
     >>> from jaxmlp.nn.network import init
+    >>> net = Network((2, 3, 1), "relu", "sigmoid", norm="batch")
     >>> params, X = init(jax.random.key(0), net), jnp.array([[1.0, 2.0], [3.0, -4.0]])
     >>> _, moments = propagate(params, X, net)
     >>> plain, folded = fold(params, moments, net)
@@ -86,6 +87,7 @@ def forward(params: Params, X: Array, net: Network) -> Array:
 
     Source: Ng's course, forward propagation; Nielsen, chapter 2.
 
+    >>> import jax.numpy as jnp
     >>> net = Network((2, 1), "relu", "sigmoid")
     >>> params = ({"W": jnp.array([[0.5, -0.25]]), "b": jnp.zeros((1, 1))},)
     >>> forward(params, jnp.array([[1.0], [2.0]]), net).tolist()    # Z = 1·0.5 - 2·0.25 = 0, σ(0) = 1/2
@@ -101,6 +103,7 @@ def logits(params: Params, X: Array, net: Network) -> Array:
 
     Arguments (params, X, net) and errors are those of `forward`.
 
+    >>> import jax.numpy as jnp
     >>> net = Network((2, 1), "relu", "sigmoid")
     >>> params = ({"W": jnp.array([[0.5, -0.25]]), "b": jnp.ones((1, 1))},)
     >>> logits(params, jnp.array([[1.0], [2.0]]), net).tolist()
@@ -116,6 +119,7 @@ def trace(params: Params, X: Array, net: Network) -> tuple[dict[str, Array], ...
 
     Arguments (params, X, net) and errors are those of `forward`.
 
+    >>> import jax.numpy as jnp
     >>> net = Network((1, 1, 1), "relu", "identity")
     >>> layer = {"W": jnp.array([[-2.0]]), "b": jnp.ones((1, 1))}
     >>> steps = trace((layer, layer), jnp.array([[3.0]]), net)
