@@ -4,34 +4,12 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
-from jaxmlp.data import Dataset as Dataset
-from jaxmlp.data import StreamedDataset as StreamedDataset
-from jaxmlp.data import load as load
-from jaxmlp.data import stream as stream
-from jaxmlp.ensemble import Ensemble as Ensemble
-from jaxmlp.model import Model as Model
-from jaxmlp.model import load_model as load_model
-from jaxmlp.nn.activations import Activation as Activation
-from jaxmlp.nn.activations import activation as activation
-from jaxmlp.nn.backprop import backprop as backprop
-from jaxmlp.nn.backprop import cost as cost
-from jaxmlp.nn.network import Network as Network
-from jaxmlp.nn.network import init as init
-from jaxmlp.nn.objective import Objective as Objective
-from jaxmlp.nn.propagation import forward as forward
-from jaxmlp.nn.propagation import logits as logits
-from jaxmlp.nn.propagation import trace as trace
-from jaxmlp.training import Report as Report
-from jaxmlp.training import TrainState as TrainState
-from jaxmlp.training import epochs as epochs
-from jaxmlp.training import fit as fit
-from jaxmlp.training import fit_many as fit_many
-from jaxmlp.training import make_batches as make_batches
-from jaxmlp.training import make_step as make_step
-from jaxmlp.training import network_for as network_for
-from jaxmlp.training import start as start
-
 if TYPE_CHECKING:
+    from jaxmlp.data import Dataset as Dataset
+    from jaxmlp.data import StreamedDataset as StreamedDataset
+    from jaxmlp.data import load as load
+    from jaxmlp.data import stream as stream
+    from jaxmlp.ensemble import Ensemble as Ensemble
     from jaxmlp.evidence.curvature import hessian as hessian
     from jaxmlp.evidence.curvature import hvp as hvp
     from jaxmlp.evidence.curvature import largest_eigenvalue as largest_eigenvalue
@@ -43,23 +21,51 @@ if TYPE_CHECKING:
     from jaxmlp.evidence.student.verify_numpy import verify_numpy as verify_numpy
     from jaxmlp.evidence.vjp.check_vjp import assert_vjp as assert_vjp
     from jaxmlp.evidence.vjp.check_vjp import check_vjp as check_vjp
+    from jaxmlp.model import Model as Model
+    from jaxmlp.model import load_model as load_model
+    from jaxmlp.nn.activations import Activation as Activation
+    from jaxmlp.nn.activations import activation as activation
+    from jaxmlp.nn.backprop import backprop as backprop
+    from jaxmlp.nn.backprop import cost as cost
+    from jaxmlp.nn.network import Network as Network
+    from jaxmlp.nn.network import init as init
+    from jaxmlp.nn.objective import Objective as Objective
+    from jaxmlp.nn.propagation import forward as forward
+    from jaxmlp.nn.propagation import logits as logits
+    from jaxmlp.nn.propagation import trace as trace
+    from jaxmlp.training import Report as Report
+    from jaxmlp.training import TrainState as TrainState
+    from jaxmlp.training import epochs as epochs
+    from jaxmlp.training import fit as fit
+    from jaxmlp.training import fit_many as fit_many
+    from jaxmlp.training import lr_find as lr_find
+    from jaxmlp.training import make_batches as make_batches
+    from jaxmlp.training import make_step as make_step
+    from jaxmlp.training import network_for as network_for
+    from jaxmlp.training import start as start
 
 __version__ = _version("jaxmlp")
 
-# The evidence is imported when it is first asked for: a training script need not wait for it.
-_EVIDENCE = {
-    "assert_vjp": "jaxmlp.evidence.vjp.check_vjp",
-    "check_vjp": "jaxmlp.evidence.vjp.check_vjp",
-    "hessian": "jaxmlp.evidence.curvature",
-    "hvp": "jaxmlp.evidence.curvature",
-    "largest_eigenvalue": "jaxmlp.evidence.curvature",
-    "diagnose": "jaxmlp.evidence.health.diagnose",
-    "collapse": "jaxmlp.evidence.linear",
-    "example_gradient_norms": "jaxmlp.evidence.linear",
-    "example_gradients": "jaxmlp.evidence.linear",
-    "verify_numpy": "jaxmlp.evidence.student.verify_numpy",
-    "verify": "jaxmlp.evidence.proof.verify",
+# Every name is imported when it is first asked for: `jaxmlp --help` does not wait for JAX, nor a script for evidence.
+_PLACES = {
+    "data": "Dataset StreamedDataset load stream",
+    "ensemble": "Ensemble",
+    "evidence.curvature": "hessian hvp largest_eigenvalue",
+    "evidence.health.diagnose": "diagnose",
+    "evidence.linear": "collapse example_gradient_norms example_gradients",
+    "evidence.proof.verify": "verify",
+    "evidence.student.verify_numpy": "verify_numpy",
+    "evidence.vjp.check_vjp": "assert_vjp check_vjp",
+    "model": "Model load_model",
+    "nn.activations": "Activation activation",
+    "nn.backprop": "backprop cost",
+    "nn.network": "Network init",
+    "nn.objective": "Objective",
+    "nn.propagation": "forward logits trace",
+    "training": "Report TrainState epochs fit fit_many lr_find make_batches make_step network_for start",
 }
+_HOMES = {name: place for place, names in _PLACES.items() for name in names.split()}
+_FLOORS = ("data", "ensemble", "errors", "evidence", "model", "nn", "training")
 
 __all__ = [
     "Activation",
@@ -91,6 +97,7 @@ __all__ = [
     "load",
     "load_model",
     "logits",
+    "lr_find",
     "make_batches",
     "make_step",
     "network_for",
@@ -103,10 +110,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _EVIDENCE:
-        return getattr(_import_module(_EVIDENCE[name]), name)
+    if name in _HOMES:
+        found = getattr(_import_module(f"jaxmlp.{_HOMES[name]}"), name)
+        globals()[name] = found  # the next time it is there
+        return found
+    if name in _FLOORS:
+        return _import_module(f"jaxmlp.{name}")
     raise AttributeError(f"module 'jaxmlp' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_EVIDENCE} - {"TYPE_CHECKING", "Any"})
+    return sorted({*globals(), *_HOMES} - {"TYPE_CHECKING", "Any"})

@@ -20,13 +20,12 @@ from jaxmlp import model_file
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.model import PROBABILITIES, Model
+from jaxmlp.model_file import MEMBERS
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.objective import Objective
 from jaxmlp.training.fit_many import Population
 from jaxmlp.training.leaderboard import Member
 from jaxmlp.training.scores import evaluate_scores
-
-MEMBERS = "member-*.h5"  # the files of an ensemble, in a folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +91,21 @@ class Ensemble:
         """
         return np.mean([member.predict_proba(rows) for member in self.members], axis=0)
 
-    def predict(self, rows: Any) -> np.ndarray:
+    def predict(self, rows: Any, *, threshold: float = 0.5) -> np.ndarray:
         """Answers: class labels (m,); for several labels 0 and 1, (m, k); for regression mean values.
 
         Classifiers without probabilities vote; of answers with as many votes the first in the order of classes wins.
+
+        Args:
+          rows: as for `Model.predict`.
+          threshold: the mean probability above which a single sigmoid says "second class", or a label is present.
         """
+        self.members[0].check_threshold(threshold)
         if self.task == "regression":
             return np.mean([member.predict(rows) for member in self.members], axis=0)
         if not self._has_probabilities:
             return self._elected(self._votes(rows))
-        return self._answers(self.predict_proba(rows))
+        return self._answers(self.predict_proba(rows), threshold)
 
     def disagreement(self, rows: Any) -> np.ndarray:
         """Per row, (m,), the share of the members that answer otherwise than the ensemble.
@@ -142,9 +146,11 @@ class Ensemble:
     def _votes(self, rows: Any) -> np.ndarray:
         return np.stack([member.predict(rows) for member in self.members])
 
-    def _answers(self, probabilities: np.ndarray) -> np.ndarray:
+    def _answers(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
         if self.task == "multilabel":
-            return (probabilities > 0.5).astype(int)
+            return (probabilities > threshold).astype(int)
+        if threshold != 0.5:
+            return np.asarray(self.members[0].classes)[(probabilities[:, 1] > threshold).astype(int)]
         return np.asarray(self.members[0].classes)[probabilities.argmax(axis=1)]
 
     def _elected(self, votes: np.ndarray) -> np.ndarray:

@@ -6,26 +6,23 @@ raw rows → preprocessing → columns → forward → class labels, probabiliti
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from numbers import Real
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp import model_file
+from jaxmlp import host, model_file
 from jaxmlp.data.dataset import Dataset, Part
+from jaxmlp.data.file_rows import FileRows
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.rows import check_finite
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
-from jaxmlp.nn import costs
+from jaxmlp.nn import costs, propagation
 from jaxmlp.nn.activations import Activation
-from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.network import Network, Params, check_params
-from jaxmlp.nn.objective import Batch, Objective
-from jaxmlp.nn.propagation import forward, logits
+from jaxmlp.nn.objective import Objective
 from jaxmlp.training.batches import target_rows
 from jaxmlp.training.cases import check_weights
 from jaxmlp.training.metrics import decide
@@ -126,14 +123,21 @@ class Model:
         Raises:
           InputError: when the rows are not of the width that the model was trained on.
         """
-        return self._run(forward, rows)
+        return self._run(propagation.forward, host.forward, rows)
 
-    def _run(self, program: Callable[..., Any], rows: Any) -> np.ndarray:
-        """`forward` or `logits` on raw rows, as rows."""
+    def _run(self, program: Callable[..., Any], on_host: Callable[..., np.ndarray], rows: Any) -> np.ndarray:
+        """`forward` or `logits` on raw rows, as rows; of those in a file, stretch by stretch."""
+        if isinstance(rows, FileRows):
+            return np.concatenate([self._run(program, on_host, piece) for _, piece in rows.stretches(CHUNK)])
         rows = self._checked(rows)
         if not len(rows):
             return np.zeros((0, self.net.sizes[-1]), np.float32)
+        if host.suits(self.params, self.net, len(rows)):
+            return on_host(self.params, self._ready(rows).T, self.net).T
         return np.concatenate([self._chunk(program, chunk) for chunk in _chunks(rows)])
+
+    def _ready(self, rows: np.ndarray) -> np.ndarray:
+        return self.preprocessing(rows, self.params[0]["W"].dtype)
 
     def _checked(self, rows: Any) -> np.ndarray:
         """Rows (m, n0), images flattened, or an error."""
@@ -153,7 +157,7 @@ class Model:
 
     def _chunk(self, program: Callable[..., Any], rows: np.ndarray) -> np.ndarray:
         # rows are filled up to a power of two, so that any number of them meets a handful of compiled programs
-        X = self.preprocessing(rows, np.dtype(self.params[0]["W"].dtype))
+        X = self._ready(rows)
         m = len(X)
         padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)
         padded[:m] = X
@@ -189,27 +193,28 @@ class Model:
           rows: raw rows, (m, n0) or images (m, h, w[, c]).
           threshold: the output above which a single sigmoid says "second class", or a label is present.
         """
-        if not (isinstance(threshold, Real) and 0 <= threshold <= 1):
-            raise InputError(sentence("threshold", "a number from 0 to 1", repr(threshold), "leave it at 0.5"))
-        if threshold != 0.5 and not self.has_threshold:
-            got = f"task {self.task!r} with outputs {self.net.sizes[-1]}"
-            raise InputError(sentence("threshold", "single sigmoids that it decides", got, "leave it out"))
+        self.check_threshold(threshold)
         if self.task == "regression":
             values = self.target_preprocessing.inverse(self.outputs(rows))
             return values[:, 0] if values.shape[1] == 1 else values
-        answers = np.asarray(decide(jnp.asarray(self._run(logits, rows).T), self.net, self.task, float(threshold)))
+        Z = self._run(propagation.logits, host.logits, rows)
+        answers = np.asarray(decide(Z.T, self.net, self.task, float(threshold)))
         return answers.T if self.task == "multilabel" else np.asarray(self.classes)[answers[0]]
 
-    @property
-    def has_threshold(self) -> bool:
-        """Whether single outputs say yes or no, above or below a threshold."""
-        return self.task == "multilabel" or (self.task == "binary" and self.net.sizes[-1] == 1)
+    def check_threshold(self, threshold: float) -> None:
+        """Raise unless it is a number from 0 to 1, and single outputs say yes or no if it is not the usual one."""
+        if not (isinstance(threshold, Real) and 0 <= float(threshold) <= 1):
+            raise InputError(sentence("threshold", "a number from 0 to 1", repr(threshold), "leave it at 0.5"))
+        single = self.task == "multilabel" or (self.task == "binary" and self.net.sizes[-1] == 1)
+        if threshold != 0.5 and not single:
+            got = f"task {self.task!r} with outputs {self.net.sizes[-1]}"
+            raise InputError(sentence("threshold", "single sigmoids that it decides", got, "leave it out"))
 
     def evaluate(self, part: Part, metrics: str | Iterable[str] | None = None, weights: Any = None) -> dict[str, Any]:
         """Cost (without penalties) and metrics on raw rows with their targets.
 
         Args:
-          part: rows and targets.
+          part: rows and targets; rows that stay in their file are read by and by.
           metrics: a name or several of `jaxmlp.training.scores.SCORES`; every one that is defined for the task if None.
           weights: (m,) numbers ≥ 0, by which the rows count; all alike if None.
 
@@ -223,26 +228,27 @@ class Model:
         if not isinstance(part, Part):
             got, remedy = type(part).__name__, "give data.test, say"
             raise InputTypeError(sentence("evaluate", "a part of a data set", got, remedy))
-        rows = self._checked(part.rows)
+        rows = part.rows if isinstance(part.rows, FileRows) else self._checked(part.rows)
         if not len(rows):
             remedy = "the mean over no examples is not defined"
             raise InputError(sentence("evaluate", "at least one row", rows.shape, remedy))
         self._check_ids(part.targets)
-        J, answers, A = _judge(self.params, *self._batch(rows, part.targets, weights), self.net, self.task)
-        if answers is not None:
-            answers = np.asarray(answers).T if self.task == "multilabel" else np.asarray(answers)[0]
-        outputs = self._measurable(np.asarray(A).T)
+        weights = None if weights is None else check_weights(weights, len(rows))
+        Z = _numpy(self._run(propagation.logits, host.logits, rows)).T
+        answers = None
+        if self.task != "regression":
+            answers = np.asarray(decide(Z, self.net, self.task))
+            answers = answers.T if self.task == "multilabel" else answers[0]
+        outputs = self._measurable(host.output(Z, self.net).T)
         return {
-            "cost": float(J),
+            "cost": self._cost(Z, part.targets, weights),
             **evaluate_scores(self.task, part.targets, outputs, weights, metrics, answers=answers),
         }
 
-    def _batch(self, rows: np.ndarray, targets: np.ndarray, weights: Any) -> tuple[Batch, Objective]:
-        dtype = self.params[0]["W"].dtype
+    def _cost(self, Z: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
         found = costs.find(self.cost, self.net.activations[-1])
-        Y = target_rows(targets, self.task, self.target_preprocessing, self.net, found, dtype)
-        w = None if weights is None else jnp.asarray(check_weights(weights, len(rows))[None], dtype)
-        return Batch(jnp.asarray(self.preprocessing(rows, dtype)).T, jnp.asarray(Y).T, w), Objective(found)
+        Y = target_rows(targets, self.task, self.target_preprocessing, self.net, found, Z.dtype)
+        return host.cost(Z, Y.T, self.net, found, weights)
 
     def _measurable(self, A: np.ndarray) -> np.ndarray | None:
         """Outputs (m, n_L) as the metrics take them; None where they are no probabilities or have overflowed."""
@@ -294,13 +300,6 @@ class Model:
 
 
 load_model = Model.load
-
-
-@partial(jax.jit, static_argnames="task")
-def _judge(params: Params, batch: Batch, objective: Objective, net: Network, task: str):
-    """J, the decisions (None for regression) and A_L."""
-    J, Z, _ = evaluate(params, batch, net, objective)
-    return J, None if task == "regression" else decide(Z, net, task), net.activations[-1].apply(Z)
 
 
 def _numpy(A: np.ndarray) -> np.ndarray:

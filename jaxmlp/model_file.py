@@ -26,6 +26,7 @@ FORMAT = "jaxmlp.model"
 FORMAT_VERSION = 1
 FILE_NAME = "model.h5"  # in a run folder
 
+MEMBERS = "member-*.h5"  # the files of an ensemble, in a folder: member-1.h5, …
 _PREPROCESSINGS = ("preprocessing", "target_preprocessing")
 _LISTS = ("classes", "feature_names", "target_names")
 
@@ -76,6 +77,11 @@ def read(path: str | os.PathLike[str], activations: Iterable[Activation] = ()) -
     path = Path(path)
     path = path / FILE_NAME if path.is_dir() else path
     if not path.exists():
+        if member := min(path.parent.glob(MEMBERS), default=None):
+            remedy = f"give one of them, {member}, or use Ensemble.load"
+            raise MissingFileError(
+                sentence("load_model", "one model", f"the members of an ensemble in {str(path.parent)!r}", remedy)
+            )
         raise MissingFileError(
             sentence("load_model", "a model file or a run folder", repr(str(path)), "check the path")
         )

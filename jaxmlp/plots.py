@@ -1,4 +1,4 @@
-"""Every picture: learning curves, confusion matrix, decision boundary, predicted against true values.
+"""Every picture: learning curves, range test, confusion matrix, decision boundary, predicted against true values.
 
 Each function returns a Matplotlib figure; `save` writes it. Figures are made without pyplot, so no window, no backend
 and no global state is touched.
@@ -15,6 +15,7 @@ from jaxmlp.data.files import atomic_path
 from jaxmlp.errors import InputError, sentence, unknown
 from jaxmlp.evidence.health.diagnose import Diagnosis
 from jaxmlp.model import Model
+from jaxmlp.training.range_test import RangeTest
 from jaxmlp.training.state import Report
 
 try:
@@ -65,6 +66,21 @@ def curves(history: Sequence[Report]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
+    return figure
+
+
+def range_test(found: RangeTest) -> Figure:
+    """The cost of each step of a learning rate range test against α, raw and smoothed, and the suggested α."""
+    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(found.rates, found.costs, color=TRAINING, alpha=0.3, label="cost of the batch")
+    axes.plot(found.rates, found.smoothed, color=TRAINING, label="smoothed")
+    axes.axvline(found.suggestion, color=VALIDATION, label=f"suggested α = {found.suggestion:.2g}")
+    low, high = found.smoothed.min(), found.smoothed.max()
+    axes.set(xlabel="learning rate α", ylabel="cost", xscale="log", title="learning rate range test")
+    axes.set_ylim(low - 0.1 * (high - low), low + 1.3 * max(found.smoothed[0] - low, 0.2 * (high - low)))
+    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 

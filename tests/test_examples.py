@@ -11,16 +11,24 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = {
     "published.py": ["--fast"],
+    "killed.py": ["--fast"],
     "benchmarks/import_time.py": ["--rounds", "2"],
     "benchmarks/streaming.py": ["--fast"],
     "benchmarks/digits.py": ["--epochs", "2", "--rounds", "2"],
     "benchmarks/population.py": ["--fast", "--rounds", "1"],
+    "benchmarks/compare.py": ["--fast", "--workloads", "planar", "--peers", "sklearn,scan"],
+    "benchmarks/prediction.py": ["--fast", "--peers", "sklearn"],
+    "benchmarks/first_fit.py": ["--fast"],
+    "benchmarks/backward.py": ["--fast", "--activations", "relu,maxout"],
+    "benchmarks/growth.py": ["--fast", "--tables", "rows"],
+    "benchmarks/regression.py": ["--fast", "--workloads", "small", ".", "."],
+    "benchmarks/accelerator.py": ["--fast", "--sections", "wide"],
 }
 
 
 def run(script, *arguments):
     command = [sys.executable, str(EXAMPLES / script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -30,7 +38,28 @@ def test_script(script):
 
 
 def test_every_script_is_run():
-    assert {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.py")} == set(SCRIPTS)
+    commands = {path for path in EXAMPLES.rglob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
+    assert {path.relative_to(EXAMPLES).as_posix() for path in commands} == set(SCRIPTS)
+
+
+def test_the_comparison_has_a_line_for_each_peer_and_notices_who_trains_worse():
+    done = run("benchmarks/compare.py", "--fast", "--workloads", "digits", "--peers", "loop,numpy", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [*found["peers"]] == ["jaxmlp", "loop", "numpy"]
+    assert found["steps"] == 2 * 7  # 200 rows in batches of 32, two epochs
+    ours, loop, numpy = found["peers"].values()
+    assert ours["ratio"]["median"] == 1.0
+    assert loop["cost"] == pytest.approx(ours["cost"], rel=0.05)
+    assert numpy["cost"] == pytest.approx(ours["cost"], rel=0.05)
+    assert found["limit"]["gflops"] > 0
+
+
+def test_a_mistake_in_a_name_is_one_line():
+    done = run("benchmarks/compare.py", "--workloads", "smal")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --workloads expects some of small, planar,")
+    assert done.stderr.count("\n") == 1
 
 
 def test_published_runs_on_the_cats(data_folder):

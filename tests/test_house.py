@@ -1,6 +1,7 @@
 """The house: imports go down the floors, optional packages stay in their homes, `import jaxmlp` is light."""
 
 import ast
+import operator
 import subprocess
 import sys
 import types
@@ -19,6 +20,7 @@ FLOORS = [
     ["data"],
     ["training"],
     ["evidence"],
+    ["host"],
     ["model_file"],
     ["model"],
     ["ensemble"],
@@ -36,6 +38,7 @@ ORDER = {
         "initializers",
         "dense",
         "normalization",
+        "stacks",
         "noise",
         "layer",
         "penalties",
@@ -78,6 +81,10 @@ ORDER = {
         "vjp.second_order",
         "vjp.types",
         "vjp.check_vjp",
+        "speed.timing",
+        "speed.products",
+        "speed.backward",
+        "speed.bench",
         "health.symptoms",
         "health.findings",
         "health.unit_rules",
@@ -85,22 +92,29 @@ ORDER = {
         "health.diagnose",
     ],
     "training": [
+        "optimizers",
         "state",
         "metrics",
         "score_formulas",
         "cases",
         "scores",
-        "optimizers",
         "schedules",
         "stopping",
+        "processes",
+        "fingerprint",
         "checkpoints",
+        "mesh",
         "step",
         "batches",
         "streamed",
         "divergence",
+        "program",
         "epoch",
         "arguments",
+        "progress",
+        "following",
         "fit",
+        "range_test",
         "widths",
         "population",
         "strategy",
@@ -111,10 +125,12 @@ ORDER = {
         "__init__",
     ],
     "cli": [
+        "compilation_cache",
         "output",
         "options",
         "run_folder",
         "signals",
+        "company",
         "tensorboard",
         "loading",
         "training_options",
@@ -126,15 +142,16 @@ ORDER = {
         "info",
         "verify",
         "diagnose",
+        "bench",
         "main",
     ],
 }
 KNOWS = {
     "nn": {"jax"},
     "data": {"numpy", "h5py", "pandas", "PIL"},
-    "training": {"jax", "numpy", "optax", "orbax"},
+    "training": {"jax", "numpy", "optax", "orbax", "rich"},
     "evidence": {"jax", "numpy", "chex"},
-    "cli": {"jax", "numpy", "click", "rich", "orbax", "tensorboardX"},
+    "cli": {"jax", "numpy", "click", "rich", "platformdirs", "tensorboardX"},
 }
 HOMES = {
     "h5py": {"data/hdf5.py", "data/stream.py", "model_file.py"},
@@ -142,8 +159,8 @@ HOMES = {
     "PIL": {"data/pictures.py"},
     "matplotlib": {"plots.py"},
     "click": {"cli"},
-    "rich": {"cli"},
-    "orbax": {"training/checkpoints.py", "cli/train.py"},
+    "rich": {"cli", "training/progress.py"},
+    "orbax": {"training/checkpoints.py"},
     "tensorboardX": {"cli/tensorboard.py"},
 }
 
@@ -220,8 +237,15 @@ def test_a_star_brings_every_public_name():
 
 
 def test_import_is_light():
-    code = "import sys, jaxmlp; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = "import sys, jaxmlp; jaxmlp.fit; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "jax" in loaded
     assert not loaded & {"h5py", "sklearn", "matplotlib", "orbax", "pandas", "PIL", "click", "rich", "onnx"}
+
+
+def test_every_public_name_says_where_it_is_from():
+    with pytest.raises(AttributeError, match="module 'jaxmlp' has no attribute 'nothing'"):
+        operator.attrgetter("nothing")(jaxmlp)
+    code = "import sys, jaxmlp; assert jaxmlp.errors.InputError; print('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -11,7 +11,23 @@ import numpy as np
 
 import jaxmlp
 from jaxmlp import Activation, Network
+from jaxmlp.data import Dataset
 from jaxmlp.nn import activations
+
+
+def deep(n: int = 10, activation: str = "tanh", norm: str | None = None) -> Network:
+    """A network of n equal hidden layers: enough of them to be stacked."""
+    return Network((5, *[6] * n, 3), activation, "softmax", norm)
+
+
+def three_classes(n_train: int) -> Dataset:
+    """40 rows of 3 features, of which the last are the validation part."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40, 3))
+    labels = np.argmax(rows + 0.3 * rng.normal(size=(40, 3)), axis=1)
+    held = {"validation_rows": rows[n_train:], "validation_labels": labels[n_train:]}
+    return Dataset.from_arrays(rows[:n_train], labels[:n_train], **held)
+
 
 SINE = jaxmlp.activation("sine", jnp.sin, lambda Z, A, dA: dA * jnp.cos(Z))
 SOFTSIGN = jaxmlp.activation("softsign", lambda Z: Z / (1 + jnp.abs(Z)))  # no pullback: JAX's own

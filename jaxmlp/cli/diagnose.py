@@ -4,12 +4,14 @@ from typing import Any
 
 import click
 import jax.numpy as jnp
+import numpy as np
 from rich.table import Table
 
 from jaxmlp.cli import run_folder
 from jaxmlp.cli.evaluate import load_for, translate
 from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.file_rows import FileRows
 from jaxmlp.evidence.health.diagnose import Diagnosis, diagnose
 from jaxmlp.model import Model, load_model
 from jaxmlp.nn import costs
@@ -17,8 +19,10 @@ from jaxmlp.nn.objective import Objective
 from jaxmlp.training.batches import target_rows
 from jaxmlp.training.optimizers import OPTIMIZERS
 
+SAMPLE = 64  # stretches, and rows in each
 
-@click.command("diagnose", short_help="Name what is unhealthy about a model, with the cure.")
+
+@click.command("diagnose")
 @click.argument("model")
 @click.argument("data")
 @click.option("--learning-rate", type=float, help="α of plain gradient descent [of the run, if it used sgd].")
@@ -62,12 +66,20 @@ def sgd_rate(settings: dict[str, Any]) -> float | None:
 
 
 def columns(model: Model, data: Dataset) -> tuple[Any, Any]:
-    """X and Y of the training part as the model saw them: scaled, one example per column."""
+    """X and Y of the training part as the model saw them: scaled, one example per column.
+
+    Of rows that stay in their file, a sample from all over.
+    """
     dtype = model.params[0]["W"].dtype
     found = costs.find(model.cost, model.net.activations[-1])
-    targets = translate(data.train.targets, data, model)
+    rows, ids = data.train
+    if isinstance(rows, FileRows):
+        pieces = list(rows.stretches(SAMPLE, SAMPLE))
+        ids = np.concatenate([ids[first : first + len(piece)] for first, piece in pieces])
+        rows = np.concatenate([piece for _, piece in pieces])
+    targets = translate(ids, data, model)
     Y = target_rows(targets, model.task, model.target_preprocessing, model.net, found, dtype)
-    return jnp.asarray(model.preprocessing(data.train.rows, dtype)).T, jnp.asarray(Y).T
+    return jnp.asarray(model.preprocessing(rows, dtype)).T, jnp.asarray(Y).T
 
 
 def _draw(path: str, diagnosis: Diagnosis) -> None:

@@ -7,16 +7,18 @@ import click
 import numpy as np
 
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.loading import fingerprint, open_data
+from jaxmlp.cli.loading import open_data, open_model
 from jaxmlp.cli.output import console, json_option, print_json, table
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.sources import NAMES
+from jaxmlp.data.stream import StreamedDataset
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.model import Model, load_model
+from jaxmlp.model import Model
+from jaxmlp.training.fingerprint import digest_of
 from jaxmlp.training.scores import SCORES
 
 
-@click.command(short_help="Measure a model on a data set.")
+@click.command()
 @click.argument("model")
 @click.argument("data")
 @click.option(
@@ -36,15 +38,15 @@ from jaxmlp.training.scores import SCORES
 )
 @json_option
 def evaluate(model: str, data: str, part: str, target: str | None, metrics: tuple[str, ...], as_json: bool) -> None:
-    """Measure MODEL (a run folder or a model.h5) on DATA, by default on its test part.
+    """Measure MODEL (a run folder, also of an ensemble, or a model.h5) on DATA, by default on its test part.
 
     The data that the model was trained on is split again as it was then; any other table counts as a whole. Columns
     and classes are found by their names.
     """
-    trained = load_model(model)
+    trained, who = open_model(model)
     dataset = load_for(model, trained, data, target)
     rows = choose_part(dataset, part)
-    figures = trained.evaluate(Part(rows.rows, translate(rows.targets, dataset, trained)), metrics or None)
+    figures = who.evaluate(Part(rows.rows, translate(rows.targets, dataset, trained)), metrics or None)
     kind = part if part != "auto" else "test" if dataset.test else "all"
     answer = {"model": model, "data": dataset.name, "part": kind, "rows": len(rows.rows), **figures}
     if as_json:
@@ -70,7 +72,7 @@ def load_for(model: str, trained: Model, data: str, target: str | None = None) -
     if trained.classes and trained.task in ("binary", "multiclass"):
         loading["known_classes"] = trained.classes
     dataset = open_data(data, {**loading, "standardize": False})
-    if own and fingerprint(dataset) != settings.get("fingerprint"):
+    if own and digest_of(dataset) != settings.get("fingerprint"):
         got, remedy = "other rows than in training", "copy the new rows to a file of their own"
         raise InputError(sentence(f"{data!r}, the data of {model},", "the rows of the training", got, remedy))
     if trained.feature_names and dataset.feature_names and dataset.feature_names != trained.feature_names:
@@ -87,6 +89,11 @@ def choose_part(data: Dataset, part: str) -> Part:
     parts = {name: found for name in ("train", "validation", "test") if (found := getattr(data, name))}
     if part == "auto":
         return parts.get("test") or data.train
+    if part == "all" and len(parts) == 1:
+        return data.train
+    if part == "all" and isinstance(data, StreamedDataset):
+        remedy = "measure them one after the other"
+        raise InputError(sentence("--part of rows in a file", "train or test", part, remedy))
     if part == "all":
         return Part(*(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True)))
     if part not in parts:

@@ -3,22 +3,28 @@
 import click
 from rich.table import Table
 
+from jaxmlp.cli.loading import open_model
 from jaxmlp.cli.output import console, json_option, print_json
-from jaxmlp.model import Model, load_model
+from jaxmlp.ensemble import Ensemble
+from jaxmlp.model import Model
 
 
-@click.command(short_help="Show the layers, shapes and parameters of a model.")
+@click.command()
 @click.argument("model")
 @json_option
 def info(model: str, as_json: bool) -> None:
-    """Show what MODEL (a run folder or a model.h5) is: layers, shapes, parameters, and the data it takes."""
-    trained = load_model(model)
+    """Show what MODEL (a run folder or a model.h5) is: layers, shapes, parameters, and the data it takes.
+
+    Of an ensemble's folder: how many members there are, and what each of them is.
+    """
+    trained, who = open_model(model)
+    members = {"members": len(who.members)} if isinstance(who, Ensemble) else {}
     if as_json:
-        print_json({**facts(trained), "layers": [row._asdict() for row in trained.net.shapes]})
+        print_json({**members, **facts(trained), "layers": [row._asdict() for row in trained.net.shapes]})
         return
     out = console()
     out.print(layers_table(trained))
-    for name, value in facts(trained).items():
+    for name, value in (members | facts(trained)).items():
         if value not in (None, (), []):
             out.print(f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
 

@@ -1,16 +1,19 @@
-"""How a command finds its data: from options to a data set, and whether it is the one of before."""
+"""How a command finds its data and its model: from options to a data set, and whether it is the one of before."""
 
-import hashlib
+import dataclasses
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.sources import load
-from jaxmlp.data.stream import MEMORY, StreamedDataset, stream
+from jaxmlp.data.stream import MEMORY, stream
+from jaxmlp.ensemble import Ensemble
 from jaxmlp.errors import InputError, sentence
+from jaxmlp.model import Model, load_model
+from jaxmlp.model_file import MEMBERS
 
-VALIDATION = 0.1  # held back where early stopping needs rows to watch
+VALIDATION = 0.1  # held back where early stopping, a plateau or a sweep needs rows to watch
 
 
 def loading_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -36,25 +39,34 @@ def open_data(data: str, loading: dict[str, Any]) -> Dataset:
     return stream(data, **loading)
 
 
-def held_back(options: dict[str, Any], data: Dataset) -> Dataset:
-    """The data set with a validation part, where one is asked for or early stopping needs it."""
+def as_trained(options: dict[str, Any], data: Dataset, output: Any = None) -> Dataset:
+    """The data set as a training takes it: with a validation part, where one is asked for or anything watches it.
+
+    Args:
+      options: of the command.
+      data: as it was read.
+      output: the activation that was asked for. Its range is meant for the targets, which then stay as they are: an
+        exponential gives counts or rates, a sigmoid shares; identity alone gives any number, and standardised ones.
+
+    Raises:
+      InputError: for a share that cannot be held back.
+    """
+    if output not in (None, "identity"):
+        data = dataclasses.replace(data, target_preprocessing=Preprocessing())
     fraction = options["validation_fraction"]
-    if isinstance(data, StreamedDataset):
-        if fraction:
-            remedy = "it watches its test part"
-            raise InputError(sentence("--stream", "no --validation-fraction", fraction, remedy))
-        return data
+    if fraction is not None and not 0 <= fraction < 1:
+        remedy = f"write {VALIDATION:g}, say"
+        raise InputError(sentence("--validation-fraction", "a share from 0 to below 1", fraction, remedy))
     if fraction is None:
-        fraction = VALIDATION if options["patience"] is not None and data.validation is None else 0.0
-    return data.hold_back(fraction, options["seed"]) if fraction else data
+        watched = options.get("patience") is not None or options["schedule"].startswith("plateau")
+        fraction = VALIDATION if watched and data.validation is None else 0.0
+    return data.hold_back(fraction, options.get("seed", 0)) if fraction else data
 
 
-def fingerprint(data: Dataset) -> str:
-    """A digest of all rows and targets: whether two data sets, and how they are split, are the same."""
-    digest = hashlib.sha256()
-    for part in (data.train, data.validation, data.test):
-        for array in part or ():
-            digest.update(f"{array.shape} {array.dtype}".encode())
-            if isinstance(array, np.ndarray):  # rows that stay in their file count by their shape
-                digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def open_model(path: str) -> tuple[Model, Model | Ensemble]:
+    """The model in a file or a run folder, and who answers: the same, or the ensemble whose first member it is."""
+    if not any(Path(path).glob(MEMBERS)):
+        model = load_model(path)
+        return model, model
+    ensemble = Ensemble.load(path)
+    return ensemble.members[0], ensemble

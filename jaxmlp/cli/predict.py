@@ -9,15 +9,17 @@ from typing import Any
 import click
 import numpy as np
 
+from jaxmlp.cli.loading import open_model
 from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.data import pictures
 from jaxmlp.data.files import atomic_path
 from jaxmlp.data.sources import load_rows
+from jaxmlp.ensemble import Ensemble
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.model import PROBABILITIES, Model, load_model
+from jaxmlp.model import PROBABILITIES, Model
 
 
-@click.command(short_help="Answer for rows of a file, or for a picture.")
+@click.command()
 @click.argument("model")
 @click.argument("file")
 @click.option("--threshold", type=float, help="Above it, a single sigmoid says yes [0.5].")
@@ -26,22 +28,26 @@ from jaxmlp.model import PROBABILITIES, Model, load_model
 def predict(model: str, file: str, threshold: float | None, out: str | None, as_json: bool) -> None:
     """Answer for every row of FILE (.csv, .npz, .h5), or for one picture (.png, .jpg, ...).
 
-    MODEL is a run folder or a model.h5. A picture is resized to the images that the model was trained on. The answer
-    is CSV: the prediction and, for classifiers, the probability of each class.
+    MODEL is a run folder, also of an ensemble, or a model.h5. A picture is resized to the images that the model was
+    trained on. The answer is CSV: the prediction, for classifiers the probability of each class, and for an ensemble
+    how far its members disagree.
     """
-    trained = load_model(model)
+    trained, who = open_model(model)
     check_picture(trained, file)
     rows = load_rows(file, trained.net.sizes[0], trained.image_shape, trained.feature_names, trained.target_names)
-    answers = trained.predict(rows, **({} if threshold is None else {"threshold": threshold}))
-    probabilities = trained.predict_proba(rows) if has_probabilities(trained) else None
+    answers = who.predict(rows, **({} if threshold is None else {"threshold": threshold}))
+    probabilities = who.predict_proba(rows) if has_probabilities(trained) else None
+    disagreement = who.disagreement(rows) if isinstance(who, Ensemble) else None
+    text = as_csv(trained, answers, probabilities, disagreement)
     if out:
         with atomic_path(out) as temporary:
-            temporary.write_text(as_csv(trained, answers, probabilities), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
         console(stderr=True).print(f"{len(rows)} predictions in {out}")
     if as_json:
-        print_json({"predictions": answers, "probabilities": probabilities, "classes": trained.classes, "out": out})
+        answer = {"predictions": answers, "probabilities": probabilities, "classes": trained.classes, "out": out}
+        print_json(answer if disagreement is None else {**answer, "disagreement": disagreement})
     elif not out:
-        click.echo(as_csv(trained, answers, probabilities), nl=False)
+        click.echo(text, nl=False)
 
 
 def check_picture(model: Model, file: str) -> None:
@@ -61,7 +67,9 @@ def has_probabilities(model: Model) -> bool:
     return model.task != "regression" and model.net.activations[-1].name in PROBABILITIES
 
 
-def as_csv(model: Model, answers: np.ndarray, probabilities: np.ndarray | None) -> str:
+def as_csv(
+    model: Model, answers: np.ndarray, probabilities: np.ndarray | None, disagreement: np.ndarray | None = None
+) -> str:
     """A header and a row per answer."""
     columns = answers.reshape(len(answers), -1)
     if columns.shape[1] == 1:
@@ -69,13 +77,15 @@ def as_csv(model: Model, answers: np.ndarray, probabilities: np.ndarray | None) 
     else:
         names: Any = model.classes or model.target_names or range(1, columns.shape[1] + 1)
         header = [f"prediction {name}" for name in names]
+    rows = columns.tolist()
+    if probabilities is not None:
+        header += [f"probability {label}" for label in model.classes]
+        rows = [[*row, *(f"{p:.6g}" for p in ps)] for row, ps in zip(rows, probabilities, strict=True)]
+    if disagreement is not None:
+        header.append("disagreement")
+        rows = [[*row, f"{far:.6g}"] for row, far in zip(rows, disagreement, strict=True)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=os.linesep)
-    if probabilities is None:
-        writer.writerow(header)
-        writer.writerows(columns.tolist())
-    else:
-        writer.writerow([*header, *(f"probability {label}" for label in model.classes)])
-        for answer, row in zip(columns.tolist(), probabilities, strict=True):
-            writer.writerow([*answer, *(f"{p:.6g}" for p in row)])
+    writer.writerow(header)
+    writer.writerows(rows)
     return text.getvalue()

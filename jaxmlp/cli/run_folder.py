@@ -8,13 +8,15 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from jaxmlp.data.files import atomic_path
 from jaxmlp.errors import InputError, MissingFileError, sentence
+from jaxmlp.model_file import MEMBERS
 from jaxmlp.training.state import Report
 
 SETTINGS = "run.json"
@@ -50,6 +52,34 @@ def discard(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if path.parent.name == PARENT and path.parent.is_dir() and not any(path.parent.iterdir()):
         path.parent.rmdir()
+
+
+@contextmanager
+def kept(folder: Path, settings: Mapping[str, Any], *, resumed: bool) -> Iterator[None]:
+    """The run folder with its settings; one that comes to nothing goes again, and of another it is said how to go on.
+
+    Raises:
+      InputError: when the disk does not take the files.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_settings(folder, {**settings, "finished": False})
+        yield
+    except BaseException as error:
+        worth = resumed or any(any(folder.glob(name)) for name in (HISTORY, MEMBERS, f"{CHECKPOINTS}/*"))
+        if not worth:
+            discard(folder)
+        elif isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(go_on(folder)) from None
+        if isinstance(error, OSError) and not isinstance(error, InputError):
+            remedy = f"make room, then {go_on(folder)}" if worth else "choose another with --out"
+            raise InputError(sentence(f"run folder {folder}", "a place that takes its files", error, remedy)) from None
+        raise
+
+
+def go_on(folder: Path) -> str:
+    """How a stopped run is resumed."""
+    return f"go on with: jaxmlp train --resume {folder}"
 
 
 class History:

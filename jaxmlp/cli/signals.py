@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C and SIGTERM end a training after the epoch at hand, so that nothing of it is lost.
+"""Signals: Ctrl-C and SIGTERM end a training after the epoch at hand, or a second's piece of a long one.
 
 A second one ends the process at once, as it would have without us.
 """
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from jaxmlp.training.processes import agreed
+
 
 class Stop:
     """Whether somebody wishes the training to end, and the signal that said so."""
@@ -16,8 +18,12 @@ class Stop:
         self.signal: signal.Signals | None = None
 
     def __call__(self, *_: object) -> bool:
-        """As an observer of `fit`: true once a signal has come."""
+        """As an observer of `fit`, after an epoch and within a long one: true once a signal has come to any process."""
+        number = agreed(self.signal or 0)
+        self.signal = signal.Signals(number) if number else None
         return self.signal is not None
+
+    between = __call__
 
     @property
     def exit_code(self) -> int:

@@ -18,7 +18,7 @@ from jaxmlp.model import load_model
 from jaxmlp.nn.objective import Objective
 
 
-@click.command(short_help="Check every formula on this machine: the textbook's, autodiff, central differences.")
+@click.command()
 @click.argument("model", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every activation × cost × output × depth.")
 @click.option("--device", is_flag=True, help="Then float32 on the present device: the digits it loses.")

@@ -144,13 +144,16 @@ class Dataset:
             return len(self.classes)
         return 1 if self.task == "binary" else self.train.targets.shape[1]
 
-    def standardize(self) -> Self:
-        """The same rows with preprocessing (for regression also of the targets) fitted on the training part.
+    def standardize(self, *, targets: bool = True) -> Self:
+        """The same rows with preprocessing fitted on the training part.
 
         A pixel that is constant in training is divided by 255, not by 1: it may well vary in the test.
+
+        Args:
+            targets: whether the targets of a regression are standardised too; counts and rates must not be.
         """
         constant = 255.0 if self.image_shape and self.train.rows.dtype == np.uint8 else 1.0
-        regression = self.task == "regression"
+        regression = targets and self.task == "regression"
         return dataclasses.replace(
             self,
             preprocessing=Preprocessing.standardize(self.train.rows, constant),
@@ -173,14 +176,23 @@ class Dataset:
         >>> len(data.train.rows), len(data.validation.rows)
         (2, 2)
         """
-        if self.validation is not None:
-            raise InputError(sentence("hold_back", "a data set without validation part", "one with", "use it as it is"))
+        self._check_whole()
         rows, targets = self.train
         ids = targets if self.task in ("binary", "multiclass") else None
         kept, held = split(len(rows), fraction, seed, ids)
-        parts = {"train": Part(rows[kept], targets[kept]), "validation": Part(rows[held], targets[held])}
-        smaller = dataclasses.replace(self, **parts)
-        return smaller.standardize() if self.preprocessing.shift is not None else smaller
+        return self._divided(Part(rows[kept], targets[kept]), Part(rows[held], targets[held]))
+
+    def _check_whole(self) -> None:
+        """Raise for a data set that has a validation part."""
+        if self.validation is not None:
+            raise InputError(sentence("hold_back", "a data set without validation part", "one with", "use it as it is"))
+
+    def _divided(self, train: Part, validation: Part) -> Self:
+        """The data set with these parts, and the preprocessing that was fitted fitted anew."""
+        smaller = dataclasses.replace(self, train=train, validation=validation)
+        if self.preprocessing.shift is None:
+            return smaller
+        return smaller.standardize(targets=self.target_preprocessing.shift is not None)
 
     def select(self, names: Sequence[str]) -> Self:
         """The same data set with these feature columns only, in this order; preprocessing follows.

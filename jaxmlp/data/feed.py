@@ -12,6 +12,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -106,11 +107,14 @@ class Feed(NamedTuple):
     dtype: np.dtype
     size: int
 
-    def buffers(self, generator: np.random.Generator | None) -> Generator[tuple[np.ndarray, np.ndarray]]:
+    def buffers(
+        self, generator: np.random.Generator | None, skipped: int = 0
+    ) -> Generator[tuple[np.ndarray, np.ndarray]]:
         """The buffers of an epoch: network input (r, n), and which rows of the part these are, (r,).
 
         Args:
             generator: draws the order of the blocks; None leaves them in that of the file.
+            skipped: buffers at the beginning that are not read.
 
         The thread ends with the iterator: close it (`contextlib.closing`) where it may not come to its end.
 
@@ -118,7 +122,7 @@ class Feed(NamedTuple):
             InputError: whatever `FileRows.reading` raises.
         """
         m = len(self.rows)
-        n_buffers = -(-m // self.size)
+        n_buffers = -(-m // self.size) - skipped
         block = max(1, self.size // BLOCKS)
         block = -(-block // self.rows.chunk) * self.rows.chunk  # what is compressed as one is read in one go
         free: queue.Queue[np.ndarray | None] = queue.Queue()
@@ -126,7 +130,8 @@ class Feed(NamedTuple):
             free.put(_aligned((min(self.size, m), self.rows.shape[1]), self.dtype))
         ready: queue.Queue[tuple[np.ndarray, Visit] | BaseException] = queue.Queue()
         stop = threading.Event()
-        work = (self, visits(m, self.size, block, generator), free, ready, stop)
+        epoch = islice(visits(m, self.size, block, generator), skipped, None)
+        work = (self, epoch, free, ready, stop)
         thread = threading.Thread(target=_read_ahead, args=work, name="jaxmlp-reader", daemon=True)
         thread.start()
         given: deque[np.ndarray] = deque()

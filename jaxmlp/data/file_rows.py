@@ -72,6 +72,26 @@ class FileRows:
             start, i = end, i + 1
         return spans
 
+    def stretches(self, length: int, most: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """Stretches of rows with the number of their first: all of them, or so many at even distances.
+
+        Args:
+            length: rows of a stretch; the last may be shorter.
+            most: stretches; as many as there are if None.
+
+        Raises:
+            InputError: as `reading`.
+        """
+        m, n = self.shape
+        starts: Any = range(0, m, length)
+        if most is not None and m > most * length:
+            starts = np.linspace(0, m - length, most, dtype=int).tolist()
+        with self.reading() as read:
+            for start in starts:
+                rows = np.empty((min(length, m - start), n), self.dtype)
+                read(start, start + len(rows), rows)
+                yield start, rows
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Read]:
         """Open the file and yield read(start, stop, out), which puts the part's rows start..stop into out.

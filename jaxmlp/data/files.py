@@ -31,7 +31,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     [('note.txt', 'whole')]
     """
     path = Path(path)
-    _check_place(path)
+    check_place(path)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
     try:
         yield temporary
@@ -44,7 +44,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush(path.parent, os.O_RDONLY)  # the rename itself lives in the folder's entry
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
+    """Raise, as `atomic_path` would, where no file can be written."""
     folder = path.parent
     if not folder.is_dir():
         got = f"the missing folder {str(folder)!r}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".h5", ".hdf5")
 CACHE_SLOTS = 10007  # chunks that a cache of a given size may hold: a prime number, and many more than it will
-ROWS = ("test_set_x", "train_set_x", "rows")
+ROWS = ("test_set_x", "train_set_x", "x_test", "x_train", "rows", "x", "X")
 """Where rows to predict are looked for, in this order."""
 
 
@@ -55,7 +55,7 @@ def read_folder(folder: Path, paths: list[Path]) -> Arrays:
 
 
 def read_rows(path: Path) -> np.ndarray:
-    """The rows to predict: test_set_x, else train_set_x, else rows, else the only array."""
+    """The rows to predict: test_set_x, train_set_x, x_test, x_train, rows, x or X, else the only array."""
     with opened(path) as file:
         found = stored(file)
         return found[choose(found, ROWS, path.name)][()]

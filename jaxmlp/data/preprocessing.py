@@ -126,8 +126,8 @@ class Preprocessing:
         arrays = self.to_dict().items()
         return type(self)(**{name: array[list(columns)] if array.ndim else array for name, array in arrays})
 
-    def __call__(self, rows: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """(rows - shift) / scale, (m, n), as `dtype`; always a new array.
+    def __call__(self, rows: ArrayLike, dtype: DTypeLike = np.float32, *, copy: bool = True) -> np.ndarray:
+        """(rows - shift) / scale, (m, n), as `dtype`; a new array, or with copy=False the rows that need no change.
 
         float64 rows are shifted in float64 even when float32 is asked for: large nearly equal numbers cancel there.
 
@@ -136,6 +136,8 @@ class Preprocessing:
             InputTypeError: rows that hold no numbers.
         """
         array = self._checked(rows)
+        if not copy and self.shift is None and self.scale is None and array.dtype == dtype:
+            return array
         working = np.result_type(array.dtype, np.float32, *([np.float64] if dtype == np.float64 else []))
         try:
             with np.errstate(over="raise"):

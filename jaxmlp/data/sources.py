@@ -217,8 +217,9 @@ def load_rows(
 
     Args:
         path: .csv (see `tables.read_rows` for which columns count; a target column among them is dropped), .npz (rows,
-            x, X, x_test, test_set_x, or its only array), .h5 or .hdf5 (test_set_x, train_set_x, rows, or its only
-            array), or one picture (.png .jpg .jpeg .bmp .gif .webp), resized to `image_shape`, as bytes 0..255.
+            x, X, x_test, test_set_x, or its only array), .h5 or .hdf5 (test_set_x, train_set_x, x_test,
+            x_train, rows, x, X, or its only array), or one picture (.png .jpg .jpeg .bmp .gif .webp), resized to
+            `image_shape`, as bytes 0..255.
         n_features: the width of the model's rows.
         image_shape, feature_names, target_names: those of the model's data set.
 

@@ -4,6 +4,7 @@ What is in memory:
 
     the training labels, coded: a byte a row for up to 256 classes, 8 bytes a number (all labels are read at once)
     the test part: that of the file, or rows held back from it; with its copy for the network at most `memory` / 4
+    the validation part of `hold_back`, likewise
     in training the buffers of `data.feed`: 4 · rows of a buffer · bytes of a row; all but the labels is ≤ `memory`
 """
 
@@ -67,21 +68,38 @@ class StreamedDataset(Dataset):
 
     @property
     def held(self) -> int:
-        """Bytes of the memory that are taken before the first buffer: by the test part and by the file's own cache."""
-        part = self.test
-        if part is None:
-            return self.rows.cache
-        return part.rows.nbytes + WORKING * (part.rows.size + part.targets.size) + self.rows.cache
+        """Bytes of the memory taken before the first buffer: by the parts held back and by the file's own cache."""
+        parts = [part for part in (self.validation, self.test) if part is not None]
+        taken = (part.rows.nbytes + WORKING * (part.rows.size + part.targets.size) for part in parts)
+        return sum(taken) + self.rows.cache
 
-    def standardize(self) -> Self:
+    def standardize(self, *, targets: bool = True) -> Self:
         """As `Dataset.standardize`, with one pass through the file, by blocks."""
         constant = 255.0 if self.image_shape and self.rows.dtype == np.uint8 else 1.0
-        regression = self.task == "regression"
+        regression = targets and self.task == "regression"
         return dataclasses.replace(
             self,
             preprocessing=Preprocessing.of_moments(*_moments(self.rows, self.memory), constant),
             target_preprocessing=Preprocessing.standardize(self.train.targets) if regression else Preprocessing(),
         )
+
+    def hold_back(self, fraction: float, seed: int = 0) -> Self:
+        """As `Dataset.hold_back`; like the test part as up to 200 runs of rows from all over the file, without classes.
+
+        Raises:
+            InputError: as `Dataset.hold_back`; and where the rows held back do not fit in a quarter of the memory.
+        """
+        self._check_whole()
+        m = len(self.rows)
+        check_split(m, fraction, seed)
+        kept, held = (self._of_runs(runs) for runs in hold_back(m, min(max(1, round(m * fraction)), m - 1), seed))
+        rows = _read(held.rows, self.rows, held.targets, self.memory)
+        return self._divided(kept, Part(rows, held.targets))
+
+    def _of_runs(self, runs: np.ndarray) -> Any:
+        """The training rows of these runs, which stay in the file, and their targets."""
+        spans = np.array([span for run in runs for span in self.rows.spans(*map(int, run))])
+        return Part(cast(Any, dataclasses.replace(self.rows, runs=spans)), _of_numbers(runs, self.train.targets))
 
 
 def stream(
@@ -261,7 +279,7 @@ def _test_bytes(rows: FileRows, targets: np.ndarray) -> int:
 
 
 def _read(part: FileRows, rows: FileRows, targets: np.ndarray, memory: int) -> np.ndarray:
-    """The rows of the test part."""
+    """The rows of a part that is held back."""
     if part.stored[1:] != rows.stored[1:]:
         expects = f"rows of shape {rows.stored[1:]} as in training"
         raise InputError(sentence(f"the test part {part.name!r}", expects, part.stored[1:], "name other arrays"))
@@ -276,7 +294,11 @@ def _read(part: FileRows, rows: FileRows, targets: np.ndarray, memory: int) -> n
 
 
 def _of(rows: FileRows, targets: np.ndarray) -> np.ndarray:
-    return np.concatenate([targets[start:stop] for start, stop in rows.runs])
+    return _of_numbers(rows.runs, targets)
+
+
+def _of_numbers(runs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return np.concatenate([targets[start:stop] for start, stop in runs])
 
 
 def _compact(targets: np.ndarray, n_classes: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from the output to the input. Both call the same functions, so a test of one is 
 its kin) is drawn from a key before anything else: without a key there is none, and J is that of evaluation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ from jaxmlp.nn.noise import NO_NOISE, Noise
 from jaxmlp.nn.objective import Batch, Objective, check_batch, penalty_numbers
 from jaxmlp.nn.penalties import penalty, penalty_gradient, penalty_undecorated
 from jaxmlp.nn.propagation import propagate
+from jaxmlp.nn.stacks import Runs
 
 
 class Rules(NamedTuple):
@@ -55,20 +57,21 @@ def evaluate(
     rules: Rules = TEXTBOOK,
     noise: Noise = NO_NOISE,
     compute: Any = None,
+    fixed: Mapping[int, Any] = MappingProxyType({}),
 ) -> Evaluation:
     """J of a checked batch, under the noise that a training step has drawn.
 
     With `compute` the layers work in that dtype, bfloat16 say, on parameters cast to it; cost and penalties stay in
-    the dtype of the parameters, and so does the gradient.
+    the dtype of the parameters, and so does the gradient. Layers in `fixed` are normalised by the moments given there.
     """
     X, Y, weights = perturbed(batch, net, objective, noise)
     g = net.activations[-1]
     share = _share(net, weights)
-    inputs = params, X, noise.masks, share
+    inputs = params, X, noise.masks, share, dict(fixed)
     if compute is not None:
         inputs = jax.tree.map(lambda leaf: leaf.astype(compute), inputs)
-    low, A, masks, share = inputs
-    Z, moments = propagate(low, A, net, logits=True, rules=rules.layer, masks=masks, share=share)
+    low, A, masks, share, fixed = inputs
+    Z, moments = propagate(low, A, net, logits=True, rules=rules.layer, masks=masks, share=share, fixed=fixed)
     Z, moments = jax.tree.map(lambda leaf: leaf.astype(X.dtype), (Z, moments))
     J = rules.mean_cost(costs.find(objective.cost, g), g, Z, Y, weights)
     for kind, numbers in penalty_numbers(objective, batch):
@@ -76,11 +79,11 @@ def evaluate(
     return Evaluation(J, Z, moments)
 
 
-def draw_noise(key: Array | None, net: Network, objective: Objective, X: Array) -> Noise:
-    """What a training step with this key draws; none without a key."""
+def draw_noise(key: Array | None, net: Network, objective: Objective, X: Array, runs: Runs | None = None) -> Noise:
+    """What a training step with this key draws, for parameters in such runs; none without a key."""
     if key is None or not objective.noisy:
         return NO_NOISE
-    return noises.draw(key, objective.rates, net.sizes[:-1], X)
+    return noises.draw(key, objective.rates, net.sizes[:-1], X, runs)
 
 
 def perturbed(batch: Batch, net: Network, objective: Objective, noise: Noise) -> Batch:

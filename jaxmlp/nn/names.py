@@ -47,7 +47,8 @@ def _make(kind: str, name: str, maker: Any, text: str) -> Any:
         raise InputError(sentence(f"{kind} {name!r}", "numbers in its parentheses", repr(text), remedy)) from None
     most = len(signature(maker).parameters)
     if len(numbers) > most:
-        raise InputError(sentence(f"{kind} {name!r}", f"at most {most} number", len(numbers), "leave the rest out"))
+        unit = "number" if most == 1 else "numbers"
+        raise InputError(sentence(f"{kind} {name!r}", f"at most {most} {unit}", len(numbers), "leave the rest out"))
     return maker(*numbers)
 
 

@@ -9,6 +9,7 @@ A `Network` holds names and numbers only. It is hashable, and for JAX it is a py
 
 import operator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
-from jaxmlp.nn import activations, initializers, normalization
+from jaxmlp.nn import activations, initializers, normalization, stacks
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.compiled import compiled
 from jaxmlp.nn.dense import LayerParams
@@ -101,6 +102,15 @@ class Network:
         )
 
     @property
+    def runs(self) -> stacks.Runs:
+        """How many equal layers in a row stand together where they are stacked: 1 for each where few are equal.
+
+        >>> Network((3, *[5] * 11, 2), "relu", "softmax").runs
+        (1, 10, 1)
+        """
+        return stacks.equal_runs(tuple(zip(self.shapes, self.activations, strict=True)))
+
+    @property
     def n_parameters(self) -> int:
         """The number of all weights, biases and scales of normalised units.
 
@@ -157,7 +167,6 @@ def _spelled(spec: str | Activation) -> str | Activation:
 # --- parameters -------------------------------------------------------------------------------------------------------
 
 
-@compiled(static=("scheme", "dtype"))
 def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: Any = None) -> Params:
     """Random weights and zero biases; the scales γ of normalised layers are 1.
 
@@ -180,18 +189,29 @@ def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: An
     >>> [(layer["W"].shape, layer["b"].shape) for layer in params]
     [((4, 3), (4, 1)), ((1, 4), (1, 1))]
     """
+    return stacks.unstacked(init_stacks(key, net, scheme, dtype), net.runs)
+
+
+@compiled(static=("scheme", "dtype"))
+def init_stacks(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: Any = None) -> Params:
+    """What `init` draws, with equal layers stacked."""
     check_network(net)
     check_key(key)
     dtype = jnp.dtype(dtype or jax.dtypes.canonicalize_dtype(float))
     if not jnp.issubdtype(dtype, jnp.floating):
         raise InputTypeError(sentence("init", "a float dtype", dtype, "leave it out for the default"))
-    params = []
-    for layer_key, row, g in zip(jax.random.split(key, net.depth), net.shapes, net.activations, strict=True):
-        initializer = initializers.find(g.init if scheme == "auto" else scheme)
-        W = initializer.draw(layer_key, row.W, row.n_in, row.n_out, dtype)
-        rest = {"b": jnp.zeros, "gamma": jnp.ones}
-        params.append({"W": W, **{name: rest[name](row.b, dtype) for name in row.leaves if name != "W"}})
+    keys, params, l = jax.random.split(key, net.depth), [], 0
+    for k in net.runs:
+        initializer = initializers.find(net.activations[l].init if scheme == "auto" else scheme)
+        params.append(stacks.drawn(partial(_layer, initializer, net.shapes[l], dtype), keys[l : l + k]))
+        l += k
     return tuple(params)
+
+
+def _layer(initializer: Initializer, row: LayerShape, dtype: Any, key: Array) -> LayerParams:
+    rest = {"b": jnp.zeros, "gamma": jnp.ones}
+    leaves = {name: rest[name](shape, dtype) for name, shape in row.leaves.items() if name != "W"}
+    return {"W": initializer.draw(key, row.W, row.n_in, row.n_out, dtype), **leaves}
 
 
 def check_key(key: Any) -> None:

@@ -12,11 +12,14 @@ all see the same one. Inverted dropout: with the scale 1/keep the expected signa
 Sources: Srivastava et al. 2014; Ng's course, dropout; Bishop 1995; Szegedy et al. 2016; Zhang et al. 2018.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from jaxmlp.nn.stacks import Runs, drawn
 
 Masks = tuple[Array | None, ...]  # M_0 … M_{L-1}, each (n_l, m), of what layer l + 1 takes in
 
@@ -47,7 +50,7 @@ class Rates(NamedTuple):
     mixup: Any = None
 
 
-def draw(key: Array, rates: Rates, widths: tuple[int, ...], X: Array) -> Noise:
+def draw(key: Array, rates: Rates, widths: tuple[int, ...], X: Array, runs: Runs | None = None) -> Noise:
     """Everything random about one step.
 
     Args:
@@ -55,18 +58,19 @@ def draw(key: Array, rates: Rates, widths: tuple[int, ...], X: Array) -> Noise:
       rates: how much.
       widths: n_0 … n_{L-1}, the rows of A_0 … A_{L-1}.
       X: (n_0, m).
+      runs: how many layers each mask is for, where equal layers are stacked, and then so are their masks.
 
     >>> noise = draw(jax.random.key(0), Rates(dropout=0.5), (2, 3), jnp.zeros((2, 4)))
     >>> noise.masks[0] is None, sorted(set(noise.masks[1].ravel().tolist()))
     (True, [0.0, 2.0])
     """
     keys = jax.random.split(key, len(widths) + 3)
-    masks: Masks = tuple(
-        None if rate is None else mask(k, rate, (n, X.shape[1]), X.dtype)
-        for k, n, rate in zip(
-            keys[3:], widths, (rates.input_dropout, *[rates.dropout] * (len(widths) - 1)), strict=True
-        )
-    )
+    masks, l = [], 0
+    for k in runs or (1,) * len(widths):
+        rate = rates.dropout if l else rates.input_dropout
+        one = partial(mask, rate=rate, shape=(widths[l], X.shape[1]), dtype=X.dtype)
+        masks.append(None if rate is None else drawn(one, keys[3 + l : 3 + l + k]))
+        l += k
     shift = mixing = None
     if rates.input_noise is not None:
         shift = jnp.asarray(rates.input_noise, X.dtype) * jax.random.normal(keys[0], X.shape, X.dtype)
@@ -75,7 +79,7 @@ def draw(key: Array, rates: Rates, widths: tuple[int, ...], X: Array) -> Noise:
         # α = 0 is Beta's limit at 0 and 1: nothing is mixed
         share = jnp.where(alpha > 0, jax.random.beta(keys[1], alpha, alpha, dtype=X.dtype), jnp.ones_like(alpha))
         mixing = share, jax.random.randint(keys[2], (), 0, X.shape[1])
-    return Noise(masks if any(mask is not None for mask in masks) else (), shift, mixing)
+    return Noise(tuple(masks) if any(mask is not None for mask in masks) else (), shift, mixing)
 
 
 def mask(key: Array, rate: Any, shape: tuple[int, ...], dtype: Any) -> Array:

@@ -153,12 +153,14 @@ def check_objective(objective: Any) -> None:
         raise InputTypeError(sentence("objective", "a jaxmlp.Objective", got, "write jaxmlp.Objective(cost=...)"))
 
 
-def check_batch(
-    params: Any, X: Any, Y: Any, net: Network, objective: Objective | None, weights: Any
-) -> tuple[Batch, Objective]:
-    """The batch in the dtype of the parameters and the objective with its cost found, or one clear error."""
-    dtype = check_params(params, net)
-    X = check_inputs(X, net, dtype)
+def completed(objective: Any, net: Network) -> Objective:
+    """The objective with its cost found; the default one if None.
+
+    Raises:
+      InputTypeError: when it is no `Objective`.
+      InputError: for several values of a number, for a cost that is not defined for the output, and for label smoothing
+        with a cost whose targets are no labels.
+    """
     if objective is None:
         objective = Objective()
     check_objective(objective)
@@ -171,9 +173,19 @@ def check_batch(
     if objective.label_smoothing is not None and cost.name not in _SMOOTHED:
         remedy = "leave it out"
         raise InputError(sentence("label_smoothing", f"one of the costs {', '.join(_SMOOTHED)}", cost.name, remedy))
-    Y = costs.check_targets(Y, cost, net.sizes[-1], X.shape[1], dtype)
+    return dataclasses.replace(objective, cost=cost)
+
+
+def check_batch(
+    params: Any, X: Any, Y: Any, net: Network, objective: Objective | None, weights: Any
+) -> tuple[Batch, Objective]:
+    """The batch in the dtype of the parameters and the objective with its cost found, or one clear error."""
+    dtype = check_params(params, net)
+    X = check_inputs(X, net, dtype)
+    objective = completed(objective, net)
+    Y = costs.check_targets(Y, costs.find(objective.cost, net.activations[-1]), net.sizes[-1], X.shape[1], dtype)
     weights = costs.check_weights(weights, X.shape[1], dtype)
-    return Batch(X, Y, weights), dataclasses.replace(objective, cost=cost)
+    return Batch(X, Y, weights), objective
 
 
 def penalty_numbers(objective: Objective, batch: Batch) -> list[tuple[Any, tuple[Array, Array]]]:

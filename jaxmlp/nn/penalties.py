@@ -80,5 +80,5 @@ def within(params: Params, bound: ArrayLike) -> Params:
 
 @partial(jax.named_call, name="max_norm")
 def _row_bound(W: Array, bound: ArrayLike) -> Array:
-    length = jnp.sqrt(jnp.square(W).sum(axis=1, keepdims=True))
+    length = jnp.sqrt(jnp.square(W).sum(axis=-1, keepdims=True))
     return jnp.where(length > bound, W * (jnp.asarray(bound, W.dtype) / length), W)

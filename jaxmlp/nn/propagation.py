@@ -6,16 +6,23 @@ with normalisation, in the hidden layers:   Z_l = γ_l Û_l + b_l,   Û_l of U_l
 """
 
 import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 import jax
 from jax import Array
 
 from jaxmlp.nn import activations
+from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.compiled import compiled
+from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.layer import TEXTBOOK_LAYER, LayerRules, through_layer
 from jaxmlp.nn.network import Network, Params, check_inputs, check_params
 from jaxmlp.nn.noise import Masks
 from jaxmlp.nn.normalization import Moments, fold_layer
+from jaxmlp.nn.stacks import runs_of
 
 
 def propagate(
@@ -27,24 +34,44 @@ def propagate(
     rules: LayerRules = TEXTBOOK_LAYER,
     masks: Masks = (),
     share: Array | None = None,
+    fixed: Mapping[int, Moments] = MappingProxyType({}),
 ) -> tuple[Array, tuple[Moments, ...]]:
     """A_0 -> A_L, or Z_L, layer by layer; and the moments of the batch-normalised layers.
 
     Args:
-      params, A, net: as for `forward`, checked.
+      params, A, net: as for `forward`, checked; equal layers may be stacked, and then so are masks and moments.
       logits: end in Z_L, because costs are computed from logits.
       rules: derivative rules.
       masks: of dropout, one for each layer's input, or () for none.
       share: w_i/Σw of each example, (1, m), for batch normalisation; None for 1/m.
+      fixed: by the number of the layer, counted from 1, the moments that a batch-normalised one is to take instead of
+        the batch's, as in evaluation.
     """
-    moments = []
-    for l, (g, layer) in enumerate(zip(net.activations, params, strict=True)):
-        if logits and l == net.depth - 1:
+    moments, l = [], 0
+    for k, layer, mask in zip(runs_of(params), params, masks or [None] * len(params), strict=True):
+        l += k
+        g, norm = net.activations[l - 1], net.norms[l - 1]
+        if logits and l == net.depth:
             g = activations.identity
-        A, seen = through_layer(rules, net.norms[l], g, layer, A, masks[l] if masks else None, share)
+        if l in fixed:
+            norm, layer = None, fold_layer(layer, fixed[l])
+        if k == 1:
+            A, seen = through_layer(rules, norm, g, layer, A, mask, share)
+        else:
+            A, seen = jax.lax.scan(partial(_equal_layer, rules, norm, g, share), A, (layer, mask))
+        if l in fixed:
+            seen = fixed[l]
         if seen is not None:
             moments.append(jax.lax.stop_gradient(seen))
     return A, tuple(moments)
+
+
+def _equal_layer(
+    rules: LayerRules, norm: str | None, g: Activation, share: Array | None, A: Array, given: tuple[LayerParams, Any]
+) -> tuple[Array, Moments | None]:
+    """One layer of a stack."""
+    layer, mask = given
+    return through_layer(rules, norm, g, layer, A, mask, share)
 
 
 def fold(params: Params, moments: tuple[Moments, ...], net: Network) -> tuple[Network, Params]:

@@ -1,7 +1,7 @@
 """What `fit` is given, checked and completed: dtypes, weights, objective, optimizer, metrics."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -12,13 +12,14 @@ import optax
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.stream import StreamedDataset
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
-from jaxmlp.nn import costs
-from jaxmlp.nn.network import Network, check_params
-from jaxmlp.nn.objective import Objective, check_objective
+from jaxmlp.nn.network import Network, check_key, check_params
+from jaxmlp.nn.objective import Objective, completed
 from jaxmlp.nn.penalties import PENALTIES
 from jaxmlp.training import optimizers, schedules
-from jaxmlp.training.batches import FULL
+from jaxmlp.training.batches import FULL, check_weights
+from jaxmlp.training.mesh import Layout, make_layout
 from jaxmlp.training.scores import SCORES, class_weights, evaluate_scores
+from jaxmlp.training.state import TrainState
 from jaxmlp.training.step import check_optimizer
 from jaxmlp.training.stopping import FIGURES, EarlyStopping
 
@@ -62,31 +63,71 @@ def row_weights(data: Dataset, sample_weight: Any, class_weight: Any) -> np.ndar
     """How much each training row counts: the product of both; None where neither is given.
 
     Raises:
-      InputError: for class weights without one class for each row, and for weights of the rows of a streamed data set.
+      InputError: for weights that are not a number ≥ 0 for each row, for class weights without one class for each row,
+        and for weights of the rows of a streamed data set.
     """
     if sample_weight is not None and isinstance(data, StreamedDataset):
         remedy = "take class_weight, or read the file with jaxmlp.load"
         raise InputError(sentence("fit", "no sample_weight for a streamed data set", "one", remedy))
+    if sample_weight is not None:
+        sample_weight = check_weights(sample_weight, len(data.train.rows))
     if class_weight is None:
-        return None if sample_weight is None else np.asarray(sample_weight)
+        return sample_weight
     if data.task not in ("binary", "multiclass"):
         expects = "a task with one class for each row"
         raise InputError(sentence("class_weight", expects, data.task, "give sample_weight instead"))
     weights = class_weights(data.train.targets, len(data.classes), class_weight)
-    if sample_weight is None:
-        return weights
-    sample_weight = np.asarray(sample_weight)
-    return weights * sample_weight if sample_weight.shape == weights.shape else sample_weight
+    return weights if sample_weight is None else weights * sample_weight
 
 
 def for_training(objective: Objective | None, net: Network, n_rows: float) -> Objective:
-    """The objective with its cost found and the m of its penalties set to the size of the training part."""
-    objective = Objective() if objective is None else objective
-    check_objective(objective)
-    cost = costs.find(objective.cost, net.activations[-1])
+    """The objective with its cost found and the m of its penalties set to the size of the training part.
+
+    Raises:
+      InputError: as `completed`.
+    """
+    objective = completed(objective, net)
     penalized = any(getattr(objective, name) is not None for name in PENALTIES)
     examples = n_rows if penalized and objective.examples is None else objective.examples
-    return dataclasses.replace(objective, cost=cost, examples=examples)
+    return dataclasses.replace(objective, examples=examples)
+
+
+def check_moments(frozen: tuple[int, ...], net: Network, params: Any) -> None:
+    """Raise for frozen layers whose parameters are given without the running moments that they belong with."""
+    if net.norm == "batch" and params is not None and frozen and frozen[0] < net.depth:
+        remedy = "start from the folded network of a Result, its net and params, or resume its snapshot"
+        raise InputError(sentence("freeze", f"running moments of layer {frozen[0]}", "params alone", remedy))
+
+
+def check_resumable(state: TrainState, optimizer: optax.GradientTransformation, average: Any, key: Any) -> None:
+    """Raise unless a run can go on from the state with this optimizer, an average or none, and this key."""
+
+    def shapes(tree: Any) -> Any:
+        return jax.tree.structure(tree), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+
+    if shapes(jax.eval_shape(optimizer.init, state.params)) != shapes(state.opt_state):
+        remedy = "give the same again, or begin anew from params="
+        raise InputError(sentence("resume", "the optimizer of the run so far", "another", remedy))
+    if (state.average is None) != (average is None):
+        expects, got = ("no average", "one") if state.average is None else ("the average of the run so far", "none")
+        raise InputError(sentence("resume", expects, got, "give what the run began with"))
+    if key is None:
+        return
+    check_key(key)
+    own = np.asarray(jax.random.key_data(state.key))
+    # given parameters leave the key as it is; drawn ones take a half of it
+    if not any(np.array_equal(own, jax.random.key_data(k)) for k in (key, jax.random.split(key)[1])):
+        raise InputError(sentence("resume", "the key of the run so far", "another", "leave it out"))
+
+
+def observers_of(observers: Any) -> tuple[Callable[..., Any], ...]:
+    """One function or several as a tuple."""
+    found = (observers,) if callable(observers) or not isinstance(observers, Iterable) else tuple(observers)
+    for observer in found:
+        if not callable(observer):
+            remedy = "write observers=[lambda state, report: print(report.cost)], say"
+            raise InputTypeError(sentence("observers", "functions of (state, report)", repr(observer), remedy))
+    return found
 
 
 def optimizer_and_rate(
@@ -122,22 +163,28 @@ def _refuse_rate(who: str, learning_rate: Any, schedule: str, warmup: float, why
 
 
 def scorer(
-    data: Dataset, net: Network, metrics: Sequence[str], stopping: EarlyStopping | None
+    data: Dataset, net: Network, metrics: str | Iterable[str], stopping: EarlyStopping | None
 ) -> Callable[[np.ndarray], dict[str, float]] | None:
-    """Outputs A of the validation part, one example per row -> the metrics asked for; None where none are.
+    """Outputs A of the validation part (of the test part, where there is no other), one example per row -> the metrics
+    asked for; None where none are.
 
     Raises:
-      InputError: for an unknown metric, and for one of another task.
+      InputError: for an unknown metric, for one of another task, and where there is no part to measure on.
     """
+    if not isinstance(metrics, Iterable):
+        raise InputTypeError(sentence("metrics", "names", repr(metrics), "write metrics=['f1'], say"))
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     if stopping is not None and stopping.metric not in (None, *FIGURES, *names):
         names.append(stopping.metric)
-    part = data.validation or data.test
-    if not names or part is None:
-        return None
     for name in names:
         if name not in SCORES:
-            raise unknown("metric", name, dict.fromkeys([*FIGURES, *SCORES]))
+            raise unknown("metric", name, SCORES)
+    if not names:
+        return None
+    part = data.validation or data.test
+    if part is None:
+        remedy = "hold rows back with data.hold_back(0.1)"
+        raise InputError(sentence("metrics", "a validation or a test part to measure on", "neither", remedy))
 
     def score(A: np.ndarray) -> dict[str, Any]:
         A = A.astype(np.float64)
@@ -152,6 +199,18 @@ def scorer(
         return evaluate_scores(data.task, part.targets, outputs, names=names, answers=answers)
 
     return score
+
+
+def layout_of(mesh: Any, net: Network, data: Dataset) -> Layout:
+    """The layout of a run on a mesh.
+
+    Raises:
+      InputError: as `make_layout`; and for a streamed data set.
+    """
+    if isinstance(data, StreamedDataset):
+        remedy = "leave mesh out, or read the file with jaxmlp.load"
+        raise InputError(sentence("mesh", "rows in memory", "a streamed data set", remedy))
+    return make_layout(mesh, net)
 
 
 def optional(what: str, number: Any) -> float | None:

@@ -23,6 +23,8 @@ from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Batch, Objective
 
 FULL = "full"
+PIECE = 1e11  # multiplications and additions of a piece of an epoch, about a second of a CPU
+MOST_STEPS = 1 << 16  # of a piece: small steps take microseconds, however little they compute
 
 
 class Rows(NamedTuple):
@@ -47,6 +49,7 @@ class Batches(NamedTuple):
       batch_size: B ≤ m; B = m is a full batch.
       shuffle: whether each epoch draws a new order; a full batch has none.
       task: what the labels mean.
+      piece: steps of an epoch that go to the device at once.
     """
 
     train: Rows
@@ -54,6 +57,12 @@ class Batches(NamedTuple):
     batch_size: int
     shuffle: bool
     task: str
+    piece: int = MOST_STEPS
+
+    @property
+    def cut(self) -> bool:
+        """Whether an epoch goes to the device in pieces."""
+        return self.steps > self.piece
 
     @property
     def n_rows(self) -> int:
@@ -71,9 +80,14 @@ class Batches(NamedTuple):
             return None
         return draw_order(self.n_rows, self.batch_size, seed, epoch, shuffle=self.shuffle)
 
-    def pieces(self, seed: tuple[int, ...], epoch: int) -> Generator[tuple[Rows, np.ndarray | None]]:
-        """The rows of an epoch with their order: all at once."""
-        yield self.train, self.order(seed, epoch)
+    def pieces(self, seed: tuple[int, ...], epoch: int, done: int = 0) -> Generator[tuple[Rows, Any]]:
+        """The rows of an epoch and their order, a piece of it at a time, without the steps that are done."""
+        order = self.order(seed, epoch)
+        if order is None:
+            yield self.train, None
+            return
+        for first in range(done, len(order), self.piece):
+            yield self.train, order[first : first + self.piece]
 
     def sizes(self) -> np.ndarray:
         """How many real rows each step has."""
@@ -154,13 +168,22 @@ def make_batches(
     cost = costs.find(objective.cost if objective else None, net.activations[-1])
 
     def rows(part: Part, weights: np.ndarray | None = None) -> Rows:
-        X = data.preprocessing(part.rows, dtype)
+        X = data.preprocessing(part.rows, dtype, copy=False)
         Y = target_rows(part.targets, data.task, data.target_preprocessing, net, cost, dtype)
-        return Rows(*jax.device_put((X, Y, weights if weights is None else weights.astype(dtype)[:, None])))
+        weights = weights if weights is None else weights.astype(dtype)[:, None]
+        return Rows(*jax.tree.map(_own, (X, Y, weights)))
 
     validation = data.validation or data.test
     train = rows(part, weights)
-    return Batches(train, validation and rows(validation), min(batch_size, m), shuffle, data.task)
+    B = min(batch_size, m)
+    piece = max(1, min(MOST_STEPS, int(PIECE / (6 * net.n_parameters * B))))
+    return Batches(train, validation and rows(validation), B, shuffle, data.task, piece)
+
+
+def _own(array: np.ndarray) -> Array:
+    """The array on the device, in memory of its own: where its address suits it, a CPU device takes over the user's."""
+    found = jax.device_put(array)
+    return jnp.array(found, copy=True) if found.unsafe_buffer_pointer() == array.ctypes.data else found
 
 
 def check_batch_size(batch_size: Any) -> None:
@@ -175,7 +198,23 @@ def _weighted(part: Part, weights: Any) -> tuple[Part, np.ndarray | None]:
     """The rows that count, and how much: those of weight 0 are left out, so that no batch can be empty of weight."""
     if weights is None:
         return part, None
-    weights, m = np.asarray(weights), len(part.rows)
+    weights = check_weights(weights, len(part.rows))
+    counted = weights > 0
+    if counted.all():
+        return part, weights
+    return Part(part.rows[counted], part.targets[counted]), weights[counted]
+
+
+def check_weights(weights: Any, m: int) -> np.ndarray:
+    """The weights of m training rows as an array.
+
+    Raises:
+      InputError: unless they are finite numbers ≥ 0, one for each row, not all 0.
+    """
+    try:
+        weights = np.asarray(weights)
+    except ValueError:  # rows of unlike lengths
+        weights = np.empty(0, object)
     if weights.shape != (m,) or weights.dtype.kind not in "biuf":
         got = weights.shape if weights.dtype.kind in "biuf" else weights.dtype
         raise InputError(sentence("sample_weight", f"a number for each of the {m} training rows", got, "leave it out"))
@@ -184,10 +223,7 @@ def _weighted(part: Part, weights: Any) -> tuple[Part, np.ndarray | None]:
         raise InputError(
             sentence("sample_weight", "finite numbers ≥ 0, not all 0", worst, "leave it out for equal ones")
         )
-    counted = weights > 0
-    if counted.all():
-        return part, weights
-    return Part(part.rows[counted], part.targets[counted]), weights[counted]
+    return weights
 
 
 def target_rows(
@@ -195,7 +231,11 @@ def target_rows(
 ) -> np.ndarray:
     """A part's targets as rows for the cost: (m, 1) class ids for categorical cross-entropy, else (m, n_L) numbers."""
     if task == "regression":
-        return preprocessing(targets, dtype)
+        Y = preprocessing(targets, dtype)
+        if cost.name == "poisson" and Y.min() < 0:
+            remedy = "it is for counts and rates: take another cost"
+            raise InputError(sentence("cost 'poisson'", "targets ≥ 0", f"{Y.min():.4g}", remedy))
+        return Y
     if task == "multilabel":
         return targets.astype(dtype)
     if cost.name == "categorical_cross_entropy":

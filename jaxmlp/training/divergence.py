@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.errors import DivergenceError
@@ -17,7 +18,7 @@ from jaxmlp.nn.propagation import trace
 from jaxmlp.training.batches import Rows
 from jaxmlp.training.state import TrainState
 
-Pieces = Generator[tuple[Rows, np.ndarray]] | Generator[tuple[Rows, np.ndarray | None]]
+Pieces = Generator[tuple[Rows, Any]]
 
 
 def divergence(
@@ -46,10 +47,10 @@ def _first_bad_layer(net: Network, state: TrainState, step: Any, pieces: Any, ra
         for i, (train, index) in zip(range(steps), _drawn(pieces), strict=False):
             after, X = step(state, train, index, None if rates is None else rates[i])
             for l, layer in enumerate(trace(state.params, X, net), start=1):
-                if not all(np.isfinite(value).all() for value in layer.values()):
+                if not all(jnp.isfinite(value).all() for value in layer.values()):
                     return f"the forward pass of layer {l}"
             for l, layer in enumerate(after.params, start=1):
-                if not all(np.isfinite(leaf).all() for leaf in layer.values()):
+                if not all(jnp.isfinite(leaf).all() for leaf in layer.values()):
                     return f"the update of layer {l}"
             state = after
     return "the cost"

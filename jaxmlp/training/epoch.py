@@ -1,145 +1,65 @@
-"""An epoch as one compiled program, and the epochs as a generator.
+"""The epochs of a run, as the host sees them: what it hands to the compiled programs, and what it reads back.
 
-The program scans over the steps of an epoch; per step it gathers a batch, takes the gradient and updates. The host
-gives it an order of rows and the rates of the steps, and reads back one small report; between the two nothing leaves
-the device.
-
-Where the rows stay in their file, the same scan runs once for each buffer of rows. The host hands the device the next
-buffer while it computes on one, and waits only for the one before that, whose memory it fills anew.
+A call of `chunks` hands over some epochs and yields their reports together; the state after any of them is there for
+whoever asks. Where an epoch is long it goes over in pieces, and between two of them the host has a word: a checkpoint
+can be written and a wish to stop is heard. The next piece is on its way before the one before it is read, so that the
+device need not wait.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from jaxmlp.nn.backprop import evaluate
-from jaxmlp.nn.network import Network, Params
-from jaxmlp.nn.normalization import Moments
+from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
-from jaxmlp.nn.propagation import fold
+from jaxmlp.nn.stacks import stacked, unstacked
 from jaxmlp.training.batches import Batches, Rows, gather
 from jaxmlp.training.divergence import divergence
-from jaxmlp.training.metrics import n_correct
-from jaxmlp.training.state import Report, TrainState
+from jaxmlp.training.mesh import Layout
+from jaxmlp.training.program import Epoch, Fixed, Steps, all_finite, epochs_program, fixed_for, piece_programs, unpacked
+from jaxmlp.training.state import Report, TrainState, Unfinished
 from jaxmlp.training.step import PLAIN, Control, update
 from jaxmlp.training.streamed import StreamedBatches
 
 
-class Fixed(NamedTuple):
-    """What an epoch's program is compiled for, besides network, optimizer and shapes.
+class Course(NamedTuple):
+    """What is the same in all epochs of a run.
 
     Attributes:
-      task: what labels mean.
-      frozen: layers that stay as they are.
-      compute: the dtype of the matrix products, where it is not that of the parameters.
-      outputs: whether the outputs A of the validation part are wanted, for metrics.
+      net, objective, optimizer: what is trained, to which end, and how.
+      batches: from `make_batches` or `stream_batches`.
+      fixed: what its programs are compiled for.
+      rates: number of the epoch, from 0, -> α of each of its steps, which multiplies the optimizer's update; None for
+        an optimizer that brings its own.
+      control: the numbers of clipping and averaging.
+      score: outputs A of the validation part, one example per row -> metrics by name.
     """
 
-    task: str
-    frozen: tuple[int, ...] = ()
-    compute: Any = None
-    outputs: bool = False
+    net: Network
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    batches: Batches | StreamedBatches
+    fixed: Fixed
+    rates: Callable[[int], np.ndarray] | None = None
+    control: Control = PLAIN
+    score: Callable[[np.ndarray], dict[str, float]] | None = None
 
 
-class Steps(NamedTuple):
-    """What steps report: J, the number right and the total weight of each."""
+class Chunk(NamedTuple):
+    """Epochs that have come back together: their reports, and the state after the i-th of them."""
 
-    J: Array
-    right: Array | None
-    weight: Array
-
-
-class Epoch(NamedTuple):
-    """What an epoch reports: of its steps, of the validation part after them, whether all parameters are finite."""
-
-    steps: Steps
-    validation: Any
-    finite: Array
+    reports: list[Report]
+    state: Callable[[int], TrainState]
 
 
-def evaluated(net: Network, params: Params, moments: tuple[Moments, ...], average: Params | None):
-    """The network and the parameters to answer with: averaged if there is an average, batch normalisation folded."""
-    return fold(params if average is None else average, moments, net)
-
-
-@lru_cache(maxsize=64)  # a second fit of the same network with the same optimizer object compiles nothing
-def epoch_program(net: Network, optimizer: optax.GradientTransformation, fixed: Fixed):
-    """(state, train, validation, order, rates, objective, control) -> state, Epoch."""
-    steps, end = _steps(net, optimizer, fixed), _end(net, fixed)
-
-    # the state is not donated: the one before the epoch is the last good one, should this epoch diverge
-    @jax.jit
-    def epoch(
-        state: TrainState,
-        train: Rows,
-        validation: Rows | None,
-        order: Array | None,
-        rates: Array | None,
-        objective: Objective,
-        control: Control,
-    ):
-        state, seen = steps(state, train, order, rates, objective, control)
-        state, checked, finite = end(state, validation, objective)
-        return state, Epoch(seen, checked, finite)
-
-    return epoch
-
-
-@lru_cache(maxsize=64)
-def streamed_programs(net: Network, optimizer: optax.GradientTransformation, fixed: Fixed):
-    """The same in two: the steps on a buffer of rows, and the end of the epoch."""
-    return jax.jit(_steps(net, optimizer, fixed)), jax.jit(_end(net, fixed))
-
-
-def _steps(net: Network, optimizer: optax.GradientTransformation, fixed: Fixed):
-    """(state, train, order, rates, objective, control) -> state, Steps."""
-
-    def step(objective: Objective, control: Control, train: Rows, state: TrainState, drawn: Any):
-        index, rate = drawn
-        batch = gather(train, index)
-        control = control._replace(rate=rate)
-        state, J, Z = update(
-            state, batch, net, objective, optimizer, control, frozen=fixed.frozen, compute=fixed.compute
-        )
-        weight = jnp.float32(batch.X.shape[1]) if batch.weights is None else batch.weights.sum(dtype=jnp.float32)
-        return state, Steps(J, n_correct(Z, batch.Y, batch.weights, net, fixed.task), weight)
-
-    def steps(state: TrainState, train: Rows, order: Any, rates: Any, objective: Objective, control: Control):
-        run = partial(step, objective, control, train)
-        if order is None:
-            state, seen = run(state, (None, None if rates is None else rates[0]))
-            return state, jax.tree.map(lambda value: value[None], seen)
-        return jax.lax.scan(run, state, (order, rates))
-
-    return steps
-
-
-def _end(net: Network, fixed: Fixed):
-    """(state, validation, objective) -> state with the epoch counted, figures of the validation part, finite."""
-
-    def end(state: TrainState, validation: Rows | None, objective: Objective):
-        plain, params = evaluated(net, state.params, state.moments, state.average)
-        checked = None if validation is None else _check(plain, params, validation, objective, fixed)
-        finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
-        return state._replace(epoch=state.epoch + 1), checked, finite
-
-    return end
-
-
-def _check(net: Network, params: Params, validation: Rows, objective: Objective, fixed: Fixed) -> Any:
-    """J, the number right, and A if it is wanted, of the validation part."""
-    batch = gather(validation, None)
-    J, Z, _ = evaluate(params, batch, net, objective, compute=fixed.compute)
-    outputs = net.activations[-1].apply(Z) if fixed.outputs else None
-    return J, n_correct(Z, batch.Y, None, net, fixed.task), outputs
+Between = Callable[[TrainState, Unfinished], Any]
 
 
 def epochs(
@@ -155,6 +75,7 @@ def epochs(
     compute: Any = None,
     score: Callable[[np.ndarray], dict[str, float]] | None = None,
     seconds: float = 0.0,
+    layout: Layout | None = None,
 ) -> Iterator[tuple[TrainState, Report]]:
     """Train without end, an epoch at a time; stop with `break`.
 
@@ -171,6 +92,7 @@ def epochs(
       compute: the dtype of the matrix products, where it is not that of the parameters.
       score: outputs A of the validation part, one example per row -> metrics by name.
       seconds: what the run has taken before.
+      layout: of the arrays on a mesh of devices, where state and batches lie on one.
 
     Yields:
       (state, report) after every epoch, the report with Python numbers.
@@ -189,92 +111,220 @@ def epochs(
     >>> report.accuracy
     1.0
     """
-    fixed = Fixed(batches.task, frozen, compute, score is not None)
-    run = partial(_run, net, optimizer, fixed, batches, objective, control)
+    outputs = score is not None
+    fixed = fixed_for(net, optimizer, state, batches, frozen=frozen, compute=compute, outputs=outputs, layout=layout)
+    given = Course(net, objective, optimizer, batches, fixed, rates, control, score)
+    for chunk in chunks(given, state, ahead=1, seconds=seconds):
+        yield chunk.state(0), chunk.reports[0]
+
+
+def chunks(
+    given: Course,
+    state: TrainState,
+    *,
+    unfinished: Unfinished | None = None,
+    until: int | None = None,
+    ahead: int | None = None,
+    seconds: float = 0.0,
+    between: Between | None = None,
+) -> Iterator[Chunk]:
+    """Train, as many epochs at a time as go into a call.
+
+    Args:
+      given: what is the same in all epochs.
+      state: where to begin.
+      unfinished: the epoch that it is in the middle of; None for none.
+      until: the number of the last epoch; None for no end.
+      ahead: the most epochs to go ahead of who watches: 1 where the rates of an epoch depend on the report of the one
+        before; None for as many as go into a call.
+      seconds: what the run has taken before.
+      between: is told the state and the unfinished epoch between two pieces of it; a true answer ends the run there.
+
+    Raises:
+      DivergenceError: as `epochs`.
+    """
     seed = tuple(int(word) for word in np.ravel(jax.random.key_data(state.key)))
-    epoch, step = int(state.epoch), int(state.step)
+    epoch, step = int(state.epoch), int(state.step) - (unfinished.steps if unfinished else 0)
     began = time.perf_counter() - seconds
-    while True:
-        alphas = None if rates is None else rates(epoch)
-        after, seen = run(seed, epoch, state, alphas)
-        J, right, weight = seen.steps
-        if not (np.isfinite(J).all() and seen.finite):
-            step_again = partial(_step_again, net, objective, optimizer, control, frozen, compute)
-            raise divergence(J, epoch + 1, step, net, state, step_again, batches.pieces(seed, epoch), alphas)
-        state = after
-        epoch, step = epoch + 1, step + batches.steps
-        weight = weight.astype(np.float64)
-        report = Report(
-            cost=float(np.average(J.astype(np.float64), weights=weight)),
-            accuracy=None if right is None else float(right.sum(dtype=np.float64) / weight.sum()),
-            epoch=epoch,
-            step=step,
-            seconds=time.perf_counter() - began,
-            learning_rate=None if alphas is None else float(alphas[-1]),
-        )
-        yield state, _with_validation(report, seen.validation, batches.validation, score)
+    state = stacked(state, given.fixed.runs)
+    size = min(given.fixed.epochs, ahead or given.fixed.epochs)
+    while until is None or epoch < until:
+        n = size if until is None else min(size, until - epoch)
+        before = time.perf_counter() - began
+        if isinstance(given.batches, StreamedBatches) or given.batches.cut:
+            found = _in_pieces(given, seed, epoch, state, unfinished, between)
+            if found is None:
+                return
+            state, sums, seen, states = *found, None
+            unfinished = None
+        else:
+            after, finite, seen, states = _together(given, seed, epoch, n, state)
+            good = np.isfinite(seen.steps.J[:n]).all(axis=1)
+            if not finite:
+                good &= _finite(given, states, n, state)
+            if not good[0]:
+                raise _divergence(given, seed, epoch, state, seen.steps.J[0])
+            n = n if good.all() else int(good.argmin())
+            state = after if good.all() else _kept(states, n - 1, state)
+            sums = _sums(seen.steps, n)
+        now = time.perf_counter() - began
+        epoch, step = epoch + n, step + n * given.batches.steps
+        reports = _reports(given, sums, seen.validation, epoch, step, np.linspace(before, now, n + 1)[1:])
+        yield Chunk(reports, partial(_state, given, states, n, state))
 
 
-def _run(
-    net: Network,
-    optimizer: optax.GradientTransformation,
-    fixed: Fixed,
-    batches: Batches | StreamedBatches,
-    objective: Objective,
-    control: Control,
+# --- several epochs, or one -------------------------------------------------------------------------------------------
+
+
+def _together(
+    given: Course, seed: tuple[int, ...], epoch: int, n: int, state: TrainState
+) -> tuple[TrainState, bool, Epoch, Any]:
+    """n epochs in a call: the state after them, whether it is finite, what each reports, and the states after each."""
+    batches, room = given.batches, given.fixed.epochs
+    assert isinstance(batches, Batches)
+    program = epochs_program(given.net, given.optimizer, given.fixed)
+    orders = _stack([batches.order(seed, epoch + i) for i in range(n)], room)
+    alphas = None if given.rates is None else _stack([given.rates(epoch + i) for i in range(n)], room)
+    state, finite, seen, states = program(
+        state, batches.train, batches.validation, orders, alphas, np.int32(n), given.objective, given.control
+    )
+    return state, *jax.device_get((finite, seen)), states
+
+
+def _stack(arrays: list[Any], room: int) -> np.ndarray | None:
+    """Arrays of some epochs with a leading axis for as many as there is room for."""
+    if arrays[0] is None:
+        return None
+    stacked = np.empty((room, *arrays[0].shape), arrays[0].dtype)
+    for i in range(room):
+        stacked[i] = arrays[min(i, len(arrays) - 1)]
+    return stacked
+
+
+def _finite(given: Course, states: Any, n: int, like: TrainState) -> np.ndarray:
+    """Of n epochs, after the last of which parameters are not finite: after which they still were."""
+    return np.array([*(bool(all_finite(given.net, _kept(states, i, like))) for i in range(n - 1)), False])
+
+
+def _kept(states: Any, i: int, like: TrainState) -> TrainState:
+    """The i-th of the states after each."""
+    return unpacked({dtype: np.asarray(vectors)[i] for dtype, vectors in states.items()}, like)
+
+
+def _state(given: Course, states: Any, n: int, last: TrainState, i: int) -> TrainState:
+    """The state after the i-th of n epochs."""
+    return unstacked(last if i == n - 1 else _kept(states, i, last), given.fixed.runs)
+
+
+def _sums(seen: Steps, n: int) -> Unfinished:
+    """Of each of n epochs the sums over its steps, (n,)."""
+    J, weight = seen.J[:n].astype(np.float64), seen.weight[:n].astype(np.float64)
+    right = None if seen.right is None else seen.right[:n].sum(axis=1, dtype=np.float64)
+    return Unfinished(J.shape[1], (J * weight).sum(axis=1), right, weight.sum(axis=1))
+
+
+# --- a long epoch -----------------------------------------------------------------------------------------------------
+
+
+def _in_pieces(
+    given: Course,
     seed: tuple[int, ...],
     epoch: int,
     state: TrainState,
-    alphas: np.ndarray | None,
-) -> tuple[TrainState, Any]:
-    """An epoch: the state after it, and its `Epoch` on the host."""
-    if isinstance(batches, Batches):
-        order, program = batches.order(seed, epoch), epoch_program(net, optimizer, fixed)
-        state, seen = program(state, batches.train, batches.validation, order, alphas, objective, control)
-        return state, jax.device_get(seen)
-    steps, end = streamed_programs(net, optimizer, fixed)
-    found: list[Steps] = []
-    done = 0
-    with closing(batches.pieces(seed, epoch)) as pieces:
+    unfinished: Unfinished | None,
+    between: Between | None,
+) -> tuple[TrainState, Unfinished, Epoch] | None:
+    """An epoch by pieces: the state after it, its sums, (1,), and its report; None where it was wished to stop."""
+    steps, over = piece_programs(given.net, given.optimizer, given.fixed)
+    alphas = None if given.rates is None else given.rates(epoch)
+    sums = unfinished or Unfinished()
+    waiting = None  # the piece on the device: the state before it, and what it will report
+    with closing(given.batches.pieces(seed, epoch, sums.steps)) as pieces:
+        done = sums.steps
         for train, order in pieces:
             rates = None if alphas is None else alphas[done : done + len(order)]
-            state, seen = steps(state, train, order, rates, objective, control)
-            found.append(seen)
+            after, seen = steps(state, train, order, rates, given.objective, given.control)
+            if waiting is not None:
+                sums = _taken(given, seed, epoch, sums, *waiting)
+                if between is not None and between(unstacked(state, given.fixed.runs), sums):
+                    return None
+            waiting, state = (state, seen), after
             done += len(order)
-            # by now the device has its next work; the buffer before this one must be done with
-            if len(found) > 1 and not np.isfinite(found[-2].J).all():
-                break
-    state, checked, finite = end(state, batches.validation, objective)
-    seen = jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(found))
-    return state, Epoch(seen, *jax.device_get((checked, finite)))
+    assert waiting is not None, "an epoch has steps"
+    last, before = sums, waiting[0]
+    sums = _taken(given, seed, epoch, sums, *waiting)
+    state, checked, finite = over(state, given.batches.validation, given.objective)
+    checked, finite = jax.device_get((checked, finite))
+    if not finite:
+        raise _divergence(given, seed, epoch, before, jax.device_get(waiting[1]).J, last.steps)
+    each = jax.tree.map(lambda value: np.asarray(value)[None], (sums._replace(steps=None), checked))
+    return state, each[0]._replace(steps=sums.steps), Epoch(jax.device_get(waiting[1]), each[1])
 
 
-def _step_again(
-    net: Network,
-    objective: Objective,
-    optimizer: optax.GradientTransformation,
-    control: Control,
-    frozen: tuple[int, ...],
-    compute: Any,
-    state: TrainState,
-    train: Rows,
-    index: Any,
-    rate: Any,
-) -> tuple[TrainState, Array]:
+def _taken(
+    given: Course, seed: tuple[int, ...], epoch: int, sums: Unfinished, before: TrainState, seen: Steps
+) -> Unfinished:
+    """The sums with those of a piece, which is waited for."""
+    seen = jax.device_get(seen)
+    if not np.isfinite(seen.J).all():
+        raise _divergence(given, seed, epoch, before, seen.J, sums.steps)
+    weight = seen.weight.astype(np.float64)
+    return Unfinished(
+        sums.steps + len(weight),
+        sums.cost + float((seen.J.astype(np.float64) * weight).sum()),
+        None if seen.right is None else (sums.right or 0.0) + float(seen.right.sum(dtype=np.float64)),
+        sums.weight + float(weight.sum()),
+    )
+
+
+# --- what is told -----------------------------------------------------------------------------------------------------
+
+
+def _reports(
+    given: Course, sums: Unfinished, validation: Any, epoch: int, step: int, seconds: np.ndarray
+) -> list[Report]:
+    """The reports of epochs, the last of which is of this number and ends with this step."""
+    n = len(seconds)
+    none = [None] * n
+    costs, accuracies = (sums.cost / sums.weight).tolist(), none
+    if sums.right is not None:
+        accuracies = (sums.right / sums.weight).tolist()
+    checked = _validation(given, validation, n)
+    numbers = range(epoch - n + 1, epoch + 1)
+    steps = range(step - (n - 1) * given.batches.steps, step + 1, given.batches.steps)
+    rates = none if given.rates is None else [float(given.rates(number - 1)[-1]) for number in numbers]
+    columns = (costs, accuracies, *checked[:2], numbers, steps, seconds.tolist(), rates, checked[2])
+    return [Report(*row) for row in zip(*columns, strict=True)]
+
+
+def _validation(given: Course, checked: Any, n: int) -> tuple[list[Any], list[Any], list[Any]]:
+    """Cost, accuracy and metrics of the validation part after each epoch."""
+    none: list[Any] = [None] * n
+    rows = given.batches.validation
+    if checked is None or rows is None:
+        return none, none, none
+    J, right, outputs = checked
+    accuracies = none if right is None else (right[:n].astype(np.float64) / rows.X.shape[0]).tolist()
+    scores = none if given.score is None else [given.score(A.T) for A in outputs[:n]]
+    return J[:n].astype(np.float64).tolist(), accuracies, scores
+
+
+def _divergence(
+    given: Course, seed: tuple[int, ...], epoch: int, state: TrainState, J: Any, done: int = 0
+) -> Exception:
+    """The error of the epoch, or of its piece after the steps that are done, that begins with this state."""
+    alphas = None if given.rates is None else given.rates(epoch)[done:]
+    again = partial(_step_again, given)
+    pieces = given.batches.pieces(seed, epoch, done)
+    state = unstacked(state, given.fixed.runs)
+    return divergence(J, epoch + 1, int(state.step), given.net, state, again, pieces, alphas)
+
+
+def _step_again(given: Course, state: TrainState, train: Rows, index: Any, rate: Any) -> tuple[TrainState, Array]:
     """A step of the epoch once more, and its X."""
     batch = gather(train, index)
-    control = control._replace(rate=rate)
-    state, _, _ = update(state, batch, net, objective, optimizer, control, frozen=frozen, compute=compute)
-    return state, batch.X
-
-
-def _with_validation(report: Report, checked: Any, rows: Rows | None, score: Any) -> Report:
-    """The report with the figures of the validation part, if there is one."""
-    if checked is None or rows is None:
-        return report
-    J, right, outputs = checked
-    return report._replace(
-        validation_cost=float(J),
-        validation_accuracy=None if right is None else float(right) / rows.X.shape[0],
-        scores=None if score is None else score(outputs.T),
+    control, fixed = given.control._replace(rate=rate), given.fixed
+    state, _, _ = update(
+        state, batch, given.net, given.objective, given.optimizer, control, frozen=fixed.frozen, compute=fixed.compute
     )
+    return state, batch.X

@@ -1,30 +1,36 @@
 """`fit`: a data set and a network in, trained parameters and their history out."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import jax
 import numpy as np
 import optax
 from jax import Array
+from jax.sharding import Mesh
 
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.stream import StreamedDataset
-from jaxmlp.errors import DivergenceError, InputError, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn.network import Network, Params, check_network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.training import arguments
 from jaxmlp.training.batches import make_batches
 from jaxmlp.training.checkpoints import Checkpoints
-from jaxmlp.training.epoch import epochs as epochs_of
-from jaxmlp.training.epoch import evaluated
+from jaxmlp.training.epoch import Course, chunks
+from jaxmlp.training.fingerprint import fingerprint
+from jaxmlp.training.following import Follower, Observer, Result
+from jaxmlp.training.mesh import place
+from jaxmlp.training.optimizers import DEFAULT as OPTIMIZER
+from jaxmlp.training.program import fixed_for
+from jaxmlp.training.progress import progress_bar
 from jaxmlp.training.schedules import DEFAULT as SCHEDULE
-from jaxmlp.training.schedules import make_rates
-from jaxmlp.training.state import Report, TrainState, start
+from jaxmlp.training.schedules import make_rates, needs_length
+from jaxmlp.training.state import start
 from jaxmlp.training.step import Control, check_frozen
-from jaxmlp.training.stopping import EarlyStopping, Snapshot, Watch
+from jaxmlp.training.stopping import EarlyStopping, Snapshot, Watch, check_stopping
 from jaxmlp.training.streamed import stream_batches
 
 EPOCHS = 50
@@ -32,42 +38,15 @@ BATCH_SIZE = 32
 HIDDEN = (128,)
 ACTIVATION = "relu"
 
-Observer = Callable[[TrainState, Report], Any]
-
 _OUTPUT = {"binary": "sigmoid", "multiclass": "softmax", "multilabel": "sigmoid", "regression": "identity"}
 
 
-class Result(NamedTuple):
-    """What `fit` returns.
-
-    Attributes:
-      net, params: the trained network, to answer with: batch normalisation folded in, averaged parameters if they were
-        asked for, of the best epoch if early stopping chose one.
-      snapshot: where the run stands, to go on from with `fit(..., resume=result.snapshot)`.
-    """
-
-    net: Network
-    params: Params
-    snapshot: Snapshot
-
-    @property
-    def history(self) -> tuple[Report, ...]:
-        """A report for each epoch."""
-        return self.snapshot.history
-
-    @property
-    def state(self) -> TrainState:
-        """The state after the last epoch."""
-        return self.snapshot.state
-
-    @property
-    def best_epoch(self) -> int | None:
-        """The epoch that early stopping chose; None without."""
-        return self.snapshot.best and self.snapshot.best.epoch
-
-
 def network_for(
-    data: Dataset, hidden: int | Iterable[int] = HIDDEN, activation: Any = ACTIVATION, norm: str | None = None
+    data: Dataset,
+    hidden: int | Iterable[int] = HIDDEN,
+    activation: Any = ACTIVATION,
+    norm: str | None = None,
+    output: Any = None,
 ) -> Network:
     """A network with the data set's inputs and outputs.
 
@@ -76,6 +55,7 @@ def network_for(
         classes, identity for values.
       hidden: units of the hidden layers, or of the only one; () for none.
       activation, norm: of the hidden layers, as for `Network`.
+      output: the activation of the last layer, where it is to be another.
 
     Raises:
       InputError: for sizes or activations that `Network` refuses.
@@ -85,7 +65,7 @@ def network_for(
     Network(sizes=(2, 4, 3), hidden=('relu',), output='softmax', norm=None)
     """
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-    return Network((data.n_features, *hidden, data.n_outputs), activation, _OUTPUT[data.task], norm)
+    return Network((data.n_features, *hidden, data.n_outputs), activation, output or _OUTPUT[data.task], norm)
 
 
 def fit(
@@ -112,9 +92,11 @@ def fit(
     precision: str | None = None,
     stopping: EarlyStopping | None = None,
     metrics: Sequence[str] = (),
-    resume: Snapshot | None = None,
+    resume: "Result | Snapshot | None" = None,
     observers: Observer | Iterable[Observer] = (),
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    mesh: Mesh | int | str | tuple[int, int] | None = None,
 ) -> Result:
     """Train a network.
 
@@ -122,11 +104,12 @@ def fit(
       net: the network; `network_for(data)` makes one that fits.
       data: a `Dataset`, one whose rows stay in their file (`jaxmlp.stream`), or a pair (rows, labels) with one example
         per row, as for `Dataset.from_arrays`. Costs and accuracies of its validation part (of its test part, where it
-        has none) are reported after every epoch.
+        has none) are reported after every epoch; only those of a validation part decide on anything.
       optimizer: a name ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lion", "muon", "lbfgs"), or any
         optax transformation, which brings its own learning rate; Adam if None.
       learning_rate: α of a named optimizer, any scalar, or a function step -> α; its usual one if None.
-      schedule: how α changes: "constant", "step(0.5, 10)", "cosine", "one_cycle" or "plateau(0.1, 10)".
+      schedule: how α changes: "constant", "step(0.5, 10)", "cosine", "one_cycle" or "plateau(0.1, 10)". A plateau
+        watches what `stopping` does.
       warmup: epochs, whole or not, during which α rises from 0.
       weight_decay: decoupled decay of W, for adamw and lion.
       objective: cost, penalties and noise; the cost that follows from the output if None. In its penalties λ/m, m is
@@ -141,16 +124,26 @@ def fit(
       class_weight: "balanced", or {class id: weight}; multiplies sample_weight.
       clip: the longest gradient, over all leaves together.
       average: decay of an exponential moving average of the parameters, 0.999 say, which is the result.
-      freeze: layers, counted from 1, that stay as they are.
+      freeze: layers, counted from 1, that stay as they are. With batch normalisation so do their running moments,
+        by which they are then normalised in training too.
       precision: "float32", "float64" (needs jax_enable_x64), or "bfloat16": matrix products in bfloat16 on float32
         parameters. JAX's default float if None.
-      stopping: when to stop early; the result is then that of the best epoch.
-      metrics: names of `training.scores`, reported of the validation part after every epoch.
-      resume: where to go on from, the snapshot of a `Result` or of a checkpoint. `epochs` counts from the very start:
-        fit(epochs=3) and then fit(epochs=5, resume=result.snapshot) is fit(epochs=5).
+      stopping: when to stop early; the result is then that of the best epoch. It watches the cost of the validation
+        part, and where there is none that of training: `data.hold_back(0.1)` gives one.
+      metrics: names of `training.scores`, reported of the validation part (of the test part, where there is no other)
+        after every epoch.
+      resume: where to go on from, a `Result` or its snapshot, with the arguments that it was begun with. `epochs`
+        counts from the very start: fit(epochs=3) and then fit(epochs=5, resume=result) is fit(epochs=5), and n calls
+        with epochs = 1, 2, …, n are n epochs: what scikit-learn calls partial_fit. Not so where the schedule depends on
+        the number of epochs, as cosine and one_cycle do: fit(epochs=3) then comes to its end at epoch 3.
       observers: functions of (state, report) called after every epoch; a true answer ends the training.
       checkpoints: a folder, or `Checkpoints` of one, where the run is kept as it goes, at most a few seconds behind;
-        if it holds a checkpoint of this run, training goes on from there. Needs orbax-checkpoint.
+        if it holds a checkpoint of this run, training goes on from there, and one of another run is refused: other
+        rows, another key, another number of anything but epochs. Needs orbax-checkpoint.
+      progress: whether to show a bar over the epochs, in a terminal or a notebook.
+      mesh: devices to train on: "all", a number of them, (data, model) to split wide layers too, or a
+        `jax.sharding.Mesh` with these axes. The result is that of one device, to rounding; a checkpoint of one mesh
+        goes on on any other. With several processes (`jax.distributed`) each must call fit with the same arguments.
 
     Returns:
       A `Result` with net, params, snapshot, history, state and best_epoch.
@@ -165,85 +158,99 @@ def fit(
     ...              learning_rate=0.05)
     >>> len(result.history), result.history[-1].accuracy
     (200, 1.0)
+    >>> more = fit(Network((2, 8, 1), "tanh", "sigmoid"), (rows, [0, 1, 1, 0]), batch_size="full", epochs=201,
+    ...            learning_rate=0.05, resume=result)    # one epoch more
+    >>> len(more.history), more.history[:200] == result.history
+    (201, True)
     """
     check_network(net)
-    data = arguments.as_dataset(data)
-    if not isinstance(epochs, (int, np.integer)) or epochs < 1:
-        raise InputError(sentence("epochs", "a positive whole number", repr(epochs), f"write {EPOCHS}, say"))
-    _check_one_start(params, scheme, resume)
+    data, observers = arguments.as_dataset(data), arguments.observers_of(observers)
+    check_epochs(epochs)
+    resume = _start(params, scheme, resume)
+    check_stopping(stopping, data.validation is not None)
     dtype, compute = arguments.dtypes(precision, params if resume is None else resume.state.params, net)
     frozen = check_frozen(freeze, net)
-    keeper = checkpoints
-    if isinstance(keeper, str | os.PathLike):
-        keeper = Checkpoints(keeper)
+    arguments.check_moments(frozen, net, params)
+    keeper = checkpoints if checkpoints is None or isinstance(checkpoints, Checkpoints) else Checkpoints(checkpoints)
     weights = arguments.row_weights(data, sample_weight, class_weight)
     n_rows = len(data.train.rows) if weights is None else float(np.sum(weights))
     objective = arguments.for_training(objective, net, n_rows)
+    layout = None if mesh is None else arguments.layout_of(mesh, net, data)
     control = Control(clip=arguments.optional("clip", clip), decay=arguments.decay_of(average))
+    named = optimizer
     optimizer, rate = arguments.optimizer_and_rate(optimizer, learning_rate, schedule, warmup, weight_decay, batch_size)
     prepare: Any = stream_batches if isinstance(data, StreamedDataset) else make_batches
     batches = prepare(data, net, objective, batch_size, dtype=dtype, shuffle=shuffle, weights=weights)
+    if layout is not None:
+        batches = batches._replace(train=place(batches.train, layout), validation=place(batches.validation, layout))
     rates = None if rate is None else make_rates(rate, schedule, warmup, int(epochs), batches.steps)
     score = arguments.scorer(data, net, metrics, stopping)
-    if resume is None:
+    snapshot = resume
+    if snapshot is None:
         key = jax.random.key(0) if key is None else key
         begun = start(key, net, optimizer, params, scheme=scheme, dtype=dtype, average=average is not None)
-        resume = (keeper and keeper.latest(begun)) or Snapshot(begun)
-    watch = Watch(stopping, batches.validation is not None, resume)
-    run = epochs_of(
-        net,
-        objective,
-        optimizer,
-        resume.state,
-        batches,
-        rates=None if rates is None else lambda epoch: rates.of(epoch, watch.values),
-        control=control,
-        frozen=frozen,
-        compute=compute,
-        score=score,
-        seconds=resume.history[-1].seconds or 0.0 if resume.history else 0.0,
+        snapshot = Snapshot(place(begun, layout))
+    else:
+        arguments.check_resumable(snapshot.state, optimizer, average, key)
+    if keeper is not None:
+        settings = {
+            "key": snapshot.state.key,
+            "first parameters": scheme if params is None else jax.tree.leaves(params),
+            "optimizer": named or OPTIMIZER,
+            "learning_rate": rates.steps[: batches.steps] if rates is not None and callable(rate) else rate,
+            "schedule": schedule,
+            "warmup": float(warmup),
+            "weight_decay": weight_decay,
+            "epochs of the schedule": epochs if needs_length(schedule) else None,
+            "batch_size": batches.batch_size,
+            "shuffle": shuffle,
+            "weights": weights,
+            "clip": control.clip,
+            "average": control.decay,
+            "freeze": frozen,
+            "precision": precision,
+            "stopping": stopping,
+        }
+        keeper.run |= fingerprint(net, data, objective, settings)
+        if resume is None:
+            snapshot = keeper.latest(snapshot.state) or snapshot
+    resume = snapshot._replace(state=place(snapshot.state, layout))
+    watch = Watch(stopping, data.validation is not None, resume)
+    outputs = score is not None
+    fixed = fixed_for(
+        net, optimizer, resume.state, batches, frozen=frozen, compute=compute, outputs=outputs, layout=layout
     )
-    observers = (observers,) if callable(observers) else tuple(observers)
-    return _follow(islice(run, max(int(epochs) - int(resume.state.epoch), 0)), net, watch, observers, keeper)
+    alphas = None if rates is None else lambda epoch: rates.of(epoch, watch.values)
+    given = Course(net, objective, optimizer, batches, fixed, alphas, control, score)
+    with progress_bar(int(epochs)) if progress else nullcontext() as bar:
+        follower = Follower(net, watch, (bar, *observers) if bar else observers, keeper, layout)
+        run = chunks(
+            given,
+            resume.state,
+            unfinished=resume.unfinished,
+            until=int(epochs),
+            ahead=1 if rates is not None and rates.plateau else None,
+            seconds=resume.history[-1].seconds or 0.0 if resume.history else 0.0,
+            between=follower.between,
+        )
+        return follower.follow(run)
 
 
-def _check_one_start(params: Any, scheme: Any, resume: Any) -> None:
+def check_epochs(epochs: object) -> None:
+    """Raise unless it is a positive whole number."""
+    if not isinstance(epochs, int | np.integer) or epochs < 1:
+        raise InputError(sentence("epochs", "a positive whole number", repr(epochs), f"write {EPOCHS}, say"))
+
+
+def _start(params: Any, scheme: Any, resume: Any) -> Snapshot | None:
+    """Where to go on from, or None; an error unless what is given goes together."""
     given = {"params": params is not None, "scheme": scheme != "auto", "resume": resume is not None}
     if sum(given.values()) > 1:
         both = " and ".join(name for name, is_given in given.items() if is_given)
         raise InputError(sentence("fit", "one of params, scheme and resume", both, "leave one of them out"))
-
-
-def _follow(
-    run: Iterator[tuple[TrainState, Report]],
-    net: Network,
-    watch: Watch,
-    observers: tuple[Observer, ...],
-    keeper: Checkpoints | None,
-) -> Result:
-    """Go through the epochs of a run until it ends or somebody wishes it to."""
-    try:
-        for state, report in () if watch.over else run:
-            watch.see(state, report, lambda state=state: _answer(net, state))
-            wishes = [observe(state, report) for observe in observers]  # every observer hears of every epoch
-            if keeper is not None:
-                keeper.offer(watch.snapshot)
-            if any(wishes) or watch.over:
-                break
-    except DivergenceError as error:
-        error.last_good = _result(net, watch)
-        raise
-    finally:  # whatever ended it: the last whole epoch is not lost
-        if keeper is not None and watch.values:
-            keeper.keep(watch.snapshot())
-    return _result(net, watch)
-
-
-def _answer(net: Network, state: TrainState) -> tuple[Network, Params]:
-    return evaluated(net, state.params, state.moments, state.average)
-
-
-def _result(net: Network, watch: Watch) -> Result:
-    snapshot = watch.snapshot()
-    plain, params = _answer(net, snapshot.state)
-    return Result(plain, params if snapshot.best is None else snapshot.best.params, snapshot)
+    if isinstance(resume, Result):
+        resume = resume.snapshot
+    if not isinstance(resume, Snapshot | None):
+        remedy = "give the Result of an earlier fit, or its snapshot"
+        raise InputTypeError(sentence("resume", "a Result or a Snapshot", type(resume).__name__, remedy))
+    return resume

@@ -12,13 +12,17 @@ from jaxmlp.data.split import folds as deal
 from jaxmlp.errors import InputError, sentence, unknown
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
+from jaxmlp.nn.propagation import forward
 from jaxmlp.training import arguments
-from jaxmlp.training.fit import BATCH_SIZE, EPOCHS
-from jaxmlp.training.group import Rest, train_group
+from jaxmlp.training.fit import BATCH_SIZE, EPOCHS, check_epochs
+from jaxmlp.training.group import Rest, batch_of, train_group
 from jaxmlp.training.leaderboard import Member, Row, leaderboard
 from jaxmlp.training.members import Spec, check_once, specs
+from jaxmlp.training.optimizers import positive
 from jaxmlp.training.schedules import DEFAULT as SCHEDULE
-from jaxmlp.training.stopping import FIGURES
+from jaxmlp.training.scores import scores_of
+from jaxmlp.training.step import layers_of
+from jaxmlp.training.stopping import FIGURES, check_metric
 from jaxmlp.training.strategy import STRATEGIES, Strategy
 from jaxmlp.training.widths import widest
 
@@ -33,7 +37,8 @@ class Population(NamedTuple):
       members: networks outermost, then settings, seeds, folds.
       leaderboard: a `Row` for each network and setting, best first.
       metric: what it is sorted by.
-      strategies: how it was run, one for each compiled program: networks that differ in more than width take several.
+      strategies: how it was run, one for each compiled program: networks that differ in more than width take several,
+        and so do folds whose sizes differ where batches of all their rows have noise or batch normalisation.
     """
 
     members: tuple[Member, ...]
@@ -93,9 +98,11 @@ def fit_many(
       fold_seed: how the rows are dealt out.
       same_batches: whether all members see the rows in the order of the first: faster, because each batch is gathered
         once. Members of one seed share theirs anyway.
-      metric: what the leaderboard is sorted by: "cost", "accuracy", "validation_cost" or "validation_accuracy"; None
-        for validation_cost where there is a validation part, else cost. The validation cost has no penalties and no
-        label smoothing in it, so that settings of them can be compared.
+      metric: what the leaderboard is sorted by: "cost", "accuracy", "validation_cost", "validation_accuracy", or a
+        metric of `training.scores` such as "f1", of the rows that validate; None for validation_cost where there are
+        folds or a validation part, else cost, which says little of new rows. The test part ranks nothing:
+        data.hold_back(0.1) gives a validation part. The validation cost has no penalties and no label smoothing in it,
+        so that settings of them can be compared.
       strategy: "vmap", "chunks", "loop", or "auto", which measures.
       memory: bytes that a program may take; half of what is free if None.
       progress: called with (epochs of members done, all of them), now and then.
@@ -118,27 +125,32 @@ def fit_many(
     check_once(grid or (), {"learning_rate": learning_rate, "clip": clip, "average": average}, objective)
     if strategy not in STRATEGIES:
         raise unknown("strategy", strategy, STRATEGIES)
-    if not isinstance(epochs, (int, np.integer)) or epochs < 1:
-        raise InputError(sentence("epochs", "a positive whole number", repr(epochs), f"write {EPOCHS}, say"))
-    if schedule.startswith("plateau"):
+    check_epochs(epochs)
+    if memory is not None:
+        positive("memory", memory, "leave it out for half of what is free")
+    if str(schedule).startswith("plateau"):
         remedy = "take another, or fit them one by one"
         raise InputError(sentence("schedule of a population", "one that is known beforehand", schedule, remedy))
     data, weights = _counted(arguments.as_dataset(data), sample_weight, class_weight)
     ids = data.train.targets if data.task in ("binary", "multiclass") else None
     fold = None if folds is None else deal(len(data.train.rows), folds, fold_seed, ids)
     members = specs(nets, seeds, grid, folds)
-    metric = _metric(metric, data, validated=bool(folds or data.validation or data.test))
+    metric = _metric(metric, data, validated=bool(folds or data.validation))
     rest = Rest(
         data, weights, fold, objective, learning_rate, schedule, warmup, weight_decay, optimizer, int(epochs),
-        batch_size, scheme, shuffle, same_batches, clip, average, tuple(freeze), precision,
+        batch_size, scheme, shuffle, same_batches, clip, average, layers_of(freeze), precision,
     )  # fmt: skip
     trained: dict[int, Member] = {}
     strategies = []
-    for net, places in _groups(members, optimizer if optimizer is None or isinstance(optimizer, str) else "").items():
-        found, how = train_group(net, [members[i] for i in places], rest, strategy, memory, progress)
+    for (net, _), places in _groups(members, rest).items():
+        counts = (int(epochs) * len(group) for group in (trained, places, members))
+        heard = progress and _offset(progress, *counts)
+        found, how = train_group(net, [members[i] for i in places], rest, strategy, memory, heard)
         trained |= dict(zip(places, found, strict=True))
         strategies.append(how)
     in_order = tuple(trained[i] for i in range(len(members)))
+    if metric not in FIGURES:
+        in_order = tuple(_scored(member, data, fold, metric) for member in in_order)
     return Population(in_order, leaderboard(in_order, metric), metric, tuple(strategies))
 
 
@@ -146,13 +158,35 @@ def _metric(metric: str | None, data: Dataset, *, validated: bool) -> str:
     """What the leaderboard is sorted by."""
     if metric is None:
         return "validation_cost" if validated else "cost"
+    check_metric(metric)
     if metric not in FIGURES:
-        raise unknown("metric", metric, FIGURES)
-    if metric.startswith("validation") and not validated:
-        raise InputError(sentence(f"metric {metric!r}", "folds or a validation part", "neither", "write folds=5"))
+        scores_of(data.task, metric)
+    if (metric.startswith("validation") or metric not in FIGURES) and not validated:
+        remedy = "take 5 folds, say, or hold rows back with data.hold_back(0.1)"
+        raise InputError(sentence(f"metric {metric!r}", "folds or a validation part", "neither", remedy))
     if metric.endswith("accuracy") and data.task == "regression":
         raise InputError(sentence(f"metric {metric!r}", "classes", data.task, "take a cost"))
     return metric
+
+
+def _offset(progress: Callable[[int, int], Any], before: int, own: int, total: int) -> Callable[[int, int], Any]:
+    """Progress of a group of members, as that of all."""
+    return lambda done, _: progress(before + min(done, own), total)
+
+
+def _scored(member: Member, data: Dataset, fold: np.ndarray | None, metric: str) -> Member:
+    """The member with its metric of the rows that validate it."""
+    if member.diverged is not None:
+        return member
+    part = data.validation or data.test
+    if fold is not None:
+        held = fold == member.spec.fold
+        part = Part(data.train.rows[held], data.train.targets[held])
+    assert part is not None
+    score = arguments.scorer(dataclasses.replace(data, validation=part), member.net, [metric], None)
+    assert score is not None
+    X = data.preprocessing(part.rows, member.params[0]["W"].dtype).T
+    return member._replace(scores=score(np.asarray(forward(member.params, X, member.net)).T))
 
 
 def _counted(data: Dataset, sample_weight: Any, class_weight: Any) -> tuple[Dataset, np.ndarray | None]:
@@ -164,11 +198,12 @@ def _counted(data: Dataset, sample_weight: Any, class_weight: Any) -> tuple[Data
     return dataclasses.replace(data, train=Part(data.train.rows[kept], data.train.targets[kept])), weights[kept]
 
 
-def _groups(members: list[Spec], optimizer: str | None) -> dict[Network, list[int]]:
-    """The places of the members by the network that they are trained in."""
+def _groups(members: list[Spec], rest: Rest) -> dict[tuple[Network, int | None], list[int]]:
+    """The places of the members by the network that they are trained in, and the rows of a step."""
     nets = list(dict.fromkeys(member.net for member in members))
-    wide = widest(nets) if optimizer in ENTRYWISE else None
-    groups: dict[Network, list[int]] = {}
+    entrywise = (rest.optimizer is None or isinstance(rest.optimizer, str)) and rest.optimizer in ENTRYWISE
+    wide = widest(nets) if entrywise else None
+    groups: dict[tuple[Network, int | None], list[int]] = {}
     for i, member in enumerate(members):
-        groups.setdefault(wide or member.net, []).append(i)
+        groups.setdefault((wide or member.net, batch_of(rest, member)), []).append(i)
     return groups

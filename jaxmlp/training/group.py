@@ -13,9 +13,10 @@ import optax
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn.network import Network
+from jaxmlp.nn.noise import Rates
 from jaxmlp.nn.objective import Objective
 from jaxmlp.training import arguments
-from jaxmlp.training.batches import Batches, draw_order, make_batches
+from jaxmlp.training.batches import FULL, Batches, check_batch_size, draw_order, make_batches
 from jaxmlp.training.leaderboard import Curves, Member
 from jaxmlp.training.members import OF_OBJECTIVE, Spec
 from jaxmlp.training.population import Data, Kind, Lane, Seed
@@ -24,6 +25,8 @@ from jaxmlp.training.state import start
 from jaxmlp.training.step import Control, check_frozen
 from jaxmlp.training.strategy import Strategy, Work, epochs_per_call, run
 from jaxmlp.training.widths import live, narrowed, padded
+
+NOISE = frozenset(Rates._fields)
 
 
 class Rest(NamedTuple):
@@ -74,11 +77,9 @@ def train_group(
     controls = [_control(rest, member) for member in members]
     chosen = [_optimizer(rest, member) for member in members]
     drawn = _drawn(members, rest.scheme, np.dtype(dtype))
-
-    # the rows of a fold: by weights in a full batch; by numbers in mini-batches, and where noise may mix the rows
-    full = batches.batch_size >= max(counts)
-    weighted = fold is not None and full and not objectives[0].noisy
-    batch = None if full and (fold is None or weighted) else min(batches.batch_size, max(counts))
+    own = batch_of(rest, members[0])  # theirs all
+    batch = None if own == max(counts) and fold is None else own
+    weighted = fold is not None and batch is None
     steps = [1 if batch is None else math.ceil(m / batch) for m in counts]
     lines = [(tuple(map(int, words)), member.fold) for (_, words), member in zip(drawn, members, strict=True)]
     if rest.same_batches and fold is not None and batch is not None:
@@ -127,6 +128,19 @@ def train_group(
         for i, spec in enumerate(members)
     ]
     return found, how
+
+
+def batch_of(rest: Rest, member: Spec) -> int | None:
+    """The rows of a member's step; None for all rows, of which those that its fold holds back have weight 0.
+
+    Members of one program need the same: noise and the moments of batch normalisation are of B columns. Weights of 0
+    will do in a full batch without either.
+    """
+    check_batch_size(rest.batch_size)
+    m = _count(rest, member.fold)
+    B = m if rest.batch_size == FULL else min(int(rest.batch_size), m)
+    noisy = (rest.objective or Objective()).noisy or not NOISE.isdisjoint(member.numbers)
+    return None if rest.fold is not None and B == m and not noisy and member.net.norm != "batch" else B
 
 
 # --- what a member has of its own -------------------------------------------------------------------------------------

@@ -9,14 +9,15 @@ Settings stand in the order of their means, best first; one of which a run has d
 import math
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.training.members import Spec
+from jaxmlp.training.scores import SCORES
 from jaxmlp.training.state import Report
-from jaxmlp.training.stopping import watched
+from jaxmlp.training.stopping import FIGURES, watched
 
 
 class Curves(NamedTuple):
@@ -24,8 +25,9 @@ class Curves(NamedTuple):
 
     Attributes:
       cost, accuracy: of the rows it was trained on.
-      validation_cost, validation_accuracy: of the rows its fold holds back, or of the validation part; the cost without
-        penalties and label smoothing, unlike that of a Report: a leaderboard compares settings of them.
+      validation_cost, validation_accuracy: of the rows its fold holds back, or of the validation part (of the test part
+        where there is no other); the cost without penalties and label smoothing, unlike that of a Report: a leaderboard
+        compares settings of them.
     """
 
     cost: np.ndarray
@@ -46,6 +48,7 @@ class Member(NamedTuple):
       spec: its network in training, seed, numbers and fold.
       curves: its figures after each epoch.
       diverged: the first epoch after which its cost or a parameter was not finite; None if it never was.
+      scores: the metric asked for, of the rows it is validated on; None without, and where it diverged.
     """
 
     net: Network
@@ -53,6 +56,7 @@ class Member(NamedTuple):
     spec: Spec
     curves: Curves
     diverged: int | None = None
+    scores: dict[str, Any] | None = None
 
 
 class Row(NamedTuple):
@@ -62,7 +66,8 @@ class Row(NamedTuple):
       net, numbers: the network and its setting of the grid.
       mean, spread: of the watched figure over the runs that did not diverge; NaN where there are none, and the spread
         0 for a single one.
-      accuracy: the mean accuracy of the validation rows (of the training rows without any); None for regression.
+      accuracy: the mean accuracy of the validation rows, else of the test part, else of the training rows; None for
+        regression.
       runs: how many seeds and folds.
       diverged: how many of them did.
       members: their places in the population.
@@ -83,7 +88,7 @@ def leaderboard(members: Sequence[Member], metric: str) -> tuple[Row, ...]:
 
     Args:
       members: of the population.
-      metric: "cost", "accuracy", "validation_cost" or "validation_accuracy".
+      metric: "cost", "accuracy", "validation_cost", "validation_accuracy", or a name of the members' scores.
 
     Raises:
       InputError: when the members have no such figure.
@@ -91,13 +96,15 @@ def leaderboard(members: Sequence[Member], metric: str) -> tuple[Row, ...]:
     groups: dict[tuple[Network, tuple[float, ...]], list[int]] = {}
     for i, member in enumerate(members):
         groups.setdefault((member.spec.net, tuple(member.spec.numbers.values())), []).append(i)
-    sign = -1.0 if metric.endswith("accuracy") else 1.0
+    higher = metric.endswith("accuracy") if metric in FIGURES else SCORES[metric].better == "higher"
+    sign = -1.0 if higher else 1.0
     rows = [_row(members, places, metric, sign) for places in groups.values()]
     return tuple(sorted(rows, key=lambda row: (row.diverged > 0, math.isnan(row.mean), sign * row.mean)))
 
 
 def _row(members: Sequence[Member], places: Sequence[int], metric: str, sign: float) -> Row:
-    reports = [members[i].curves.last() for i in places if members[i].diverged is None]
+    sound = [members[i] for i in places if members[i].diverged is None]
+    reports = [member.curves.last()._replace(scores=member.scores) for member in sound]
     values = [sign * watched(report, metric) for report in reports]
     accuracies = [
         report.accuracy if report.validation_cost is None else report.validation_accuracy for report in reports

@@ -5,6 +5,7 @@ zₖ is the largest aₖ even where rounding has made both 1. Other outputs are 
 """
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -25,11 +26,11 @@ def default_task(net: Network) -> str:
     return "multilabel" if task == "binary" and net.sizes[-1] > 1 else task
 
 
-def decide(Z: Array, net: Network, task: str, threshold: float = 0.5) -> Array:
+def decide(Z: Any, net: Network, task: str, threshold: float = 0.5) -> Any:
     """Class ids (1, m); for several labels 0 and 1, (k, m).
 
     Args:
-      Z: logits Z_L.
+      Z: logits Z_L, of JAX or NumPy; the answer is an array of the same.
       net: the network.
       task: "binary", "multiclass" or "multilabel".
       threshold: the output above which one unit says yes, from 0 to 1.

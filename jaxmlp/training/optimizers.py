@@ -32,11 +32,13 @@ class Optimizer(NamedTuple):
       make: (α) -> optax transformation, or (α, η) where there is decoupled weight decay; () for a line search.
       learning_rate: α; None where the optimizer finds it itself.
       weight_decay: η; None where there is none.
+      elementwise: whether it works on each number by itself, so that arrays may come to it in any shape.
     """
 
     make: Callable[..., Any]
     learning_rate: float | None
     weight_decay: float | None = None
+    elementwise: bool = True
 
 
 def _weights_only(params: Any) -> Any:
@@ -70,8 +72,8 @@ OPTIMIZERS = {
     "lion": Optimizer(
         lambda learning_rate, decay: optax.lion(learning_rate, weight_decay=decay, mask=_weights_only), 1e-4, 1e-2
     ),
-    "muon": Optimizer(_muon, 0.02),
-    "lbfgs": Optimizer(optax.lbfgs, None),
+    "muon": Optimizer(_muon, 0.02, elementwise=False),
+    "lbfgs": Optimizer(optax.lbfgs, None, elementwise=False),
 }
 DEFAULT = "adam"
 
@@ -155,4 +157,19 @@ def _decay(name: str, weight_decay: float | None) -> float | None:
 
 @cache
 def _made(name: str, rate: float | None, decay: float | None) -> optax.GradientTransformation:
-    return OPTIMIZERS[name].make(*(number for number in (rate, decay) if number is not None))
+    made = OPTIMIZERS[name].make(*(number for number in (rate, decay) if number is not None))
+    if OPTIMIZERS[name].elementwise:
+        _elementwise.add(made)
+    return made
+
+
+_elementwise: set[optax.GradientTransformation] = set()
+
+
+def is_elementwise(optimizer: optax.GradientTransformation) -> bool:
+    """Whether it is known to work on each number by itself: one made here, for nobody knows another's.
+
+    >>> is_elementwise(make_optimizer("adam")), is_elementwise(make_optimizer("muon")), is_elementwise(optax.adam(0.1))
+    (True, False, False)
+    """
+    return optimizer in _elementwise

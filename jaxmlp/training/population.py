@@ -23,8 +23,8 @@ from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Batch, Objective
 from jaxmlp.training.batches import Rows, gather
-from jaxmlp.training.epoch import evaluated
 from jaxmlp.training.metrics import n_correct
+from jaxmlp.training.program import evaluated
 from jaxmlp.training.state import TrainState, start
 from jaxmlp.training.step import Control, update
 

@@ -77,6 +77,15 @@ SCHEDULES: dict[str, Callable[..., Any]] = {
 DEFAULT = "constant"
 
 
+def needs_length(schedule: str) -> bool:
+    """Whether the rates of a schedule depend on how many epochs there are.
+
+    >>> needs_length("cosine"), needs_length("step(0.5, 10)")
+    (True, False)
+    """
+    return resolve("schedule", schedule, SCHEDULES) in (_cosine, _one_cycle)
+
+
 # --- the rates of a run -----------------------------------------------------------------------------------------------
 
 
@@ -150,10 +159,14 @@ def make_rates(learning_rate: Any, schedule: str, warmup: float, epochs: int, pe
 
 def _warmup(warmup: float, epochs: int, per_epoch: int) -> int:
     """Steps of the warm-up."""
-    if not isinstance(warmup, int | float) or not 0 <= warmup < epochs:
+    try:
+        length = float(warmup)
+    except (TypeError, ValueError):
+        length = np.nan
+    if not 0 <= length < epochs or isinstance(warmup, str | bool):
         remedy = "0 is none"
         raise InputError(sentence("warmup", f"a number of epochs from 0 to less than {epochs}", warmup, remedy))
-    return round(warmup * per_epoch)
+    return round(length * per_epoch)
 
 
 def _values(schedule: Callable[[Any], Any], total: int) -> np.ndarray:

@@ -145,7 +145,7 @@ def evaluate_scores(
     True
     """
     cases = cases_of(task, targets, outputs, weights, answers)
-    chosen = _chosen(task, names)
+    chosen = scores_of(task, names)
     found = {score.name: _value(score, cases) for score in chosen}
     for score in chosen:
         if names is not None and found[score.name] is None:
@@ -168,7 +168,12 @@ def _value(score: Score, cases: Cases) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _chosen(task: str, names: str | Iterable[str] | None) -> list[Score]:
+def scores_of(task: str, names: str | Iterable[str] | None) -> list[Score]:
+    """The metrics of these names, all that are defined for the task if None.
+
+    Raises:
+      InputError: for a name that is not among them.
+    """
     defined = {name: score for name, score in SCORES.items() if task in score.tasks}
     if names is None:
         return list(defined.values())

@@ -1,9 +1,9 @@
 """What training carries from step to step, and what it tells a person.
 
-    moments    μ ← 0.9 μ + 0.1 μ_batch, σ² likewise       of batch normalisation, for evaluation
+    moments    μ ← μ + 0.1 s (μ_batch - μ), σ² likewise   of batch normalisation, for evaluation; s = real rows / B
     average    θ̄ ← d θ̄ + (1 - d) θ                        an exponential moving average of the parameters
 
-`TrainState` is all that the next step needs, and all that a checkpoint will hold; `Report` is what a person reads.
+`TrainState` is all that the next step needs, and all that a checkpoint holds; `Report` is what a person reads.
 """
 
 from functools import partial
@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxmlp.nn.network import Network, Params, check_key, init
+from jaxmlp.nn.network import Network, Params, check_key, check_network, check_params, init_stacks
 from jaxmlp.nn.normalization import Moments
+from jaxmlp.nn.stacks import stacked, unstacked
+from jaxmlp.training.optimizers import is_elementwise
 
 
 class TrainState(NamedTuple):
@@ -44,7 +46,8 @@ class Report(NamedTuple):
 
     Attributes:
       cost: J, the mean over the examples seen, each before the update that its batch makes.
-      accuracy: the share of those examples that were classified right; None for regression.
+      accuracy: the share of those examples that were classified right, each counting as much as in the cost, by its
+        class_weight and sample_weight; None for regression.
       validation_cost, validation_accuracy: of the validation part after the epoch; None without one.
       epoch, step: how many have been finished, counted from the start of the run.
       seconds: wall-clock time since the run began, without the time between a stop and its continuation.
@@ -61,6 +64,20 @@ class Report(NamedTuple):
     seconds: float | None = None
     learning_rate: float | None = None
     scores: dict[str, float] | None = None
+
+
+class Unfinished(NamedTuple):
+    """An epoch in the middle: sums over the steps that are done.
+
+    Attributes:
+      steps: how many.
+      cost, right, weight: Σ w J, the number right (None for regression) and Σ w.
+    """
+
+    steps: Any = 0
+    cost: Any = 0.0
+    right: Any = None
+    weight: Any = 0.0
 
 
 def start(
@@ -84,24 +101,31 @@ def start(
 
     Raises:
       InputTypeError: when `key` is not a key.
+      InputError: when `params` are not those of `net`.
 
     >>> state = start(jax.random.key(0), Network((2, 1), "relu", "sigmoid"), optax.sgd(0.1))
     >>> int(state.step), state.params[0]["W"].shape
     (0, (1, 2))
     """
     check_key(key)
+    check_network(net)
+    runs = net.runs if is_elementwise(optimizer) else (1,) * net.depth
     if params is None:
         params, key = _draw(key, net, scheme, dtype)
-    return _begin(params, key, net, optimizer, average)
+        params = params if runs == net.runs else unstacked(params, net.runs)
+    else:
+        check_params(params, net)
+        params = stacked(params, runs)
+    return unstacked(_begin(params, key, net, optimizer, average), runs)
 
 
-# Two programs, not one: another optimizer must not compile the drawing of the weights again.
+# Two programs, not one: another optimizer must not compile the drawing of the weights again. Equal layers are stacked.
 
 
 @partial(jax.jit, static_argnames=("scheme", "dtype"))
 def _draw(key: Array, net: Network, scheme: Any, dtype: Any) -> tuple[Params, Array]:
     init_key, run_key = jax.random.split(key)
-    return init(init_key, net, scheme, dtype), run_key
+    return init_stacks(init_key, net, scheme, dtype), run_key
 
 
 @partial(jax.jit, static_argnames=("optimizer", "average"))

@@ -2,8 +2,9 @@
 
     gradient descent     θ ← θ - α dθ                                optax.sgd(α)
     clipping             dθ ← dθ min(1, c/‖dθ‖)                      over all leaves together
-    frozen layers        dθ ← 0, and no decay either
+    frozen layers        dθ ← 0, and no decay either; batch normalisation by their running moments, which stay
     max-norm             ‖w_j‖ ≤ c after the update
+    running moments      μ ← μ + 0.1 s (μ_batch - μ), σ² likewise,  s = (examples of weight > 0) / B
     moving average       θ̄ ← d θ̄ + (1 - d) θ,  d = min(decay, (1 + t)/(10 + t)): early steps are not averaged with θ₀
 
 What a step draws follows from the key of the run and the number of the step alone, so a resumed run draws the same.
@@ -22,13 +23,15 @@ from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.nn.backprop import draw_noise, evaluate
 from jaxmlp.nn.network import Network, Params, check_network
+from jaxmlp.nn.normalization import Moments, wide
 from jaxmlp.nn.objective import Batch, Objective, check_batch
 from jaxmlp.nn.penalties import within
+from jaxmlp.nn.stacks import runs_of
 from jaxmlp.training.metrics import default_task, n_correct
 from jaxmlp.training.optimizers import positive
 from jaxmlp.training.state import Report, TrainState
 
-MOMENTUM = 0.9  # of the moments of batch normalisation: the last twenty batches or so
+NEWS = 0.1  # of a whole batch in the moments of batch normalisation: they remember the last twenty or so
 
 
 class Control(NamedTuple):
@@ -65,16 +68,18 @@ def update(
     """The next state, and J and Z_L as they were before the update; for a checked batch.
 
     Args:
-      state, batch, net, objective, optimizer: of the step.
+      state, batch, net, objective, optimizer: of the step. Equal layers of the state may be stacked, where nothing is
+        frozen and the optimizer works on each number by itself.
       control: the numbers of the update.
-      frozen: layers, counted from 1, that stay as they are.
+      frozen: layers, counted from 1, that stay as they are, and their running moments with them.
       compute: the dtype of the matrix products, where it is not that of the parameters.
     """
     key = jax.random.fold_in(state.key, state.step) if objective.noisy else None
-    noise = draw_noise(key, net, objective, batch.X)
+    noise = draw_noise(key, net, objective, batch.X, runs_of(state.params))
+    fixed = {l: moments for l, moments in enumerate(state.moments, start=1) if l in frozen}
 
     def J_of(params):
-        J, Z, moments = evaluate(params, batch, net, objective, noise=noise, compute=compute)
+        J, Z, moments = evaluate(params, batch, net, objective, noise=noise, compute=compute, fixed=fixed)
         return J, (Z, moments)
 
     (J, (Z, moments)), dparams = jax.value_and_grad(J_of, has_aux=True)(state.params)
@@ -95,7 +100,7 @@ def update(
     if objective.max_norm is not None:
         pairs = enumerate(zip(params, within(params, objective.max_norm), strict=True), start=1)
         params = tuple(layer if l in frozen else shorter for l, (layer, shorter) in pairs)
-    moments = jax.tree.map(lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, state.moments, moments)
+    moments = _followed(state.moments, moments, batch.weights, frozen)
     average = state.average
     if control.decay is not None:
         average = _average(average, params, control.decay, state.step)
@@ -108,6 +113,15 @@ def _without(tree: Any, frozen: tuple[int, ...]) -> Any:
         return tree
     return type(tree)(
         jax.tree.map(jnp.zeros_like, layer) if l in frozen else layer for l, layer in enumerate(tree, start=1)
+    )
+
+
+def _followed(running: tuple[Moments, ...], seen: Any, weights: Array | None, frozen: tuple[int, ...]) -> Any:
+    """The running moments after a batch. A batch of few examples has little to say: those of one are σ² = 0."""
+    news = NEWS if weights is None else NEWS * (weights > 0).mean(dtype=wide(weights.dtype))
+    return tuple(
+        old if l in frozen else jax.tree.map(lambda a, b: a + jnp.asarray(news, a.dtype) * (b - a), old, new)
+        for l, (old, new) in enumerate(zip(running, seen, strict=True), start=1)
     )
 
 
@@ -130,11 +144,25 @@ def check_optimizer(optimizer: object) -> None:
 
 def check_frozen(freeze: Iterable[int], net: Network) -> tuple[int, ...]:
     """The frozen layers in order, or an error unless each is a layer of the network, and one is left to train."""
-    layers = tuple(sorted({*freeze}))
-    if not all(isinstance(l, int | np.integer) and 1 <= l <= net.depth for l in layers) or len(layers) == net.depth:
+    layers = layers_of(freeze)
+    if not all(1 <= l <= net.depth for l in layers) or len(layers) == net.depth:
         expects = f"layers from 1 to {net.depth}, not all of them"
         raise InputError(sentence("freeze", expects, list(layers), "leave it out to train them all"))
-    return tuple(map(int, layers))
+    return layers
+
+
+def layers_of(freeze: Any) -> tuple[int, ...]:
+    """Numbers of layers in order, each once.
+
+    Raises:
+      InputTypeError: when they are no whole numbers.
+    """
+    layers: list[Any] = list(freeze) if isinstance(freeze, Iterable) else [freeze]
+    whole = all(isinstance(l, int | np.integer) and not isinstance(l, bool) for l in layers)
+    if not whole or not isinstance(freeze, Iterable):
+        remedy = "write freeze=[1], or leave it out to train them all"
+        raise InputTypeError(sentence("freeze", "a list of numbers of layers", repr(freeze), remedy))
+    return tuple(sorted({int(l) for l in layers}))
 
 
 def make_step(
@@ -159,7 +187,7 @@ def make_step(
       task: what counts as right in `report.accuracy`; by default it follows from the output.
       clip: the longest gradient, over all leaves together.
       average: decay of a moving average of the parameters, kept in `state.average`; `start` with average=True.
-      freeze: layers, counted from 1, that stay as they are.
+      freeze: layers, counted from 1, that stay as they are; a batch-normalised one takes its running moments.
 
     Returns:
       The step. X (n0, m), Y and weights are as for `jaxmlp.cost`; `report` holds cost, accuracy and step as arrays.

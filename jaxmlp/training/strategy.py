@@ -117,15 +117,15 @@ def run(
 
 def _choose(work: Work, strategy: str, memory: float | None) -> Strategy:
     """The strategy that was asked for, or that a short run of each finds to be the faster."""
-    n, cores = work.members, _cores()
-    loop = Strategy("loop", 1, min(cores, n), "asked for")
+    n, workers = work.members, cores()
+    loop = Strategy("loop", 1, min(workers, n), "asked for")
     if n == 1:
         return loop._replace(reason="a single member")
     if strategy == "loop":
         return loop
     if strategy != "auto":
-        return _together(work, memory, cores if strategy == "chunks" else 1, "asked for")
-    seconds = {loop: _measured(work, loop)} if cores > 1 else {}
+        return _together(work, memory, workers if strategy == "chunks" else 1, "asked for")
+    seconds = {loop: _measured(work, loop)} if workers > 1 else {}
     if seconds and seconds[loop] * n * work.epochs < _ahead(work.kind).seconds:
         return loop._replace(reason="over before another program would be compiled")
     rival = _together(work, memory, 1, "measured")
@@ -155,7 +155,7 @@ def _measured(work: Work, strategy: Strategy) -> float:
     return known[key]
 
 
-def _cores() -> int:
+def cores() -> int:
     """How many programs may run side by side: the cores of a CPU; an accelerator takes one at a time."""
     if jax.default_backend() != "cpu":
         return 1

@@ -51,8 +51,10 @@ class StreamedBatches(NamedTuple):
         """Steps in an epoch."""
         return math.ceil(self.n_rows / self.batch_size)
 
-    def pieces(self, seed: tuple[int, ...], epoch: int) -> Generator[tuple[Rows, np.ndarray]]:
+    def pieces(self, seed: tuple[int, ...], epoch: int, done: int = 0) -> Generator[tuple[Rows, Any]]:
         """The rows of an epoch with their orders, a buffer at a time: on the device, or on their way there.
+
+        Buffers of the steps that are done are left out.
 
         A buffer is filled anew when the second next one is asked for: what is computed from it must be there by then.
         Close the iterator to end the reading thread before its end.
@@ -61,8 +63,13 @@ class StreamedBatches(NamedTuple):
         def draw(*more: int) -> np.random.Generator | None:
             return np.random.default_rng([*seed, epoch, *more]) if self.shuffle else None
 
-        with closing(self.feed.buffers(draw())) as buffers:
-            for i, (X, numbers) in enumerate(buffers, start=1):  # not from 0: a 0 more is the same seed once again
+        skipped, rest = divmod(done * self.batch_size, self.feed.size)
+        if rest:
+            remedy = "give the memory that it began with"
+            expects = f"a memory that cuts an epoch after {done} steps, as the stopped one did"
+            raise InputError(sentence("the run", expects, f"buffers of {self.feed.size // self.batch_size}", remedy))
+        with closing(self.feed.buffers(draw(), skipped)) as buffers:
+            for i, (X, numbers) in enumerate(buffers, start=skipped + 1):  # not from 0: a 0 more is the same seed again
                 yield Rows(*jax.device_put((X, *self.targets(numbers)))), padded(len(X), self.batch_size, draw(i))
 
 

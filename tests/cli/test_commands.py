@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp.cli.main import run
+from jaxmlp.cli.main import COMMANDS, run
+from jaxmlp.training.fingerprint import digest_of
 
 QUICK = ["--hidden", "4", "--epochs", "2"]
 
@@ -172,7 +173,8 @@ def figures(folder):
 def test_every_option_of_train_changes_the_run(option, table, plain, place, capsys):
     standard = [] if option == "--standardize" else ["--no-standardize"]
     value = {None: [], "PLAIN": [str(plain)]}.get(OPTIONS[option], [OPTIONS[option]])
-    found = answer(capsys, "train", str(table), *QUICK, *standard, *option.split(), *value)
+    quick = QUICK[2:] if option == "--warm-start" else QUICK  # the network is then the model's
+    found = answer(capsys, "train", str(table), *quick, *standard, *option.split(), *value)
     assert figures(found["run"]) != figures(plain)
 
 
@@ -291,6 +293,23 @@ def test_help_version_and_nothing():
         assert run(arguments) == 0
 
 
+def test_help_does_not_wait_for_jax(place):
+    command = "import sys; from jaxmlp.cli.main import run; run(sys.argv[1:]); print(*sys.modules)"
+    for option in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", command, option], capture_output=True, text=True, check=True)
+        assert not {"jax", "numpy", "rich"} & {*done.stdout.splitlines()[-1].split()}
+        assert option == "--version" or all(name in done.stdout for name in COMMANDS)
+
+
+def test_an_interrupt_while_a_command_is_imported(place, capsys, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxmlp.cli.main.import_module", interrupted)
+    assert run(["train", "xor"]) == 130
+    assert capsys.readouterr().err.split() == ["interrupted"]
+
+
 NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or folder"
 
 
@@ -332,6 +351,36 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
             "train xor --cost categorical_cross_entropy",
             "cost 'categorical_cross_entropy' is defined for output 'softmax'; the network has output 'sigmoid': take "
             "cost 'binary_cross_entropy' or 'quadratic', or output 'softmax'",
+        ),
+        (
+            "train xor --optimizer lbfgs",
+            "--optimizer lbfgs expects full batches, got --batch-size 32: add --batch-size full",
+        ),
+        ("train xor --patience 0", "patience expects a positive whole number of epochs, got 0: take 10, say"),
+        (
+            "train xor --validation-fraction 1",
+            "--validation-fraction expects a share from 0 to below 1, got 1.0: write 0.1, say",
+        ),
+        (
+            "train xor --schedule step(1,2,3)",
+            "schedule 'step(1,2,3)' expects at most 2 numbers, got 3: leave the rest out",
+        ),
+        (
+            "train xor --class-weight 0=e",
+            "--class-weight expects balanced, or LABEL=WEIGHT with labels 0, 1, got '0=e': write cat=2,dog=1, say",
+        ),
+        (
+            "train xor --class-weight 0=1,0=2",
+            "--class-weight expects one weight for 0, got two: leave one of them out",
+        ),
+        (
+            "train xor --ensemble 2 --metric f1 --checkpoint-every 5",
+            "--ensemble expects options of a population, got --metric and --checkpoint-every: leave them out",
+        ),
+        ("train xor --ensemble 2 --stream", "--ensemble expects options of a population, got --stream: leave it out"),
+        (
+            "train xor --warm-start run --hidden 3 --init lecun_normal",
+            "--warm-start expects the network of its model, got --hidden and --init: leave them out",
         ),
         ("train xor --cost huber(0)", "huber expects a finite d > 0, got 0: write 'huber(1.0)', say"),
         ("info nope", "load_model expects a model file or a run folder, got 'nope': check the path"),
@@ -429,13 +478,19 @@ def test_a_picture_needs_a_model_of_bytes(place, capsys):
     )
 
 
+def raising(error):
+    """A function that raises it."""
+
+    def fail(*arguments, **options):
+        raise error
+
+    return fail
+
+
 def test_a_failing_picture_costs_no_model(place, capsys, monkeypatch):
     plots = pytest.importorskip("jaxmlp.plots")
 
-    def fail(*arguments):
-        raise RuntimeError("no ink")
-
-    monkeypatch.setattr(plots, "curves", fail)
+    monkeypatch.setattr(plots, "curves", raising(RuntimeError("no ink")))
     with pytest.raises(RuntimeError, match="no ink"):
         run(["train", "xor", *QUICK])
     assert jaxmlp.load_model(place / "runs" / "xor").net.sizes == (2, 4, 1)
@@ -460,25 +515,39 @@ def test_a_diverging_run_leaves_nothing(place, capsys):
 
 
 def test_an_interrupt_leaves_nothing_and_is_no_traceback(place, capsys, monkeypatch):
-    def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("jaxmlp.cli.train.fit", interrupted)
+    monkeypatch.setattr("jaxmlp.cli.train.fit", raising(KeyboardInterrupt()))
     assert run(["train", "xor"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert list(place.iterdir()) == []
 
 
 def test_a_failure_while_writing_costs_no_training(place, capsys, monkeypatch):
-    def fail(*arguments):
-        raise OSError("disk full")
-
     with monkeypatch.context() as broken:
-        broken.setattr("jaxmlp.model.Model.save", fail)
-        with pytest.raises(OSError, match="disk full"):
-            run(["train", "xor", *QUICK])
+        broken.setattr("jaxmlp.model.Model.save", raising(OSError("disk full")))
+        capsys.readouterr()
+        assert run(["train", "xor", *QUICK]) == 2
+        assert capsys.readouterr().err.splitlines()[-1] == (
+            "error: run folder runs/xor expects a place that takes its files, got disk full: "
+            "make room, then go on with: jaxmlp train --resume runs/xor"
+        )
     assert answer(capsys, "train", "--resume", "runs/xor")["epochs"] == 2
     assert (place / "runs" / "xor" / "model.h5").exists()
+
+
+def test_a_place_that_takes_no_folder(place, capsys, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.mkdir", raising(FileNotFoundError(2, "No such file or directory", "run")))
+    assert mistake(capsys, "train", "xor", *QUICK, "--out", "run") == (
+        "run folder run expects a place that takes its files, got [Errno 2] No such file or directory: 'run': "
+        "choose another with --out"
+    )
+
+
+def test_a_full_disk_costs_the_pictures_alone(place, capsys, monkeypatch):
+    plots = pytest.importorskip("jaxmlp.plots")
+
+    monkeypatch.setattr(plots, "draw_all", raising(OSError("disk full")))
+    assert run(["train", "xor", *QUICK]) == 0
+    assert "pictures not drawn: disk full" in capsys.readouterr().err
 
 
 def test_without_matplotlib_the_model_is_kept(place, capsys, monkeypatch):
@@ -519,8 +588,48 @@ def test_a_stream_is_trained_and_evaluated_on_what_it_held_back(capsys, table_in
     assert {"curves.png", "boundary.png"} & {path.name for path in Path("run").iterdir()}
     evaluated = answer(capsys, "evaluate", "run", table_in_hdf5)
     assert (evaluated["rows"], evaluated["cost"]) == (100, trained["test_cost"])
-    assert "expects rows that are in memory" in mistake(capsys, "evaluate", "run", table_in_hdf5, "--part", "train")
-    assert answer(capsys, "train", table_in_hdf5, *QUICK, "--stream", "--test-fraction", "0")["test_cost"] is None
+    train = answer(capsys, "evaluate", "run", table_in_hdf5, "--part", "train")
+    model, rows = jaxmlp.load_model("run"), jaxmlp.stream(table_in_hdf5, memory=2**20).train
+    assert train["rows"] == 400
+    with h5py.File(table_in_hdf5) as file:
+        kept = np.concatenate([file["X"][a:b] for a, b in rows.rows.runs])  # pyright: ignore
+    assert train["accuracy"] == (model.predict(kept) == rows.targets).mean()
+    assert mistake(capsys, "evaluate", "run", table_in_hdf5, "--part", "all") == (
+        "--part of rows in a file expects train or test, got all: measure them one after the other"
+    )
+
+
+def test_a_stream_without_a_test_part_is_measured_and_diagnosed(capsys, table_in_hdf5):
+    whole = ["train", table_in_hdf5, *QUICK, "--stream", "--test-fraction", "0", "--standardize", "--out", "whole"]
+    assert answer(capsys, *whole)["test_cost"] is None
+    for part in ("auto", "all", "train"):
+        assert answer(capsys, "evaluate", "whole", table_in_hdf5, "--part", part)["rows"] == 500
+    assert run(["diagnose", "whole", table_in_hdf5, "--json"]) in (0, 1)
+    assert json.loads(capsys.readouterr().out)["data"] == "big"
+    assert len(answer(capsys, "predict", "whole", table_in_hdf5)["predictions"]) == 500
+
+
+def test_a_stream_whose_rows_have_changed_is_another(capsys, table_in_hdf5, monkeypatch):
+    training = ["train", table_in_hdf5, *QUICK, "--stream", "--memory", "1MB", "--out", "run"]
+    answer(capsys, *training)
+    Path("copy").mkdir()
+    Path("copy/big.h5").write_bytes(Path("big.h5").read_bytes())
+    data = jaxmlp.stream("big.h5", memory=2**20)
+    assert digest_of(data) == digest_of(jaxmlp.stream("copy/big.h5", memory=2**20))
+    sizes = {"STRETCH": 160, "STRETCHES": 3}
+
+    def both():
+        with monkeypatch.context() as small:
+            for name, size in sizes.items():
+                small.setattr(f"jaxmlp.training.fingerprint.{name}", size)
+            sampled = digest_of(data)
+        return digest_of(data), sampled
+
+    before = both()
+    with h5py.File(table_in_hdf5, "r+") as file:
+        file["X"][data.rows.runs[-1, 1] - 1] += 1  # pyright: ignore  # the last row, which every sample ends with
+    assert not {*before} & {*both()}
+    assert "got other rows than in training" in mistake(capsys, "evaluate", "run", table_in_hdf5)
 
 
 def test_mistakes_about_streams(capsys, table_in_hdf5):
@@ -530,3 +639,50 @@ def test_mistakes_about_streams(capsys, table_in_hdf5):
     assert "--stream expects no --target" in mistake(capsys, *train, "--stream", "--target", "y")
     assert "memory expects at least" in mistake(capsys, *train, "--stream", "--memory", "1KB")
     assert "an existing HDF5 file" in mistake(capsys, "train", "digits", "--stream")
+
+
+def test_a_rate_is_found_written_down_and_drawn(capsys, place):
+    assert run(["train", "xor", *QUICK, "--learning-rate", "find", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    settings = json.loads((place / answer["run"] / "run.json").read_text())
+    assert answer["learning_rate"] == settings["options"]["learning_rate"] > 0
+    assert (place / answer["run"] / "lr_find.png").read_bytes().startswith(b"\x89PNG")
+    assert run(["train", "xor", *QUICK, "--learning-rate", "find", "--ensemble", "2", "--json"]) == 0
+    capsys.readouterr()
+    assert run(["train", "xor", *QUICK, "--learning-rate", "fast"]) == 2
+    assert "expects a number or find, got 'fast'" in capsys.readouterr().err
+
+
+def test_another_output_is_taken(capsys, place):
+    assert run(["train", "digits", *QUICK, "--output", "sigmoid", "--cost", "quadratic", "--out", "ten", "--json"]) == 0
+    assert jaxmlp.load_model(place / "ten").net.output == "sigmoid"
+    rows = np.linspace(-1, 1, 40)
+    counts = np.random.default_rng(0).poisson(np.exp(1 + rows))
+    lines = [f"{x},{n}" for x, n in zip(rows, counts, strict=True)]
+    (place / "calls.csv").write_text("\n".join(["hour,calls", *lines]) + "\n")
+    poisson = ["train", "calls.csv", "--task", "regression", "--output", "exp", "--cost", "poisson", *QUICK]
+    assert run([*poisson, "--patience", "5", "--json"]) == 0
+    model = jaxmlp.load_model(place / "runs" / "calls")
+    assert model.target_preprocessing.shift is None  # counts stay counts
+    assert model.preprocessing.shift is not None
+    assert (model.predict(rows[:, None]) > 0).all()
+    capsys.readouterr()
+    (place / "signed.csv").write_text("x,y\n" + "".join(f"{i},{i - 5}.5\n" for i in range(20)))
+    assert run(["train", "signed.csv", "--output", "exp", "--cost", "poisson", *QUICK]) == 2
+    assert capsys.readouterr().err.endswith("it is for counts and rates: take another cost\n")
+
+
+def test_a_sigmoid_that_gives_values_is_trained_on_them_as_they_are(capsys, place, table):
+    rows = np.linspace(-1, 1, 40)
+    lines = [f"{x},{0.2 + 0.3 * x * x:.6f}" for x in rows]
+    (place / "share.csv").write_text("\n".join(["x,share", *lines]) + "\n")
+    command = ["train", "share.csv", "--output", "sigmoid", "--hidden", "8", "--epochs", "200", "--batch-size", "full"]
+    found = answer(capsys, *command, "--learning-rate", "0.03", "--out", "share")
+    model = jaxmlp.load_model("share")
+    assert (model.cost, model.target_preprocessing.shift) == ("quadratic", None)
+    assert found["test_r2"] > 0.8
+    answer(capsys, *command, "--cost", "binary_cross_entropy", "--epochs", "1", "--out", "named")
+    assert jaxmlp.load_model("named").cost == "binary_cross_entropy"
+    answer(capsys, "train", "share.csv", "--warm-start", "share", "--epochs", "1", "--out", "warm")
+    warm = jaxmlp.load_model("warm")
+    assert (warm.cost, warm.target_preprocessing.shift) == ("quadratic", None)

@@ -109,6 +109,9 @@ def test_what_cannot_be_resumed(tmp_path, capsys, monkeypatch):
         "error: train expects DATA or --resume RUN, got neither: write jaxmlp train digits, say"
     )
     assert "got both" in mistake(capsys, "train", "xor", "--resume", "runs/xor")
+    assert mistake(capsys, "train", "--resume", "runs/xor", "--epochs", "30", "--out", "x") == (
+        "error: --resume expects no other settings than those of the run, got --epochs and --out: leave them out"
+    )
     assert mistake(capsys, "train", "--resume", "nope") == (
         "error: --resume expects a run folder, got 'nope': see the folders under runs/"
     )
@@ -135,6 +138,18 @@ def test_a_diverging_run_keeps_its_last_good_epoch(tmp_path, capsys, monkeypatch
     assert np.isfinite(jaxmlp.load_model("runs/far").predict(rows)).all()
 
 
+def test_an_interrupt_at_once_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxmlp.model.Model.save", interrupted)
+    folder = tmp_path / "run"
+    assert run(["train", "xor", "--hidden", "3", "--epochs", "2", "--out", str(folder)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == f"interrupted; go on with: jaxmlp train --resume {folder}"
+    monkeypatch.undo()
+    assert run(["train", "--resume", str(folder)]) == 0
+
+
 def test_tensorboard_reads_what_was_written(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
     assert run(["train", "xor", "--hidden", "3", "--epochs", "2", "--tensorboard", "--out", str(folder)]) == 0
@@ -152,7 +167,7 @@ def test_without_orbax_a_run_is_trained_and_not_kept(tmp_path, monkeypatch, caps
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
     folder = tmp_path / "run"
     assert run(["train", "xor", "--hidden", "3", "--epochs", "2", "--out", str(folder)]) == 0
-    assert "no checkpoints: install orbax-checkpoint" in capsys.readouterr().err
+    assert "no checkpoints kept: checkpoints expects the package orbax-checkpoint, got none" in capsys.readouterr().err
     assert (folder / "model.h5").exists()
     with pytest.raises(jaxmlp.errors.InputError, match="checkpoints expects the package orbax-checkpoint, got none"):
         jaxmlp.fit(

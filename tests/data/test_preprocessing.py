@@ -140,3 +140,13 @@ def test_what_it_refuses_to_be(refused):
         "preprocessing expects columns with a finite deviation, got a number as large as 1e+200: rescale that column",
     ):
         Preprocessing.standardize([[1e200], [-1e200]])
+
+
+def test_rows_that_need_no_change_are_copied_only_on_demand():
+    rows = np.ones((2, 3), np.float32)
+    same = Preprocessing()
+    assert same(rows) is not rows
+    assert not np.shares_memory(same(rows), rows)
+    assert same(rows, copy=False) is rows
+    assert same(rows, np.float64, copy=False).dtype == np.float64
+    assert Preprocessing(scale=2.0)(rows, copy=False)[0, 0] == 0.5

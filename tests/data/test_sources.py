@@ -142,7 +142,18 @@ def test_rows_to_predict_from_npz(tmp_path, arrays, chosen):
     np.testing.assert_array_equal(load_rows(tmp_path / "a.npz", 3), np.ones((2, 3)))
 
 
-@pytest.mark.parametrize("names", [["test_set_x", "train_set_x"], ["train_set_x", "rows"], ["rows", "y"], ["anything"]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["test_set_x", "train_set_x"],
+        ["train_set_x", "rows"],
+        ["rows", "y"],
+        ["X", "y"],
+        ["x", "y"],
+        ["x_test", "x_train"],
+        ["anything"],
+    ],
+)
 def test_rows_to_predict_from_hdf5(tmp_path, names):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for value, name in enumerate(names):

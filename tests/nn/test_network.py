@@ -465,7 +465,7 @@ def test_sentence_for_a_name_in_place_of_an_objective():
             lambda: jaxmlp.forward("params", np.ones((2, 4)), NET),
             "params expects a tuple of 2 layers for sizes (2, 3, 1), got str: use",
         ),
-        (lambda: jaxmlp.init("key", NET), "key expects a typed key, got str: write jax.random.key(0)"),
+        (lambda: jaxmlp.init(cast(Any, "key"), NET), "key expects a typed key, got str: write jax.random.key(0)"),
         (lambda: jaxmlp.init(jax.random.key(0), NET, dtype=int), "init expects a float dtype, got int64: leave it out"),
         (
             lambda: Network((2, 3, 1), cast(Any, None), "sigmoid"),

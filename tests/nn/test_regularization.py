@@ -119,6 +119,28 @@ def test_folding_leaves_the_function_and_no_norm():
     assert fold(params, (), other) == (other, params)
 
 
+def test_layers_with_fixed_moments_are_their_folded_selves():
+    net = Network(SIZES, "tanh", "softmax", "batch")
+    params, X, Y, _ = drawn(net)
+    params = jax.tree.map(jnp.asarray, params)
+    moments = propagate(params, jnp.asarray(X), net)[1]
+    other = propagate(params, jnp.asarray(X[:, :3]), net)[1]
+    plain, folded = fold(params, moments, net)
+
+    def J(params, X, fixed):
+        batch, objective = check_batch(params, X, Y, net, None, None)
+        J, _, seen = backprops.evaluate(params, batch, net, objective, fixed=fixed)
+        return J, seen
+
+    both = dict(enumerate(moments, start=1))
+    (ours, seen), gradient = jax.value_and_grad(J, argnums=(0, 1), has_aux=True)(params, X, both)
+    right, expected = jax.value_and_grad(jaxmlp.cost, argnums=(0, 1))(folded, X, Y, plain)
+    np.testing.assert_allclose(ours, right, rtol=1e-12)
+    assert worst((gradient[0][-1], gradient[1]), (expected[0][-1], expected[1])) <= 1e-12
+    assert [float(a.mean[0, 0]) for a in seen] == [float(a.mean[0, 0]) for a in moments]
+    assert abs(float(J(params, X, {1: other[0]})[0]) - float(right)) > 1e-4
+
+
 def test_weights_in_a_batch_norm_count_as_repeated_rows():
     net = Network(SIZES, "tanh", "softmax", "batch")
     params, X, Y, _ = drawn(net)

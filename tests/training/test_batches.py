@@ -136,3 +136,23 @@ def test_batch_sizes_that_are_none(size):
 
 def test_batch_size_beyond_the_rows_is_a_full_batch():
     assert make_batches(dataset(10), NET, Objective(), 99).batch_size == 10
+
+
+def aligned(*shape):
+    """float32 zeros where a CPU device could take them over as they are."""
+    n_bytes = 4 * int(np.prod(shape))
+    memory = np.zeros(n_bytes + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    return memory[begin : begin + n_bytes].view(np.float32).reshape(shape)
+
+
+def test_batches_are_not_the_arrays_they_were_made_of():
+    rows, targets = aligned(16, 8), aligned(16, 1)
+    data = jaxmlp.Dataset.from_arrays(rows, targets, task="regression")
+    net = jaxmlp.Network((8, 1), "relu", "identity")
+    batches = jaxmlp.make_batches(data, net, jaxmlp.Objective(), 2, dtype=np.float32)
+    for array in (data.train.rows, data.train.targets, rows, targets):
+        array.setflags(write=True)
+        array[:] = 7.0
+    assert not batches.train.X.any()
+    assert not batches.train.Y.any()

@@ -13,9 +13,9 @@ import jaxmlp
 from jaxmlp.data import Dataset
 from jaxmlp.errors import DivergenceError, InputError, InputTypeError
 from jaxmlp.nn.objective import Objective
-from jaxmlp.training.epoch import Fixed, epoch_program
 from jaxmlp.training.metrics import correct
 from jaxmlp.training.optimizers import OPTIMIZERS, make_optimizer
+from jaxmlp.training.program import Fixed, epochs_program
 from jaxmlp.training.step import Control
 
 NET = jaxmlp.Network((3, 5, 2), "tanh", "softmax")
@@ -184,10 +184,12 @@ def test_nothing_but_the_order_and_the_report_crosses_to_the_host(data):
     objective = Objective()
     batches = jaxmlp.make_batches(data, NET, objective, 8)
     state = jaxmlp.start(KEY, NET, optimizer)
-    program = epoch_program(NET, optimizer, Fixed(batches.task))
-    order = jax.device_put(batches.order((0, 1), 0))
-    with jax.transfer_guard("disallow"):
-        program(state, batches.train, batches.validation, order, None, objective, Control())
+    for at_once in (1, 2):
+        program = epochs_program(NET, optimizer, Fixed(batches.task, epochs=at_once))
+        orders = jax.device_put(np.stack([batches.order((0, 1), epoch) for epoch in range(at_once)]))
+        n = jnp.int32(at_once)
+        with jax.transfer_guard("disallow"):
+            program(state, batches.train, batches.validation, orders, None, n, objective, Control())
 
 
 def test_make_step_donates_counts_and_weighs(data):

@@ -9,26 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import zoo
 
 import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.data import Dataset
 from jaxmlp.errors import DivergenceError, InputError
-from jaxmlp.training.epoch import Fixed, epoch_program
+from jaxmlp.training import Checkpoints
 from jaxmlp.training.optimizers import unit_optimizer
+from jaxmlp.training.program import Fixed, epochs_at_once, epochs_program
 from jaxmlp.training.schedules import Plateau, make_rates, reduced
 from jaxmlp.training.stopping import EarlyStopping
 
 NET = Network((3, 5, 3), "tanh", "softmax")
+KEY = jax.random.key(0)
 BASE: dict[str, Any] = {"epochs": 3, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
 def data():
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(40, 3))
-    labels = np.argmax(rows + 0.3 * rng.normal(size=(40, 3)), axis=1)
-    return Dataset.from_arrays(rows[:25], labels[:25], validation_rows=rows[25:], validation_labels=labels[25:])
+    return zoo.three_classes(25)
 
 
 def fitted(data, net=NET, **options):
@@ -68,7 +68,8 @@ OBJECTIVES = ("l2", "l1", "dropout", "input_dropout", "label_smoothing", "input_
 
 
 def test_every_option_is_walked():
-    walked = {*OPTIONS, "net", "data", "resume", "checkpoints"}  # the last two have tests of their own
+    elsewhere = {"resume", "checkpoints", "progress", "mesh"}  # which have tests of their own
+    walked = {*OPTIONS, *elsewhere, "net", "data"}
     assert set(inspect.signature(jaxmlp.fit).parameters) == walked
     assert {*inspect.signature(Objective).parameters} == {*OBJECTIVES, "cost", "examples"}
 
@@ -96,7 +97,9 @@ def test_every_number_of_the_objective_changes_the_result(data, plain, name):
 
 
 def test_any_scalar_is_a_learning_rate_and_compiles_nothing(data):
-    program: Any = epoch_program(NET, unit_optimizer("sgd"), Fixed(data.task))
+    optimizer = unit_optimizer("sgd")
+    at_once = epochs_at_once(NET, 25, 4, jaxmlp.start(jax.random.key(0), NET, optimizer))
+    program: Any = epochs_program(NET, optimizer, Fixed(data.task, epochs=at_once))
     runs, counts = [], []
     for rate in (0.05, np.float32(0.05), np.float64(0.05), jnp.float32(0.05), jnp.array(0.05)):
         runs.append(fitted(data, optimizer="sgd", learning_rate=rate).params)
@@ -234,6 +237,46 @@ def test_batch_norm_answers_one_row_as_among_others(data):
         jaxmlp.Model.of(net, result.state.params, data)
 
 
+def test_a_last_batch_of_one_row_hardly_moves_the_running_moments(data):
+    """25 rows at 8 a step: the fourth has one, whose variance is 0, and counts an eighth."""
+    net = Network((3, 5, 3), "tanh", "softmax", "batch")
+    result = fitted(data, net, epochs=1, shuffle=False, optimizer="sgd", learning_rate=1e-300)
+    state = jaxmlp.start(jax.random.key(0), net, unit_optimizer("sgd"))
+    U = np.asarray(state.params[0]["W"]) @ data.train.rows.T
+    mean, variance = np.zeros((5, 1)), np.ones((5, 1))
+    for first, share in ((0, 1), (8, 1), (16, 1), (24, 1 / 8)):
+        part = U[:, first : first + 8]
+        mean += 0.1 * share * (part.mean(axis=1, keepdims=True) - mean)
+        variance += 0.1 * share * (part.var(axis=1, keepdims=True) - variance)
+    np.testing.assert_allclose(result.state.moments[0].mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(result.state.moments[0].variance, variance, rtol=1e-12)
+
+
+def test_a_frozen_layer_keeps_its_moments_and_is_normalised_by_them(data):
+    net = Network((3, 5, 4, 3), "tanh", "softmax", "batch")
+    begun = fitted(data, net, epochs=3)
+    seen = []
+    options: dict[str, Any] = {"freeze": [1], "epochs": 5, "observers": lambda state, report: seen.append(state)}
+    more = fitted(data, net, resume=begun.snapshot, batch_size="full", **options)
+    chex.assert_trees_all_equal(more.state.moments[0], begun.state.moments[0])
+    chex.assert_trees_all_equal(more.params[0], begun.params[0])
+    assert (more.state.moments[1].mean != begun.state.moments[1].mean).any()
+    # with its first layer folded the network is another with one layer less, trained on what that layer answers
+    A = np.tanh(begun.params[0]["W"] @ data.train.rows.T + begun.params[0]["b"])
+    rest = Network((5, 4, 3), "tanh", "softmax", "batch")
+    costs = [float(jaxmlp.cost(state.params[1:], A, data.train.targets[None], rest)) for state in seen]
+    assert more.history[-1].cost == pytest.approx(costs[0], rel=1e-9)  # J of an epoch is that before its update
+
+
+@pytest.mark.parametrize("compute", [None, "bfloat16"])
+def test_fresh_frozen_layers_answer_as_they_were_trained(data, compute):
+    net = Network((3, 5, 3), "tanh", "softmax", "batch")
+    with jax.enable_x64(False):
+        result = fitted(data, net, freeze=[1], precision=compute, epochs=5)
+    assert not np.any(result.state.moments[0].mean)
+    assert (result.state.moments[0].variance == 1).all()
+
+
 # --- stopping and going on --------------------------------------------------------------------------------------------
 
 
@@ -297,6 +340,69 @@ def test_so_many_calls_are_so_many_epochs(data):
         result = fitted(data, epochs=epochs, resume=result.snapshot)
     chex.assert_trees_all_equal(result.params, fitted(data, epochs=3).params)
     assert fitted(data, epochs=2, resume=result.snapshot).history == result.history  # nothing left to do
+    chex.assert_trees_all_equal(fitted(data, epochs=3, resume=fitted(data, epochs=1)).params, result.params)
+
+
+def test_a_run_goes_on_with_what_it_was_begun_with(data):
+    plain, averaged = fitted(data, epochs=1), fitted(data, epochs=1, average=0.9)
+    for begun, options, text in [
+        (plain, {"optimizer": "sgd"}, "resume expects the optimizer of the run so far, got another: give the same"),
+        (plain, {"optimizer": optax.rmsprop(0.1)}, "resume expects the optimizer of the run so far, got another"),
+        (plain, {"average": 0.9}, "resume expects no average, got one: give what the run began with"),
+        (averaged, {}, "resume expects the average of the run so far, got none"),
+        (plain, {"key": jax.random.key(1)}, "resume expects the key of the run so far, got another: leave it out"),
+    ]:
+        with pytest.raises(InputError, match=text):
+            fitted(data, resume=begun, **options)
+
+
+def test_a_run_may_be_given_its_own_key_again(data):
+    key, start = jax.random.key(4), jaxmlp.init(jax.random.key(9), NET)
+    for params in (None, start):
+        begun = fitted(data, epochs=1, key=key, params=params)
+        chex.assert_trees_all_equal(
+            fitted(data, epochs=2, key=key, resume=begun).params, fitted(data, epochs=2, key=key, params=params).params
+        )
+
+
+def test_any_scalar_is_a_warm_up(data):
+    ours = [fitted(data, warmup=warmup).params for warmup in (1, np.float32(1), jnp.float32(1))]
+    chex.assert_trees_all_equal(*ours)
+
+
+# --- the test part is reported, and decides nothing -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tested(data):
+    """The validation part as a test part."""
+    return Dataset.from_arrays(*data.train, test_rows=data.validation.rows, test_labels=data.validation.targets)
+
+
+def test_stopping_and_plateaus_watch_no_test_rows(data, tested):
+    on_test, alone = (
+        fitted(part, epochs=60, learning_rate=0.3, stopping=EarlyStopping(4), schedule="plateau(0.5, 1)")
+        for part in (tested, Dataset.from_arrays(*data.train))
+    )
+    chex.assert_trees_all_equal(on_test.params, alone.params)
+    assert [report.learning_rate for report in on_test.history] == [report.learning_rate for report in alone.history]
+    assert on_test.history[0].validation_cost is not None  # it is shown all the same
+    costs = [report.cost for report in on_test.history]
+    assert on_test.best_epoch == int(np.argmin(costs)) + 1
+    text = r"early stopping expects a validation part for 'validation_cost', got none: hold rows back with data.hold_"
+    with pytest.raises(InputError, match=text):
+        fitted(tested, stopping=EarlyStopping(4, "validation_cost"))
+    with pytest.raises(InputError, match="early stopping expects a validation part for 'f1'"):
+        fitted(tested, stopping=EarlyStopping(4, "f1"))
+
+
+def test_metrics_need_a_part_to_be_measured_on(data, tested):
+    assert (fitted(tested, metrics=["f1"]).history[-1].scores or {})["f1"] > 0
+    alone = Dataset.from_arrays(*data.train)
+    with pytest.raises(InputError, match="metrics expects a validation or a test part to measure on, got neither"):
+        fitted(alone, metrics="f1")
+    with pytest.raises(InputError, match=r"metric expects one of cost, .*, got 'nonsense'"):
+        fitted(alone, metrics=["f1", "nonsense"])
 
 
 def test_a_diverging_run_hands_back_its_last_good_epoch(data):
@@ -311,8 +417,124 @@ def test_a_diverging_run_hands_back_its_last_good_epoch(data):
 
 def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
     fitted(data, checkpoints=tmp_path)
-    with pytest.raises(InputError, match=r"expects .*\(5, 3\) float64, got .*\(6, 3\) float64: resume with"):
+    with pytest.raises(InputError, match=r"expects network 3-5-3 tanh softmax, got 3-6-3 tanh softmax: resume with"):
         fitted(data, Network((3, 6, 3), "tanh", "softmax"), checkpoints=tmp_path)
+    with pytest.raises(InputError, match=r"expects .*\(5, 3\) float64, got .*\(6, 3\) float64: resume with"):
+        Checkpoints(tmp_path).latest(jaxmlp.start(KEY, Network((3, 6, 3), "tanh", "softmax"), unit_optimizer("adam")))
+
+
+OTHER_RUNS: dict[str, dict[str, Any]] = {
+    "learning_rate": {"learning_rate": 0.02},
+    "l2": {"objective": Objective(l2=1.0)},
+    "dropout": {"objective": Objective(dropout=0.1)},
+    "cost": {"objective": Objective("quadratic")},
+    "optimizer": {"optimizer": "rmsprop"},
+    "schedule": {"schedule": "step(0.5, 1)"},
+    "warmup": {"warmup": 1},
+    "key": {"key": jax.random.key(5)},
+    "batch_size": {"batch_size": 5},
+    "shuffle": {"shuffle": False},
+    "weights": {"class_weight": "balanced"},
+    "first parameters": {"scheme": "zeros"},
+    "clip": {"clip": 1.0},
+    "average": {"average": 0.5},
+    "freeze": {"freeze": [1]},
+    "precision": {"precision": "bfloat16"},
+    "stopping": {"stopping": EarlyStopping(9)},
+}
+
+
+@pytest.fixture(scope="module")
+def kept(data, tmp_path_factory):
+    """A folder with the checkpoint of a run of three epochs."""
+    folder = tmp_path_factory.mktemp("kept")
+    with jax.enable_x64(False):
+        fitted(data, checkpoints=folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", OTHER_RUNS)
+def test_a_run_of_other_numbers_goes_on_from_no_checkpoint(data, kept, name):
+    with jax.enable_x64(False), pytest.raises(InputError, match=f"checkpoint {kept} expects {name} .*, got .*: resume"):
+        fitted(data, checkpoints=kept, epochs=4, **OTHER_RUNS[name])
+
+
+def test_other_rows_are_another_run_and_a_mesh_is_none(data, kept):
+    rows, labels = data.train
+    validation = {"validation_rows": data.validation.rows, "validation_labels": data.validation.targets}
+    others = {
+        "training rows": Dataset.from_arrays(rows + 1e-9, labels, **validation),
+        "training targets": Dataset.from_arrays(rows, labels[::-1], **validation),
+        "validation rows": Dataset.from_arrays(rows, labels),
+        "preprocessing": data.standardize(),
+    }
+    with jax.enable_x64(False):
+        for name, other in others.items():
+            with pytest.raises(InputError, match=f"expects {name} "):
+                fitted(other, checkpoints=kept)
+        same = Dataset.from_arrays(rows.copy(), labels.copy(), **validation)
+        assert len(fitted(same, checkpoints=kept, mesh=2, key=jax.random.key(0)).history) == 3
+
+
+def test_a_run_is_made_longer_unless_its_schedule_has_an_end(data, tmp_path):
+    for schedule, text in (("step(0.5, 2)", None), ("cosine", "expects epochs of the schedule 2, got 3")):
+        folder = tmp_path / schedule[:4]
+        fitted(data, epochs=2, schedule=schedule, checkpoints=folder)
+        if text is None:
+            longer = fitted(data, epochs=3, schedule=schedule, checkpoints=folder)
+            chex.assert_trees_all_equal(longer.params, fitted(data, epochs=3, schedule=schedule).params)
+            continue
+        with pytest.raises(InputError, match=text):
+            fitted(data, epochs=3, schedule=schedule, checkpoints=folder)
+
+
+def _cut(folder):
+    """Cut every file of a checkpoint to half its length."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("part", ["", "arrays", "facts"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, tmp_path, part):
+    keeper = Checkpoints(tmp_path, every=0)
+    fitted(data, epochs=3, checkpoints=keeper)
+    _cut(tmp_path / "12" / part)  # after three epochs of four steps
+    with pytest.warns(UserWarning, match=r"the checkpoint of step 12 in .* is damaged .*: going on from 8"):
+        again = fitted(data, epochs=5, checkpoints=Checkpoints(tmp_path, every=0))
+    chex.assert_trees_all_equal(again.params, fitted(data, epochs=5).params)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["16", "20"]
+    for step in ("16", "20"):
+        _cut(tmp_path / step)
+    with pytest.raises(InputError, match="expects a checkpoint that can be read, got damaged ones of the steps 20, 16"):
+        fitted(data, epochs=6, checkpoints=tmp_path)
+
+
+def test_a_full_disk_ends_no_training(data, tmp_path, monkeypatch):
+    write, tried = Checkpoints._write, []
+
+    def full(self, step, snapshot):
+        tried.append(step)
+        if step == 8:
+            raise OSError(28, "No space left on device")
+        write(self, step, snapshot)
+
+    monkeypatch.setattr(Checkpoints, "_write", full)
+    with pytest.warns(
+        UserWarning, match=r"step 8 was not kept in .* \(OSError.*No space left.*\): the last is that of"
+    ):
+        result = fitted(data, epochs=3, checkpoints=Checkpoints(tmp_path, every=0))
+    assert tried == [4, 8, 12]
+    assert Checkpoints(tmp_path).latest(result.state) is not None
+    chex.assert_trees_all_equal(result.params, fitted(data, epochs=3).params)
+
+
+def test_checkpoints_go_to_a_folder(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"checkpoints expects a folder, got the file .*: take another name"):
+        fitted(data, checkpoints=tmp_path / "file")
+    with pytest.raises(InputError, match="checkpoints expects a folder, got 5: write checkpoints='run', say"):
+        fitted(data, checkpoints=5)
 
 
 @pytest.mark.parametrize(
@@ -336,6 +558,15 @@ def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
         ({"learning_rate": lambda step: -0.1}, "learning_rate expects a function step -> number ≥ 0"),
         ({"sample_weight": [1.0]}, "sample_weight expects a number for each of the 25 training rows"),
         ({"sample_weight": -np.ones(25)}, "sample_weight expects finite numbers ≥ 0, not all 0, got -1.0"),
+        ({"objective": Objective(l2=np.array([1, 2]))}, r"l2 expects a single number, got shape \(2,\): use jax.vmap"),
+        (
+            {"objective": Objective("quadratic", label_smoothing=0.1)},
+            "label_smoothing expects one of the costs .*, got quadratic",
+        ),
+        (
+            {"freeze": [1], "net": Network((3, 5, 3), "tanh", "softmax", "batch"), "params": "its own"},
+            "freeze expects running moments of layer 1, got params alone: start from the folded network",
+        ),
         ({"class_weight": "balancd"}, "class_weight expects 'balanced' or a dict"),
         ({"clip": 0}, "clip expects a positive number, got 0"),
         ({"average": 1}, "average expects a decay between 0 and 1, got 1"),
@@ -345,11 +576,29 @@ def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
         ({"precision": "float32", "params": jaxmlp.init(jax.random.key(0), NET, dtype="bfloat16")}, "parameters of"),
         ({"stopping": EarlyStopping(0)}, "patience expects a positive whole number of epochs, got 0"),
         ({"stopping": EarlyStopping(3, min_delta=-1)}, "min_delta expects a number ≥ 0, got -1"),
-        ({"metrics": ["f2"]}, "metric expects one of cost, .*, got 'f2'"),
+        ({"metrics": ["f2"]}, "metric expects one of accuracy, .*, got 'f2'"),
         ({"metrics": ["mae"]}, "mae"),
+        ({"metrics": 5}, r"metrics expects names, got 5: write metrics=\['f1'\], say"),
+        ({"stopping": 5}, r"stopping expects an EarlyStopping, got 5: write EarlyStopping\(patience=10\), say"),
+        ({"stopping": EarlyStopping(True)}, "patience expects a positive whole number of epochs, got True"),
+        ({"stopping": EarlyStopping(3, min_delta=float("nan"))}, "min_delta expects a number ≥ 0, got nan"),
+        ({"stopping": EarlyStopping(3, min_delta="a")}, "min_delta expects a number ≥ 0, got 'a'"),  # pyright: ignore
+        ({"stopping": EarlyStopping(3, "f2")}, "metric expects one of cost, .*, got 'f2'"),
+        ({"freeze": 1}, r"freeze expects a list of numbers of layers, got 1: write freeze=\[1\]"),
+        ({"freeze": None}, "freeze expects a list of numbers of layers, got None"),
+        ({"freeze": [[1]]}, "freeze expects a list of numbers of layers"),
+        ({"sample_weight": "balanced"}, "sample_weight expects a number for each of the 25 training rows, got <U8"),
+        ({"sample_weight": [[1], [1, 2]]}, "sample_weight expects a number for each of the 25 training rows"),
+        ({"observers": [5]}, r"observers expects functions of \(state, report\), got 5"),
+        ({"observers": 5}, r"observers expects functions of \(state, report\), got 5"),
+        ({"schedule": None}, "schedule expects a name, got NoneType"),
+        ({"warmup": "1"}, "warmup expects a number of epochs from 0 to less than 3, got 1"),
+        ({"resume": 5}, "resume expects a Result or a Snapshot, got int: give the Result of an earlier fit"),
     ],
 )
 def test_mistakes_get_one_sentence(data, options, text):
+    if options.get("params") == "its own":
+        options = options | {"params": jaxmlp.init(jax.random.key(0), options["net"])}
     with pytest.raises(InputError, match=text):
         fitted(data, **options)
 
@@ -369,3 +618,20 @@ def test_what_needs_more_than_the_data_have(data):
         jaxmlp.fit(Network((3, 1), "relu", "identity"), values, class_weight="balanced")
     with pytest.raises(InputError, match="fit expects one of params, scheme and resume, got params and resume"):
         fitted(data, params=jaxmlp.init(jax.random.key(0), NET), resume=fitted(data).snapshot)
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_bar_is_for_those_who_look(data, capsys, monkeypatch):
+    fitted(data, progress=True)
+    assert capsys.readouterr() == ("", "")  # not a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    fitted(data)
+    assert capsys.readouterr() == ("", "")  # not asked for
+    fitted(data, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
+    assert "validation accuracy" in err
+    assert "epochs/s" in err

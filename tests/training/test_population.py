@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import jaxmlp
-from jaxmlp.data import Dataset
+from jaxmlp.data import Dataset, Part
 from jaxmlp.data.split import folds as deal
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.nn.objective import Objective
@@ -156,6 +156,29 @@ def test_folds_of_unlike_sizes(data, batch_size):
         assert_same(member, single(member.spec, without(data, fold, held), **own))
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "norm", "objective"),
+    [
+        ("full", None, Objective(dropout=0.3)),
+        (27, None, Objective(input_noise=0.3)),
+        ("full", "batch", Objective()),
+        (27, "batch", Objective()),
+    ],
+)
+def test_folds_of_unlike_sizes_with_noise_or_batch_norm_are_their_single_runs(batch_size, norm, objective):
+    """41 rows in 3 folds leave 27 or 28: what is drawn or averaged is of so many columns."""
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(41, 3))
+    data = Dataset.from_arrays(rows, (rows[:, 0] > 0).astype(int))
+    net = dataclasses.replace(NET, norm=norm)
+    options = {"epochs": 3, "batch_size": batch_size, "objective": objective}
+    found = fit_many(net, data, folds=3, strategy="vmap", **options)
+    fold = deal(41, 3, 0, data.train.targets)
+    assert sorted(np.bincount(fold)) == [13, 14, 14]
+    for member in found.members:
+        assert_same(member, single(member.spec, without(data, fold, member.spec.fold), **options))
+
+
 @pytest.mark.parametrize(("hidden", "norm"), [("sigmoid", None), ("relu", "batch")])
 def test_masks_equal_the_narrow_network(data, hidden, norm):
     nets = [jaxmlp.Network((3, *widths, 2), hidden, "softmax", norm) for widths in ((5, 4), (3, 6), (5, 6))]
@@ -170,8 +193,11 @@ def test_masks_equal_the_narrow_network(data, hidden, norm):
 
 def test_networks_that_differ_in_more_than_width_follow_one_another(data):
     nets = [NET, jaxmlp.Network((3, 2), "tanh", "softmax"), jaxmlp.Network((3, 5, 2), "relu", "softmax")]
-    found = fit_many(nets, data, epochs=2, batch_size=8)
+    heard = []
+    found = fit_many(nets, data, epochs=2, batch_size=8, progress=lambda *done: heard.append(done))
     assert len(found.strategies) == 3
+    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
+    assert heard[-1] == (6, 6)  # epochs of all members, not of the last group
     assert [member.net for member in found.members] == nets
     for member in found.members:
         assert_same(member, single(member.spec, data, epochs=2, batch_size=8))
@@ -248,6 +274,25 @@ def test_regression_and_a_given_metric():
     plain = fit_many(net, data, seeds=2, epochs=2)
     assert plain.metric == "cost"
     assert plain.members[0].curves.validation_cost is None
+    with pytest.raises(InputError, match="metric 'mae' expects folds or a validation part, got neither: take 5 folds"):
+        fit_many(net, data, epochs=1, metric="mae")
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_any_metric_ranks(data, folds):
+    part = data.hold_back(0.3)
+    assert part.validation is not None
+    options = {"epochs": 3, "batch_size": 8, "grid": {"learning_rate": [1e-5, 0.1]}, "folds": folds}
+    found = fit_many(NET, part, metric="log_loss", **options)
+    assert found.metric == "log_loss"
+    assert found.leaderboard[0].mean < found.leaderboard[1].mean
+    fold = None if folds is None else deal(len(part.train.rows), folds, 0, part.train.targets)
+    for member in found.members:
+        held = part.validation if fold is None else Part(*(array[fold == member.spec.fold] for array in part.train))
+        model = jaxmlp.Model.of(member.net, member.params, part)
+        assert (member.scores or {})["log_loss"] == pytest.approx(model.evaluate(held)["log_loss"], rel=1e-9)
+    best = fit_many(NET, part, metric="f1", **options).leaderboard
+    assert best[0].mean >= best[1].mean
 
 
 @pytest.mark.parametrize(
@@ -271,8 +316,14 @@ def test_regression_and_a_given_metric():
         ({"folds": 3, "same_batches": True}, "same_batches expects no folds"),
         ({"strategy": "pmap"}, "strategy expects one of auto"),
         ({"metric": "speed"}, "metric expects one of cost"),
+        ({"metric": "r2"}, "metric for task 'binary' expects one of accuracy"),
+        ({"schedule": None}, "schedule expects a name, got NoneType"),
+        ({"memory": -1}, "memory expects a positive number, got -1"),
+        ({"freeze": 1}, "freeze expects a list of numbers of layers, got 1"),
         ({"schedule": "plateau"}, "schedule of a population expects"),
         ({"epochs": 0}, "epochs expects a positive whole number"),
+        ({"objective": Objective(l1=np.ones(2))}, "l1 expects a single number, got shape"),
+        ({"objective": Objective("quadratic"), "grid": {"label_smoothing": [0.1]}}, "label_smoothing expects one of"),
     ],
 )
 def test_mistakes_are_named(data, options, says):
@@ -284,6 +335,10 @@ def test_mistakes_of_the_data(data):
     alone = (data.train.rows, data.train.targets)
     with pytest.raises(InputError, match="metric 'validation_cost' expects folds or a validation part, got neither"):
         fit_many(NET, alone, metric="validation_cost", epochs=1)
+    with pytest.raises(InputError, match="expects folds or a validation part, got neither: take 5 folds, say, or hold"):
+        fit_many(NET, data, metric="validation_cost", epochs=1)  # its test part ranks nothing
+    assert fit_many(NET, data, epochs=1).metric == "cost"
+    assert fit_many(NET, data.hold_back(0.2), epochs=1).metric == "validation_cost"
     with pytest.raises(InputError, match="at least one network"):
         fit_many([], alone)
     with pytest.raises(InputTypeError, match="grid expects a dictionary"):

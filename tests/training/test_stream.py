@@ -16,7 +16,7 @@ from jaxmlp.data import Dataset
 from jaxmlp.errors import DivergenceError, InputError
 from jaxmlp.nn.objective import Objective
 from jaxmlp.training import streamed as streamed_module
-from jaxmlp.training.epoch import Fixed, streamed_programs
+from jaxmlp.training.program import Fixed, piece_programs
 from jaxmlp.training.stopping import EarlyStopping
 from jaxmlp.training.streamed import stream_batches
 
@@ -158,7 +158,7 @@ def test_the_steps_are_traced_twice_in_all_runs(path):
         jaxmlp.fit(NET, streamed(path, 5), optimizer=optimizer, epochs=3, batch_size=BATCH)
     steps: Any
     end: Any
-    steps, end = streamed_programs(NET, optimizer, Fixed("binary"))
+    steps, end = piece_programs(NET, optimizer, Fixed("binary"))
     assert (steps._cache_size(), end._cache_size()) == (1, 1)  # 12 batches in buffers of 4: no rest
     jaxmlp.fit(NET, streamed(path, 5), optimizer=optimizer, epochs=3, batch_size=7)
     assert steps._cache_size() == 3
@@ -174,8 +174,50 @@ def test_a_model_comes_of_it(path, tmp_path):
     assert data.test is not None
     assert loaded.row_dtype == "float64"
     assert loaded.evaluate(data.test) == model.evaluate(data.test)
-    with pytest.raises(InputError, match="expects rows that are in memory"):
-        model.evaluate(data.train)
+    assert 0.3 < model.evaluate(data.train)["accuracy"] <= 1  # read by stretches
+
+
+def test_rows_held_back_are_a_validation_part(path):
+    rows, labels = arrays()
+    whole = streamed(path, 6, test_fraction=0.2, standardize=True)
+    data = whole.hold_back(0.25, seed=3)
+    assert data.validation is not None
+    assert data.test is not None
+    assert data.test is whole.test
+    # every row once: those to train on, by their numbers in the file, those held back by what they are
+    kept = np.concatenate([np.arange(*run) for run in data.rows.runs])
+    places = {tuple(row): i for i, row in enumerate(rows)}
+    held = [places[tuple(row)] for part in (data.validation, data.test) for row in part.rows]
+    assert sorted([*kept, *held]) == [*range(96)]
+    np.testing.assert_array_equal(data.train.targets, labels[kept])
+    np.testing.assert_array_equal(data.validation.targets, labels[held[: len(data.validation.rows)]])
+    assert len(data.validation.rows) == pytest.approx(0.25 * len(whole.rows), abs=1)
+    np.testing.assert_allclose(data.preprocessing.shift, rows[kept].mean(axis=0))
+    assert whole.hold_back(0.25, seed=4).rows.runs.tolist() != data.rows.runs.tolist()
+    result = jaxmlp.fit(NET, data, epochs=9, batch_size=BATCH, stopping=EarlyStopping(2), metrics=["f1"])
+    model = jaxmlp.Model.of(NET, result.params, data)
+    assert result.best_epoch is not None
+    best = result.history[result.best_epoch - 1]
+    assert model.evaluate(data.validation)["accuracy"] == best.validation_accuracy
+    with pytest.raises(InputError, match="hold_back expects a data set without validation part, got one with"):
+        data.hold_back(0.1)
+    with pytest.raises(InputError, match="a test_fraction between 0 and 1"):
+        whole.hold_back(2)
+    with pytest.raises(InputError, match="memory expects at least"):
+        streamed(path, 1).hold_back(0.9)
+
+
+def test_a_checkpoint_of_other_rows_is_refused(path, tmp_path):
+    base: dict[str, Any] = {"epochs": 1, "batch_size": BATCH, "checkpoints": tmp_path / "kept"}
+    jaxmlp.fit(NET, streamed(path), **base)
+    rows, labels = arrays()
+    rows[3, 1] += 1e-6
+    other = write(tmp_path / "big2.h5", rows, labels)
+    for data in (streamed(other), streamed(path, 6)):  # other buffers mix the rows otherwise
+        with pytest.raises(InputError, match=r"expects training rows .*, got .*: resume with"):
+            jaxmlp.fit(NET, data, **base)
+    base["epochs"] = 2
+    assert len(jaxmlp.fit(NET, streamed(path), **base).history) == 2
 
 
 # --- when something goes wrong ----------------------------------------------------------------------------------------

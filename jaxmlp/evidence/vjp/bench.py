@@ -8,7 +8,7 @@ all are, only the rounding of the function itself tells: an entry no further apa
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 from jaxmlp.evidence.certificate import Row, judge
 from jaxmlp.evidence.vjp.arguments import Arguments, Leaves, Split
 from jaxmlp.evidence.vjp.undecorated import primitives
+
+T = TypeVar("T")
 
 # bytes of the dtype -> the largest difference that passes, and the floor
 TOLERANCES = {8: (1e-9, 1e-4), 4: (1e-3, 1e-2), 2: (1e-1, 1e-1)}
@@ -186,11 +188,32 @@ def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {line[:160]}"
 
 
+class Raised(NamedTuple):
+    """The error that a call has raised."""
+
+    error: Exception
+
+
+def attempt(call: Callable[[], T]) -> T | Raised:
+    """What the call gives, or what it raises.
+
+    The function under test is somebody else's, and so is its rule: either may raise anything, an assertion of its own
+    included. That it does, and what, is an answer of the bench, which goes on with its other questions.
+
+    >>> attempt(lambda: 1 / 0)
+    Raised(error=ZeroDivisionError('division by zero'))
+    """
+    try:
+        return call()
+    except Exception as error:
+        return Raised(error)
+
+
 def ask(check: str, where: str, witness: str, question: Callable[[], Iterable[Row]]) -> tuple[Row, ...]:
     """The rows that a question gives; if it raises, one row that says why."""
-    try:
-        return tuple(question())
-    except Exception as error:  # whatever a rule raises is an answer
-        limit = next((text for piece, text in LIMITS.items() if piece in str(error)), None)
-        verdict = "UNSUPPORTED" if limit else "FAIL"
-        return (Row(check, where, witness, None, None, verdict, limit or first_line(error)),)
+    answer = attempt(lambda: tuple(question()))
+    if not isinstance(answer, Raised):
+        return answer
+    limit = next((text for piece, text in LIMITS.items() if piece in str(answer.error)), None)
+    verdict = "UNSUPPORTED" if limit else "FAIL"
+    return (Row(check, where, witness, None, None, verdict, limit or first_line(answer.error)),)

@@ -21,7 +21,7 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.evidence.certificate import Certificate, Row
 from jaxmlp.evidence.precision import float64
 from jaxmlp.evidence.vjp.arguments import Arguments, Leaves, Split, python_numbers, split_arguments, splitted
-from jaxmlp.evidence.vjp.bench import Bench, ask, first_line, normal, pullback
+from jaxmlp.evidence.vjp.bench import Bench, Raised, ask, attempt, first_line, normal, pullback
 from jaxmlp.evidence.vjp.doubt import first_order_noise
 from jaxmlp.evidence.vjp.gradient import gradient_rows
 from jaxmlp.evidence.vjp.second_order import second_order_rows
@@ -155,15 +155,15 @@ def _runnable(f: Callable[..., Any], args: Any, dtype: Any) -> tuple[Arguments, 
 
 
 def _shapes(where: str, function: Split, arguments: Arguments) -> Leaves:
-    try:
-        return jax.eval_shape(function, arguments.leaves, arguments.others)
-    except InputError:  # says what is wrong
-        raise
-    except Exception as error:  # whatever the function raises
-        given = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.leaves}))
-        remedy = "call it on them; dtype=None leaves every array its own dtype"
-        expects = f"a function that runs on these arguments in {given}"
-        raise InputError(sentence(where, expects, first_line(error), remedy)) from error
+    shapes = attempt(lambda: jax.eval_shape(function, arguments.leaves, arguments.others))
+    if not isinstance(shapes, Raised):
+        return shapes
+    if isinstance(shapes.error, InputError):  # says what is wrong
+        raise shapes.error
+    given = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.leaves}))
+    remedy = "call it on them; dtype=None leaves every array its own dtype"
+    expects = f"a function that runs on these arguments in {given}"
+    raise InputError(sentence(where, expects, first_line(shapes.error), remedy)) from shapes.error
 
 
 def _same_outputs(outputs: Leaves, reference: Leaves) -> None:
@@ -174,9 +174,6 @@ def _same_outputs(outputs: Leaves, reference: Leaves) -> None:
 
 
 def _differentiable(witness: Split, *call: Any) -> Split | None:
-    """The witness, if autodiff can go through it."""
-    try:
-        jax.eval_shape(lambda *call: pullback(witness, *call), *call)
-    except Exception:  # a while loop, a callback, a kernel: differences will have to do
-        return None
-    return witness
+    """The witness, if autodiff can go through it; for a while loop, a callback or a kernel differences must do."""
+    shapes = attempt(lambda: jax.eval_shape(lambda *call: pullback(witness, *call), *call))
+    return None if isinstance(shapes, Raised) else witness

@@ -24,7 +24,9 @@ from jaxmlp.evidence.vjp.arguments import Leaves, Split, splitted
 from jaxmlp.evidence.vjp.bench import (
     TOLERANCES,
     Bench,
+    Raised,
     ask,
+    attempt,
     compare,
     compiled_pullback,
     first_line,
@@ -83,12 +85,12 @@ def _precision(bench: Bench, dtype: str) -> Row:
         zero = [float(np.max(np.abs(e), initial=0.0)) <= n for e, n in zip(expected, bench.noise[1], strict=True)]
         return float(np.max(relative_differences(got, expected, floor, [digits * z for z in zero]))), got
 
-    try:
-        found, got = worst(bench.f)
-    except Exception as error:  # of the function, or of the rule?
+    answer = attempt(lambda: worst(bench.f))
+    if isinstance(answer, Raised):  # the function, or the rule?
         if not _lacks(bench, low, others):
-            raise
-        return Row(f"in {dtype}", "", "float64", None, None, "UNSUPPORTED", first_line(error))
+            raise answer.error
+        return Row(f"in {dtype}", "", "float64", None, None, "UNSUPPORTED", first_line(answer.error))
+    found, got = answer
     wrong = [f"d{name} is {g.dtype}" for name, g in zip(bench.arguments.names, got, strict=True) if g.dtype != dtype]
     if wrong:
         return Row(f"in {dtype}", "", "float64", found, bound, "FAIL", "; ".join(wrong))
@@ -99,13 +101,13 @@ def _precision(bench: Bench, dtype: str) -> Row:
 
 def _lacks(bench: Bench, low: Leaves, others: Leaves) -> bool:
     """Whether the function itself, or autodiff of it, does not exist in this dtype."""
-    try:
+
+    def forward_and_back() -> None:
         outputs = jax.jit(bench.f)(low, others)
         if bench.witness is not None:
             compiled_pullback(bench.witness, low, others, outputs)
-    except Exception:  # the answer, whatever it is that lacks
-        return True
-    return False
+
+    return isinstance(attempt(forward_and_back), Raised)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -165,10 +167,9 @@ def _future(bench: Bench) -> Row:
             note = "this JAX reads it when a rule is made: set it before the import"
             return Row(*check, None, None, "UNDECIDED", note)
         f = splitted(rule, bench.arguments.join)
-        try:
-            got = jax.jit(lambda x, k, u: pullback(f, x, k, u))(*bench.point, bench.cotangent)
-        except Exception as error:  # experimental: an error here may be JAX's
-            return Row(*check, None, None, "UNDECIDED", first_line(error))
+        got = attempt(lambda: jax.jit(lambda x, k, u: pullback(f, x, k, u))(*bench.point, bench.cotangent))
+        if isinstance(got, Raised):  # experimental: an error here may be JAX's
+            return Row(*check, None, None, "UNDECIDED", first_line(got.error))
     return compare(*check, got, bench.gradient(*bench.point, bench.cotangent), bench)
 
 

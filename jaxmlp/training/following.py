@@ -1,0 +1,109 @@
+"""Who goes along with a run: takes note of every epoch, tells the observers, has checkpoints kept, and may end it."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from jaxmlp.errors import DivergenceError
+from jaxmlp.nn.network import Network, Params
+from jaxmlp.training.checkpoints import Checkpoints
+from jaxmlp.training.epoch import Chunk
+from jaxmlp.training.mesh import Layout, bring
+from jaxmlp.training.processes import agreed
+from jaxmlp.training.program import evaluated
+from jaxmlp.training.state import Report, TrainState, Unfinished
+from jaxmlp.training.stopping import Snapshot, Watch
+
+Observer = Callable[[TrainState, Report], Any]
+
+
+class Result(NamedTuple):
+    """What `fit` returns.
+
+    Attributes:
+      net, params: the trained network, to answer with: batch normalisation folded in, averaged parameters if they were
+        asked for, of the best epoch if early stopping chose one.
+      snapshot: where the run stands, to go on from with `fit(..., resume=result.snapshot)`.
+    """
+
+    net: Network
+    params: Params
+    snapshot: Snapshot
+
+    @property
+    def history(self) -> tuple[Report, ...]:
+        """A report for each epoch."""
+        return self.snapshot.history
+
+    @property
+    def state(self) -> TrainState:
+        """The state after the last epoch."""
+        return self.snapshot.state
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch that early stopping chose; None without."""
+        return self.snapshot.best and self.snapshot.best.epoch
+
+
+class Follower(NamedTuple):
+    """Who goes along with a run: takes note, tells the observers, has checkpoints kept, and ends it.
+
+    An observer may have a method `between(state, unfinished)`, which is called between two pieces of a long epoch; a
+    true answer ends the run there.
+    """
+
+    net: Network
+    watch: Watch
+    observers: tuple[Observer, ...]
+    keeper: Checkpoints | None
+    layout: Layout | None
+
+    def follow(self, run: Iterator[Chunk]) -> Result:
+        """Go through the epochs of a run until it ends or somebody wishes it to."""
+        watch, keeper = self.watch, self.keeper
+        try:
+            for report, take in () if watch.over else _one_by_one(run):
+                watch.see(report, take, lambda take=take: self._answer(take()))
+                # every observer hears of every epoch
+                wishes = [observe(state, report) for state in self._shown(take) for observe in self.observers]
+                if keeper is not None:
+                    keeper.offer(watch.snapshot)
+                if agreed(any(wishes)) or watch.over:
+                    break
+        except DivergenceError as error:
+            error.last_good = self._result()
+            raise
+        finally:  # whatever ended it: nothing is lost but the piece at hand
+            if keeper is not None and watch.begun:
+                keeper.keep(watch.snapshot())
+        return self._result()
+
+    def between(self, state: TrainState, unfinished: Unfinished) -> bool:
+        """Between two pieces of an epoch: whether somebody wishes to end the run here."""
+        self.watch.pause(state, unfinished)
+        asked = [getattr(observe, "between", None) for observe in self.observers]
+        wishes = [ask(state, unfinished) for ask in asked if ask is not None]
+        if self.keeper is not None:
+            self.keeper.offer(self.watch.snapshot)
+        return bool(agreed(any(wishes)))
+
+    def _shown(self, take: Callable[[], TrainState]) -> Iterator[TrainState]:
+        """The state, if there is anyone to see it."""
+        if self.observers:
+            yield take()
+
+    def _answer(self, state: TrainState) -> tuple[Network, Params]:
+        return evaluated(self.net, state.params, state.moments, state.average)
+
+    def _result(self) -> Result:
+        snapshot = bring(self.watch.snapshot(), self.layout)
+        plain, params = self._answer(snapshot.state)
+        return Result(plain, params if snapshot.best is None else snapshot.best.params, snapshot)
+
+
+def _one_by_one(run: Iterator[Chunk]) -> Iterator[tuple[Report, Callable[[], TrainState]]]:
+    """The reports of a run, each with who gives the state after it."""
+    for chunk in run:
+        for i, report in enumerate(chunk.reports):
+            yield report, partial(chunk.state, i)

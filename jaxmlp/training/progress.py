@@ -1,0 +1,76 @@
+"""A bar over the epochs with rate and time left: in terminals and notebooks, and nothing where nobody looks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jaxmlp.training.state import Report, TrainState
+
+
+@contextmanager
+def progress_bar(total: int, heading: str = "") -> Iterator[Callable[[TrainState, Report], None]]:
+    """An observer of `fit` that shows, on stderr or in the notebook, a bar with cost and validation accuracy.
+
+    Args:
+      total: epochs.
+      heading: text printed above it with the first epoch, wherever stderr goes.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    out = _console()
+    said = not heading
+
+    def head() -> None:
+        nonlocal said
+        if not said:  # not before: a mistake that training refuses is to be the only line
+            out.print(heading, soft_wrap=True)
+            said = True
+
+    if not (out.is_terminal or out.is_jupyter):
+        yield lambda state, report: head()
+        return
+    figures, rate = TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), figures, rate, TimeRemainingColumn())
+    with Progress(*columns, console=out) as bar:
+        task = bar.add_task("train", total=total, figures="", rate="")
+
+        def observe(state: TrainState, report: Report) -> None:
+            head()
+            speed = f"{report.epoch / report.seconds:.1f} epochs/s" if report.epoch and report.seconds else ""
+            bar.update(task, completed=report.epoch, figures=_figures(report), rate=speed)
+
+        yield observe
+
+
+@contextmanager
+def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """The `progress` of `fit_many`: (done, all) -> None, a bar on stderr or in the notebook.
+
+    Args:
+      what: is counted.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    out = _console()
+    if not (out.is_terminal or out.is_jupyter):
+        yield lambda done, total: None
+        return
+    columns = (TextColumn(what), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False)
+
+
+def _figures(report: Report) -> str:
+    figures = f"cost {report.cost:.4f}"
+    if report.validation_accuracy is not None:
+        return f"{figures}, validation accuracy {report.validation_accuracy:.2%}"
+    if report.validation_cost is not None:
+        return f"{figures}, validation cost {report.validation_cost:.4f}"
+    return figures

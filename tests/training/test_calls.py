@@ -1,0 +1,197 @@
+"""How much of a run goes to the device at a call changes nothing of what comes of it."""
+
+from typing import Any
+
+import chex
+import h5py
+import jax
+import numpy as np
+import optax
+import pytest
+import zoo
+
+import jaxmlp
+from jaxmlp import Network, Objective
+from jaxmlp.cli.signals import Stop
+from jaxmlp.errors import DivergenceError, InputError
+from jaxmlp.training import program
+from jaxmlp.training.checkpoints import Checkpoints
+from jaxmlp.training.epoch import Course, chunks, epochs
+
+NET = Network((3, 5, 3), "tanh", "softmax", norm="batch")
+ARGUMENTS: dict[str, Any] = {
+    "batch_size": 4,
+    "epochs": 5,
+    "objective": Objective(dropout=0.2, l2=0.1),
+    "schedule": "cosine",
+    "average": 0.9,
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return zoo.three_classes(27)
+
+
+@pytest.fixture
+def by_piece(monkeypatch):
+    """An epoch of 7 steps goes over in pieces of 3, 3 and 1."""
+    monkeypatch.setattr("jaxmlp.training.batches.MOST_STEPS", 3)
+
+
+class StopAt:
+    """An observer that ends a run at the n-th place between two pieces."""
+
+    def __init__(self, n):
+        self.left, self.seen = n, []
+
+    def __call__(self, state, report):
+        return False
+
+    def between(self, state, unfinished):
+        self.seen.append((int(state.epoch), unfinished.steps))
+        self.left -= 1
+        return self.left == 0
+
+
+def without_seconds(history):
+    return [report._replace(seconds=None) for report in history]
+
+
+def same(a, b):
+    """Two results, bit for bit."""
+    chex.assert_trees_all_equal(a.params, b.params)
+    chex.assert_trees_all_equal(a.state.opt_state, b.state.opt_state)
+    assert without_seconds(a.history) == without_seconds(b.history)
+
+
+# --- several epochs ---------------------------------------------------------------------------------------------------
+
+
+def test_epochs_of_a_call_are_those_of_calls_of_one(data):
+    optimizer, objective = optax.adam(0.01), Objective(dropout=0.2)
+    batches = jaxmlp.make_batches(data, NET, objective, 4)
+    state = jaxmlp.start(jax.random.key(0), NET, optimizer)
+    given = Course(NET, objective, optimizer, batches, program.fixed_for(NET, optimizer, state, batches))
+    assert given.fixed.epochs > 7
+    together = [
+        (chunk.state(i), report) for chunk in chunks(given, state, until=7) for i, report in enumerate(chunk.reports)
+    ]
+    alone = [pair for pair, _ in zip(epochs(NET, objective, optimizer, state, batches), range(7), strict=False)]
+    assert len(together) == 7
+    for (ours, report), (theirs, other) in zip(together, alone, strict=True):
+        chex.assert_trees_all_equal(ours.params, theirs.params)
+        assert int(ours.epoch) == report.epoch
+        assert report._replace(seconds=None) == other._replace(seconds=None)
+    seconds = [report.seconds or 0.0 for _, report in together]
+    assert seconds == sorted(seconds)
+
+
+def test_a_run_that_ends_within_a_call_is_where_its_last_report_says(data):
+    whole = jaxmlp.fit(NET, data, **ARGUMENTS)
+    ended = jaxmlp.fit(NET, data, **ARGUMENTS, observers=lambda state, report: report.epoch == 2)
+    assert len(ended.history) == int(ended.state.epoch) == 2
+    assert without_seconds(ended.history) == without_seconds(whole.history[:2])
+    same(jaxmlp.fit(NET, data, **ARGUMENTS, resume=ended.snapshot), whole)
+
+
+def diverge(data, good_steps, **options):
+    """Train for five epochs of 7 steps, of which so many have a rate that a network survives."""
+    rates = [1e-3] * good_steps + [1e300] * (35 - good_steps)
+    net = Network((3, 5, 3), "relu", "softmax")
+    options |= {"optimizer": "sgd", "learning_rate": lambda step: rates[int(step)], "epochs": 5, "batch_size": 4}
+    return jaxmlp.fit(net, data, **options)
+
+
+def test_divergence_within_a_call_keeps_the_epochs_before_it(data):
+    told = []
+    with pytest.raises(DivergenceError, match=r"at step 1\d \(epoch 3\)") as caught:
+        diverge(data, 14, observers=lambda state, report: told.append(report.epoch))
+    last = caught.value.last_good
+    assert told == [1, 2]
+    assert len(last.history) == int(last.state.epoch) == 2
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.params))
+
+
+def test_large_networks_and_many_rows_go_alone(data):
+    state = jaxmlp.start(jax.random.key(0), NET, optax.sgd(0.1))
+    assert program.epochs_at_once(NET, 27, 7, state) == program.MOST
+    assert program.epochs_at_once(NET, 10**7, 7, state) == 1
+    wide = Network((3, 4000, 3), "tanh", "softmax")
+    heavy = jaxmlp.start(jax.random.key(0), wide, optax.adam(0.1))
+    assert 1 < program.epochs_at_once(wide, 2, 1, heavy) < program.epochs_at_once(NET, 2, 1, state)
+
+
+# --- pieces of an epoch -----------------------------------------------------------------------------------------------
+
+
+def test_pieces_make_the_same_epoch(data, by_piece, monkeypatch):
+    cut = jaxmlp.fit(NET, data, **ARGUMENTS, observers=(stop := StopAt(-1)))
+    assert stop.seen == [(epoch, steps) for epoch in range(5) for steps in (3, 6)]
+    monkeypatch.undo()
+    whole = jaxmlp.fit(NET, data, **ARGUMENTS)
+    chex.assert_trees_all_close(cut.params, whole.params, rtol=1e-10)
+    for ours, theirs in zip(cut.history, whole.history, strict=True):
+        assert ours.cost == pytest.approx(theirs.cost, rel=1e-12)
+        assert ours.accuracy == theirs.accuracy
+        assert (ours.epoch, ours.step) == (theirs.epoch, theirs.step)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_run_ended_within_an_epoch_goes_on_bit_for_bit(data, by_piece, n, tmp_path):
+    whole = jaxmlp.fit(NET, data, **ARGUMENTS)
+    ended = jaxmlp.fit(NET, data, **ARGUMENTS, observers=StopAt(n))
+    assert ended.snapshot.unfinished is not None
+    assert len(ended.history) == (n - 1) // 2
+    assert int(ended.state.step) == 7 * len(ended.history) + ended.snapshot.unfinished.steps
+    same(jaxmlp.fit(NET, data, **ARGUMENTS, resume=ended.snapshot), whole)
+    jaxmlp.fit(NET, data, **ARGUMENTS, observers=StopAt(n), checkpoints=tmp_path / "kept")  # and by way of a file
+    same(jaxmlp.fit(NET, data, **ARGUMENTS, checkpoints=tmp_path / "kept"), whole)
+
+
+def test_checkpoints_are_written_within_an_epoch(data, by_piece, tmp_path):
+    one: dict[str, Any] = ARGUMENTS | {"epochs": 1}
+    jaxmlp.fit(NET, data, **one, checkpoints=Checkpoints(tmp_path / "kept", every=0))
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"6", "7"}  # the last two of 3, 6 and 7 steps
+
+
+def test_a_signal_is_heard_within_an_epoch(data, by_piece):
+    stop = Stop()
+    stop.signal = 2  # pyright: ignore[reportAttributeAccessIssue]
+    ended = jaxmlp.fit(NET, data, **ARGUMENTS, observers=stop)
+    assert ended.history == ()
+    assert int(ended.state.step) == 3
+
+
+def test_divergence_within_an_epoch_names_the_step(data, by_piece):
+    with pytest.raises(DivergenceError, match=r"at step 1[1-4] \(epoch 2\), first in") as caught:
+        diverge(data, 10)
+    assert len(caught.value.last_good.history) == 1
+
+
+def test_streams_are_cut_where_their_buffers_end(data, tmp_path):
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["X"], file["y"] = data.train.rows, data.train.targets
+
+    def fit(memory, **more):
+        return jaxmlp.fit(NET, jaxmlp.stream(tmp_path / "rows.h5", memory=memory), **ARGUMENTS, **more)
+
+    memory = next(m for m in range(1000, 10_000, 100) if _buffers(tmp_path / "rows.h5", m) == 3)
+    whole = fit(memory)
+    for n in (1, 4):
+        ended = fit(memory, observers=StopAt(n))
+        assert ended.snapshot.unfinished is not None
+        same(fit(memory, resume=ended.snapshot), whole)
+    with pytest.raises(InputError, match="the run expects a memory that cuts an epoch after"):
+        fit(2**20, resume=ended.snapshot)
+
+
+def _buffers(path, memory):
+    """How many buffers an epoch has with so much memory; 0 where it is too little."""
+    from jaxmlp.training.streamed import stream_batches
+
+    try:
+        batches = stream_batches(jaxmlp.stream(path, memory=memory), NET, None, 4)
+    except InputError:
+        return 0
+    return -(-batches.n_rows // batches.feed.size)

@@ -1,0 +1,108 @@
+"""Training with equal layers stacked: that of layers written out, by a program that does not grow with the depth."""
+
+import chex
+import jax
+import numpy as np
+import optax
+import pytest
+import zoo
+
+import jaxmlp
+from jaxmlp.errors import DivergenceError
+from jaxmlp.nn.stacks import stacked
+from jaxmlp.training.optimizers import make_optimizer
+from jaxmlp.training.program import epochs_program, fixed_for
+from jaxmlp.training.step import PLAIN
+
+KEY = jax.random.key(3)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rows = np.random.default_rng(1).standard_normal((24, 5))
+    return jaxmlp.Dataset.from_arrays(rows, np.arange(24) % 3)
+
+
+CASES = {
+    "plain": {},
+    "batch norm": {"norm": "batch"},
+    "layer norm": {"norm": "layer"},
+    "noise": {"objective": jaxmlp.Objective(dropout=0.2, input_noise=0.1, max_norm=1.0, l1=0.01)},
+    "clipped and averaged": {"clip": 0.1, "average": 0.9},
+    "a validation part": {"hold_back": True},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_training_is_that_of_layers_written_out(case, data):
+    options = dict(CASES[case])
+    net = zoo.deep(norm=options.pop("norm", None))
+    if options.pop("hold_back", False):
+        data = data.hold_back(0.25)
+    options |= {"epochs": 3, "batch_size": 8}
+    ours = jaxmlp.fit(net, data, optimizer="adam", learning_rate=0.01, **options)
+    theirs = jaxmlp.fit(net, data, optimizer=optax.adam(0.01), **options)  # not known to be elementwise
+    assert net.runs == (1, 9, 1)
+    tolerance = 2e-2 if case == "bfloat16" else 1e-6
+    found, expected = (
+        (run.params, run.state.moments, [report.cost for report in run.history]) for run in (ours, theirs)
+    )
+    chex.assert_trees_all_close(found, expected, rtol=tolerance, atol=tolerance)
+    assert jax.tree.structure(ours.state.params) == jax.tree.structure(theirs.state.params)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(ours.params))
+
+
+@pytest.mark.parametrize("name", ["momentum", "rmsprop", "adamw", "lion"])
+def test_every_elementwise_optimizer(name, data):
+    net, made = zoo.deep(), make_optimizer(name, 0.01)
+
+    def update(updates, state, params=None):
+        return made.update(updates, state, params)
+
+    unknown = optax.GradientTransformation(made.init, update)  # the same, and nobody knows it
+    ours, theirs = (jaxmlp.fit(net, data, optimizer=one, epochs=2, batch_size=12) for one in (made, unknown))
+    found, expected = ((run.params, run.state.opt_state) for run in (ours, theirs))
+    chex.assert_trees_all_close(found, expected, rtol=1e-6)
+
+
+def test_frozen_layers_and_other_optimizers_are_written_out(data):
+    net = zoo.deep()
+    result = jaxmlp.fit(net, data, epochs=2, freeze=[4])
+    first = jaxmlp.start(jax.random.key(0), net, make_optimizer("adam")).params
+    np.testing.assert_array_equal(result.params[3]["W"], first[3]["W"])
+    assert (result.params[4]["W"] != first[4]["W"]).any()
+    for name in ("muon", "lbfgs"):
+        found = jaxmlp.fit(net, data, optimizer=name, epochs=2, batch_size="full")
+        assert found.history[-1].cost < found.history[0].cost
+
+
+def test_a_resumed_run_is_that_of_one_go(data):
+    net = zoo.deep(norm="batch")
+    whole = jaxmlp.fit(net, data, epochs=5, batch_size=8, average=0.9)
+    half = jaxmlp.fit(net, data, epochs=2, batch_size=8, average=0.9)
+    again = jaxmlp.fit(net, data, epochs=5, batch_size=8, average=0.9, resume=half)
+    chex.assert_trees_all_equal(again.params, whole.params)
+    seen = []
+    jaxmlp.fit(net, data, epochs=5, batch_size=8, average=0.9, observers=lambda state, report: seen.append(state))
+    chex.assert_trees_all_equal(seen[1].params, half.state.params)
+
+
+def test_divergence_names_the_layer(data):
+    net = zoo.deep(activation="relu")
+    with pytest.raises(DivergenceError, match=r"first in the (update|forward pass) of layer \d+; lower the learning"):
+        jaxmlp.fit(net, data, optimizer="sgd", learning_rate=1e30, epochs=2)
+
+
+def test_the_program_of_an_epoch_does_not_grow_with_the_depth(data):
+    def size(n):
+        net, optimizer, objective = zoo.deep(n), make_optimizer("adam"), jaxmlp.Objective(dropout=0.1)
+        batches = jaxmlp.make_batches(data, net, objective, 8)
+        state = jaxmlp.start(KEY, net, optimizer)
+        fixed = fixed_for(net, optimizer, state, batches)
+        orders = np.stack([batches.order((0, 0), 0)] * fixed.epochs)
+        arguments = (batches.train, None, orders, None, np.int32(1), objective, PLAIN)
+        program = epochs_program(net, optimizer, fixed)
+        return len(program.lower(stacked(state, fixed.runs), *arguments).as_text().splitlines())
+
+    assert size(10) == size(30)
