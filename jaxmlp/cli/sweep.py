@@ -20,6 +20,7 @@ from jaxmlp.training.fit_many import Population, fit_many
 from jaxmlp.training.leaderboard import Row
 from jaxmlp.training.members import NUMBERS
 from jaxmlp.training.progress import counting_bar
+from jaxmlp.training.stopping import METRICS
 
 
 class Values(click.ParamType):

@@ -183,7 +183,8 @@ def make_batches(
 def _own(array: np.ndarray) -> Array:
     """The array on the device, in memory of its own: where its address suits it, a CPU device takes over the user's."""
     found = jax.device_put(array)
-    return jnp.array(found, copy=True) if found.unsafe_buffer_pointer() == array.ctypes.data else found
+    # copied by NumPy: whether an address suits is chance, and no program is compiled by chance
+    return jax.device_put(array.copy()) if found.unsafe_buffer_pointer() == array.ctypes.data else found
 
 
 def check_batch_size(batch_size: Any) -> None:

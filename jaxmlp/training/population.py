@@ -27,8 +27,9 @@ from jaxmlp.training.metrics import n_correct
 from jaxmlp.training.program import evaluated
 from jaxmlp.training.state import TrainState, start
 from jaxmlp.training.step import Control, update
+from jaxmlp.training.stopping import FIGURES as TOLD
 
-FIGURES = ("cost", "accuracy", "validation_cost", "validation_accuracy", "finite")
+FIGURES = (*TOLD, "finite")
 
 
 class Kind(NamedTuple):

@@ -117,7 +117,8 @@ def run(
 
 def _choose(work: Work, strategy: str, memory: float | None) -> Strategy:
     """The strategy that was asked for, or that a short run of each finds to be the faster."""
-    n, workers = work.members, cores()
+    n = work.members
+    workers = cores() if jax.default_backend() == "cpu" else 1  # an accelerator takes one program at a time
     loop = Strategy("loop", 1, min(workers, n), "asked for")
     if n == 1:
         return loop._replace(reason="a single member")
@@ -156,9 +157,7 @@ def _measured(work: Work, strategy: Strategy) -> float:
 
 
 def cores() -> int:
-    """How many programs may run side by side: the cores of a CPU; an accelerator takes one at a time."""
-    if jax.default_backend() != "cpu":
-        return 1
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -5,7 +5,6 @@ limit          XLA's matrix products of these steps and nothing else, the faster
 share          limit / step
 """
 
-import os
 import platform
 import statistics
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from jaxmlp.training.batches import make_batches
 from jaxmlp.training.epoch import epochs
 from jaxmlp.training.optimizers import make_optimizer
 from jaxmlp.training.state import start
+from jaxmlp.training.strategy import cores
 
 ROUNDS = 5
 ROUND = 0.06  # seconds of one measurement, about
@@ -86,7 +86,7 @@ def machine() -> dict[str, Any]:
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.device_count(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "jax": jax.__version__,
         "python": platform.python_version(),
     }
