@@ -176,7 +176,7 @@ class Ensemble:
         folder.mkdir(exist_ok=True)
         if any(folder.glob(MEMBERS)):
             raise InputError(sentence(str(folder), "a folder without members", "some", "choose another"))
-        files = [folder / f"member-{i}.h5" for i in range(1, len(self.members) + 1)]
+        files = [model_file.member(folder, i) for i in range(1, len(self.members) + 1)]
         for file, member in zip(files, self.members, strict=True):
             model_file.write(file, member)
         return files

@@ -25,7 +25,10 @@ class MissingFileError(InputError, FileNotFoundError):
 
 
 class DivergenceError(InputError, FloatingPointError):
-    """The cost became infinite or not a number while training; `last_good` is the `Result` before that epoch."""
+    """The cost became infinite or not a number while training; `last_good` is the `Result` before that epoch.
+
+    Of an epoch that goes to the device in pieces it is the one before that piece.
+    """
 
     last_good: Any = None
 

@@ -26,9 +26,18 @@ FORMAT = "jaxmlp.model"
 FORMAT_VERSION = 1
 FILE_NAME = "model.h5"  # in a run folder
 
-MEMBERS = "member-*.h5"  # the files of an ensemble, in a folder: member-1.h5, …
+MEMBERS = "member-*.h5"  # the files of an ensemble, in a folder
 _PREPROCESSINGS = ("preprocessing", "target_preprocessing")
 _LISTS = ("classes", "feature_names", "target_names")
+
+
+def member(folder: Path, number: int) -> Path:
+    """The file of an ensemble's member, counted from 1.
+
+    >>> member(Path("runs"), 1).as_posix()
+    'runs/member-1.h5'
+    """
+    return folder / MEMBERS.replace("*", str(number))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

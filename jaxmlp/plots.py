@@ -194,7 +194,7 @@ def mistakes(model: Model, part: Part, most: int = 24) -> Figure | None:
 
 def draw_all(folder: str | os.PathLike[str], model: Model, data: Dataset, history: Sequence[Report]) -> list[str]:
     """Write curves.png, the picture of the model and, for images, its mistakes into a folder; return their names."""
-    figures = [("curves.png", curves(history))]
+    figures = [("curves.png", curves(history))] if history else []
     if found := picture(model, data):
         figures.append(found)
     shape = model.image_shape or ()

@@ -59,7 +59,8 @@ def train(name: str, path: str, epochs: int) -> None:
 def took(start: Start) -> tuple[float, float | None]:
     """Seconds of the process, and the accuracy it says."""
     switches = {} if start.cache is None else {"JAX_COMPILATION_CACHE_DIR": str(start.cache), **CACHE}
-    clean = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
+    own = {"JAX_COMPILATION_CACHE_DIR", "JAXMLP_CACHE"}
+    clean = {key: value for key, value in os.environ.items() if key not in own} | {"JAXMLP_CACHE": "off"}
     began = time.perf_counter()
     done = subprocess.run(start.command, capture_output=True, text=True, env=clean | switches)
     spent = time.perf_counter() - began

@@ -15,17 +15,15 @@ import argparse
 import json
 import math
 import statistics
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from compare import chosen
 from tables import table
 
 import jaxmlp
+from jaxmlp.evidence.speed.bench import training
 from jaxmlp.evidence.speed.timing import enough, in_turn, repeated, seconds
-from jaxmlp.training.optimizers import make_optimizer
 
 ROUND = 0.1  # seconds of one measurement, about
 TABLES = ("rows", "batches", "parameters", "depth")
@@ -55,24 +53,11 @@ def cases(name: str, fast: bool) -> list[Case]:
     return [Case(n, (128, *[128] * n, 10), 8 * 128, 128) for n in depths]
 
 
-def epoch_of(case: Case) -> Callable[[], Any]:
-    """A function that trains for an epoch and goes on where it left off."""
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((case.rows, case.sizes[0]), np.float32)
-    classes = case.sizes[-1]
-    data = jaxmlp.Dataset.from_arrays(rows, np.arange(case.rows) % classes, classes=range(classes))
-    net = jaxmlp.Network(case.sizes, "relu", "softmax")
-    optimizer, objective = make_optimizer("adam"), jaxmlp.Objective()
-    batches = jaxmlp.make_batches(data, net, objective, case.batch_size)
-    state = jaxmlp.start(jax.random.key(0), net, optimizer)
-    run = jaxmlp.epochs(net, objective, optimizer, state, batches)
-    return lambda: next(run)[0].params
-
-
 def measure(name: str, rounds: int, fast: bool) -> dict[str, Any]:
     """Seconds by size, the exponent and the deviation."""
     lines = cases(name, fast)
-    runs = {str(case.size): epoch_of(case) for case in lines}
+    nets = {case: jaxmlp.Network(case.sizes, "relu", "softmax") for case in lines}
+    runs = {str(case.size): training(nets[case], case.rows, case.batch_size) for case in lines}
     first = {size: seconds(run) for size, run in runs.items()}  # with compilation
     counts = {size: enough(run, ROUND) for size, run in runs.items()}
     times = in_turn({size: repeated(run, counts[size]) for size, run in runs.items()}, rounds)

@@ -70,7 +70,7 @@ class Company:
             while piece := connection.recv(64):
                 heard += piece
         if heard != _FAREWELL:
-            self._end(int(heard or other), at_once=other == 0)
+            self._end(int(heard) if heard.isdigit() else other, at_once=other == 0)
 
     def _end(self, lost: int, *, at_once: bool) -> None:
         """End this process because of a lost one, unless it comes to an end of its own within the grace."""
@@ -148,7 +148,11 @@ def _connected(host: str, port: int, n: int, index: int) -> tuple[dict[int, sock
         for connection in found.values():
             connection.sendall(jax_port.to_bytes(4))
     else:
-        jax_port = int.from_bytes(found[0].recv(4))
+        told = _number(found[0])
+        if told is None:
+            remedy = "start the same command once with each"
+            raise InputError(sentence("--process-id", "a number that no other process has", index, remedy))
+        jax_port = told
     for connection in found.values():
         connection.settimeout(None)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -175,8 +179,22 @@ def _called(port: int, n: int, until: float) -> dict[int, socket.socket]:
                 remedy = "start the same command with every --process-id"
                 expects = f"{n} processes within {PATIENCE:g} s"
                 raise InputError(sentence("--num-processes", expects, len(found) + 1, remedy)) from None
-            found[int.from_bytes(connection.recv(4))] = connection
+            connection.settimeout(GRACE)
+            index = _number(connection)
+            if index is None or not 1 <= index < n or index in found:  # anybody may call at a port
+                connection.close()
+            else:
+                found[index] = connection
     return found
+
+
+def _number(connection: socket.socket) -> int | None:
+    """The number that the other side sends, in four bytes; None where it does not."""
+    data = b""
+    with suppress(OSError):
+        while len(data) < 4 and (piece := connection.recv(4 - len(data))):
+            data += piece
+    return int.from_bytes(data) if len(data) == 4 else None
 
 
 def _answered(host: str, port: int, index: int, until: float) -> socket.socket:

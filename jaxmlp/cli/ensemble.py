@@ -66,7 +66,7 @@ def train_ensemble(data: Dataset, folder: Path, settings: dict[str, Any], as_jso
                 settings["diverged"].append(place)
             else:
                 model = Model.of(member.net, member.params, data, objective)
-                model_file.write(_file(folder, place), model)
+                model_file.write(model_file.member(folder, place), model)
         run_folder.write_settings(folder, {**settings, "finished": False})
 
     settings.setdefault("diverged", [])
@@ -89,14 +89,11 @@ def train_ensemble(data: Dataset, folder: Path, settings: dict[str, Any], as_jso
     return stop.exit_code if missing else 0
 
 
-def _file(folder: Path, place: int) -> Path:
-    return folder / model_file.MEMBERS.replace("*", str(place))
-
-
 def _missing(folder: Path, settings: dict[str, Any]) -> list[int]:
     """The places of members, from 1, that are still to be trained."""
     places = range(1, settings["options"]["ensemble"] + 1)
-    return [place for place in places if place not in settings["diverged"] and not _file(folder, place).exists()]
+    there = {place for place in places if model_file.member(folder, place).exists()}
+    return [place for place in places if place not in there and place not in settings["diverged"]]
 
 
 def _in_rounds(

@@ -71,7 +71,7 @@ def kept(folder: Path, settings: Mapping[str, Any], *, resumed: bool) -> Iterato
             discard(folder)
         elif isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(go_on(folder)) from None
-        if isinstance(error, OSError) and not isinstance(error, InputError):
+        if isinstance(error, OSError) and not isinstance(error, InputError | ConnectionError):
             remedy = f"make room, then {go_on(folder)}" if worth else "choose another with --out"
             raise InputError(sentence(f"run folder {folder}", "a place that takes its files", error, remedy)) from None
         raise

@@ -93,10 +93,9 @@ def sweep(
     if folds is not None and options["validation_fraction"]:
         raise InputError(sentence("--folds", "no --validation-fraction beside it", "both", "leave one of them out"))
     whole = load(data, **loading_options(options))
-    if options["validation_fraction"] is None and folds is None and metric not in ("cost", "accuracy"):
-        options["validation_fraction"] = (
-            VALIDATION if whole.validation is None else None
-        )  # the test part chooses nothing
+    unwatched = options["validation_fraction"] is None and folds is None and whole.validation is None
+    if unwatched and metric not in ("cost", "accuracy"):  # the test part chooses nothing
+        options["validation_fraction"] = VALIDATION
     dataset = as_trained(options, whole, options["output"])
     design = [options[name] for name in ("activation", "norm", "output")]
     nets = [network_for(dataset, hidden, *design) for hidden in dict.fromkeys(hiddens)]

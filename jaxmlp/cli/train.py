@@ -116,6 +116,8 @@ def _train(
         _check_alike(settings["fingerprint"])
         company.advice = run_folder.go_on(folder)
     if settings["options"]["ensemble"] is not None:
+        if company is not None:
+            raise InputError(sentence("--ensemble", "one process", company.n, "leave --coordinator out"))
         if devices is not None:
             raise InputError(sentence("--ensemble", "no --devices", devices, "leave one of them out"))
         return train_ensemble(dataset, folder, settings, as_json, resumed=resume is not None)
@@ -133,25 +135,16 @@ def _check_alike(fingerprint: str) -> None:
 def _take_part(folder: Path, whole: Dataset, settings: dict[str, Any]) -> int:
     """What every process but the first does: the same epochs, without a word or a file of its own."""
     options = settings["options"]
-    data, net, params, objective, arguments, _ = _prepared(options, whole)
-    checkpoints = _checkpoints(folder, options, settings)
+    prepared = _prepared(options, whole)
     with graceful() as stop:
-        fit(
-            net,
-            data,
-            objective=objective,
-            params=params,
-            observers=stop,
-            checkpoints=checkpoints,
-            mesh=settings["devices"],
-            **arguments,
-        )
+        _fit(prepared, folder, settings, [stop])
     return stop.exit_code
 
 
 def _run(folder: Path, whole: Dataset, settings: dict[str, Any], as_json: bool, *, resumed: bool) -> int:
     options = settings["options"]
-    data, net, params, objective, arguments, tested = _prepared(options, whole)
+    prepared = _prepared(options, whole)
+    data, net, objective = prepared.data, prepared.net, prepared.objective
     heading = f"{data}\nnetwork {'-'.join(map(str, net.sizes))}, {net.n_parameters:,} parameters"
     with run_folder.kept(folder, settings, resumed=resumed), graceful() as stop, ExitStack() as open_files:
         observers = [History(folder), stop]
@@ -159,22 +152,13 @@ def _run(folder: Path, whole: Dataset, settings: dict[str, Any], as_json: bool, 
             observers.append(open_files.enter_context(tensorboard.scalars(folder)))
         with progress_bar(options["epochs"], heading) as bar:
             try:
-                result = fit(
-                    net,
-                    data,
-                    objective=objective,
-                    params=params,
-                    observers=[bar, *observers],
-                    checkpoints=_checkpoints(folder, options, settings),
-                    mesh=settings.get("devices"),
-                    **arguments,
-                )
+                result = _fit(prepared, folder, settings, [bar, *observers])
             except DivergenceError as error:
-                if not (error.last_good and error.last_good.history):
+                if not (error.last_good and int(error.last_good.state.step)):
                     raise
                 Model.of(error.last_good.net, error.last_good.params, data, objective).save(folder / FILE_NAME)
-                epoch = error.last_good.history[-1].epoch
-                raise DivergenceError(f"{error}; {folder / FILE_NAME} holds the network of epoch {epoch}") from None
+                held = f"{folder / FILE_NAME} holds the network as it was {_place(error.last_good)}"
+                raise DivergenceError(f"{error}; {held}") from None
         model = Model.of(result.net, result.params, data, objective)
         model.save(folder / FILE_NAME)
         summary = summarize(data, model, result) | {name: options[name] for name in ("learning_rate", "seed")}
@@ -184,26 +168,32 @@ def _run(folder: Path, whole: Dataset, settings: dict[str, Any], as_json: bool, 
     if finished:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     # after the rest is whole: no picture is worth a model
-    pictures = _draw(folder, model, data, result.history, tested)
+    pictures = _draw(folder, model, data, result.history, prepared.tested)
     if as_json:
         print_json(summary | {"finished": finished})
     else:
         files = ", ".join([FILE_NAME, run_folder.HISTORY, run_folder.SETTINGS, *pictures])
         console().print(table("trained", _readable(summary) | {"run folder": str(folder), "files": files}))
     if not finished:
-        line = f"stopped after epoch {result.history[-1].epoch}; {run_folder.go_on(folder)}"
+        line = f"stopped {_place(result)}; {run_folder.go_on(folder)}"
         console(stderr=True).print(line, soft_wrap=True)
     return stop.exit_code
 
 
-def _checkpoints(folder: Path, options: dict[str, Any], settings: dict[str, Any]) -> Checkpoints | None:
+def _place(result: Result) -> str:
+    """How far a run has come."""
+    steps = "" if result.snapshot.unfinished is None else f", step {int(result.state.step)}"
+    return f"after epoch {len(result.history)}{steps}"
+
+
+def _checkpoints(folder: Path, options: dict[str, Any]) -> Checkpoints | None:
     """Where the run is kept; without Orbax nowhere, and a line that says so."""
     try:
         orbax()
     except InputError as missing:
         console(stderr=True).print(f"no checkpoints kept: {missing}", soft_wrap=True)
         return None
-    return Checkpoints(folder / CHECKPOINTS, options["checkpoint_every"], {"data": settings["fingerprint"]})
+    return Checkpoints(folder / CHECKPOINTS, options["checkpoint_every"])
 
 
 class _Prepared(NamedTuple):
@@ -238,6 +228,19 @@ def _prepared(options: dict[str, Any], whole: Dataset) -> _Prepared:
     return _Prepared(data, net, params, objective, arguments, tested)
 
 
+def _fit(prepared: _Prepared, folder: Path, settings: dict[str, Any], observers: list[Any]) -> Result:
+    return fit(
+        prepared.net,
+        prepared.data,
+        objective=prepared.objective,
+        params=prepared.params,
+        observers=observers,
+        checkpoints=_checkpoints(folder, settings["options"]),
+        mesh=settings.get("devices"),
+        **prepared.arguments,
+    )
+
+
 def _check_ends(net: Network, wanted: Network) -> None:
     """The model of a warm start has the inputs and outputs of the data."""
     if (net.sizes[0], net.sizes[-1]) != (wanted.sizes[0], wanted.sizes[-1]):
@@ -248,7 +251,7 @@ def _check_ends(net: Network, wanted: Network) -> None:
 
 def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:
     """The figures of a run: cost and accuracy (R² for regression) of its training and its test part."""
-    last = result.history[-1]
+    last = result.history[-1] if result.history else Report(cost=None, epoch=0)
     # of rows that stay in their file, what the last epoch has seen: each before the update that its batch made
     seen = {"cost": last.cost, "accuracy": last.accuracy}
     trained = seen if isinstance(data, StreamedDataset) else model.evaluate(data.train)
@@ -268,7 +271,7 @@ def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:
         "test_r2": tested.get("r2"),
         "epochs": last.epoch,
         "best_epoch": result.best_epoch,
-        "seconds": last.seconds,
+        "seconds": result.seconds,
     }
 
 

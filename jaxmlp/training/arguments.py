@@ -19,9 +19,8 @@ from jaxmlp.training import optimizers, schedules
 from jaxmlp.training.batches import FULL, check_weights
 from jaxmlp.training.mesh import Layout, make_layout
 from jaxmlp.training.scores import SCORES, class_weights, evaluate_scores
-from jaxmlp.training.state import TrainState
 from jaxmlp.training.step import check_optimizer
-from jaxmlp.training.stopping import FIGURES, EarlyStopping
+from jaxmlp.training.stopping import FIGURES, EarlyStopping, Snapshot
 
 PRECISIONS = ("float32", "float64", "bfloat16")
 PROBABILITIES = ("sigmoid", "softmax")
@@ -80,7 +79,12 @@ def row_weights(data: Dataset, sample_weight: Any, class_weight: Any) -> np.ndar
     return weights if sample_weight is None else weights * sample_weight
 
 
-def for_training(objective: Objective | None, net: Network, n_rows: float) -> Objective:
+def n_examples(data: Dataset, weights: np.ndarray | None) -> float:
+    """The size of the training part: its rows, or the sum of their weights."""
+    return len(data.train.rows) if weights is None else float(np.sum(weights))
+
+
+def for_training(objective: Objective | None, net: Network, m: float) -> Objective:
     """The objective with its cost found and the m of its penalties set to the size of the training part.
 
     Raises:
@@ -88,7 +92,7 @@ def for_training(objective: Objective | None, net: Network, n_rows: float) -> Ob
     """
     objective = completed(objective, net)
     penalized = any(getattr(objective, name) is not None for name in PENALTIES)
-    examples = n_rows if penalized and objective.examples is None else objective.examples
+    examples = m if penalized and objective.examples is None else objective.examples
     return dataclasses.replace(objective, examples=examples)
 
 
@@ -99,8 +103,16 @@ def check_moments(frozen: tuple[int, ...], net: Network, params: Any) -> None:
         raise InputError(sentence("freeze", f"running moments of layer {frozen[0]}", "params alone", remedy))
 
 
-def check_resumable(state: TrainState, optimizer: optax.GradientTransformation, average: Any, key: Any) -> None:
-    """Raise unless a run can go on from the state with this optimizer, an average or none, and this key."""
+def check_resumable(
+    snapshot: Snapshot, optimizer: optax.GradientTransformation, average: Any, key: Any, batches: Any
+) -> None:
+    """Raise unless a run can go on with this optimizer, average, key, and in the middle of an epoch these batches."""
+    state, unfinished = snapshot.state, snapshot.unfinished
+    same = unfinished is None or (batches.cut and unfinished.batch_size == batches.batch_size)
+    if unfinished is not None and not (same and unfinished.steps < batches.steps):
+        expects = f"batches of {unfinished.batch_size} of the same rows, in the middle of an epoch"
+        remedy = "finish the epoch with what it began with"
+        raise InputError(sentence("resume", expects, f"{batches.steps} of {batches.batch_size}", remedy))
 
     def shapes(tree: Any) -> Any:
         return jax.tree.structure(tree), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]

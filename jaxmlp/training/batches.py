@@ -96,6 +96,15 @@ class Batches(NamedTuple):
         return sizes
 
 
+def seed_of(key: Array) -> tuple[int, ...]:
+    """The words of a run's key, which seed its orders.
+
+    >>> seed_of(jax.random.key(7))
+    (0, 7)
+    """
+    return tuple(int(word) for word in np.ravel(jax.random.key_data(key)))
+
+
 def draw_order(m: int, B: int, seed: tuple[int, ...], epoch: int, *, shuffle: bool) -> np.ndarray:
     """An epoch's order of m rows in steps of B, (⌈m/B⌉, B), padded with m.
 

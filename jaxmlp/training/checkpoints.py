@@ -136,6 +136,7 @@ class Checkpoints:
     def _read(self, ocp: Any, manager: Any, step: int, state: TrainState) -> Snapshot:
         facts = manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore())).facts
         self._check(facts["run"], {**self.run, "arrays": _shapes(state)})
+        self.run = {name: value for name, value in facts["run"].items() if name != "arrays"} | self.run
         template = {"state": _plain(state), "best": None if facts["best"] is None else _answers(state)}
         restored = ocp.args.Composite(arrays=ocp.args.StandardRestore(template))
         tree = manager.restore(step, args=restored).arrays
@@ -149,7 +150,7 @@ class Checkpoints:
         """Raise for a checkpoint of another run."""
         for name, value in mine.items():
             if theirs.get(name) != value:
-                expects, got = f"{name} {theirs.get(name)}", value
+                expects, got = f"{name} {theirs.get(name, 'unknown')}", value
                 if name == "arrays":  # the first that differs is enough
                     pairs = zip(theirs[name], value, strict=False)
                     expects, got = next(((a, b) for a, b in pairs if a != b), ("fewer arrays", "more"))

@@ -20,7 +20,7 @@ from jax import Array
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.nn.stacks import stacked, unstacked
-from jaxmlp.training.batches import Batches, Rows, gather
+from jaxmlp.training.batches import Batches, Rows, gather, seed_of
 from jaxmlp.training.divergence import divergence
 from jaxmlp.training.mesh import Layout
 from jaxmlp.training.program import Epoch, Fixed, Steps, all_finite, epochs_program, fixed_for, piece_programs, unpacked
@@ -113,8 +113,8 @@ def epochs(
     """
     outputs = score is not None
     fixed = fixed_for(net, optimizer, state, batches, frozen=frozen, compute=compute, outputs=outputs, layout=layout)
-    given = Course(net, objective, optimizer, batches, fixed, rates, control, score)
-    for chunk in chunks(given, state, ahead=1, seconds=seconds):
+    given = Course(net, objective, optimizer, batches, fixed._replace(epochs=1), rates, control, score)
+    for chunk in chunks(given, state, seconds=seconds):
         yield chunk.state(0), chunk.reports[0]
 
 
@@ -124,7 +124,6 @@ def chunks(
     *,
     unfinished: Unfinished | None = None,
     until: int | None = None,
-    ahead: int | None = None,
     seconds: float = 0.0,
     between: Between | None = None,
 ) -> Iterator[Chunk]:
@@ -135,24 +134,21 @@ def chunks(
       state: where to begin.
       unfinished: the epoch that it is in the middle of; None for none.
       until: the number of the last epoch; None for no end.
-      ahead: the most epochs to go ahead of who watches: 1 where the rates of an epoch depend on the report of the one
-        before; None for as many as go into a call.
       seconds: what the run has taken before.
       between: is told the state and the unfinished epoch between two pieces of it; a true answer ends the run there.
 
     Raises:
       DivergenceError: as `epochs`.
     """
-    seed = tuple(int(word) for word in np.ravel(jax.random.key_data(state.key)))
+    seed = seed_of(state.key)
     epoch, step = int(state.epoch), int(state.step) - (unfinished.steps if unfinished else 0)
     began = time.perf_counter() - seconds
     state = stacked(state, given.fixed.runs)
-    size = min(given.fixed.epochs, ahead or given.fixed.epochs)
     while until is None or epoch < until:
-        n = size if until is None else min(size, until - epoch)
+        n = given.fixed.epochs if until is None else min(given.fixed.epochs, until - epoch)
         before = time.perf_counter() - began
-        if isinstance(given.batches, StreamedBatches) or given.batches.cut:
-            found = _in_pieces(given, seed, epoch, state, unfinished, between)
+        if given.batches.cut:
+            found = _in_pieces(given, seed, epoch, state, unfinished, began, between)
             if found is None:
                 return
             state, sums, seen, states = *found, None
@@ -192,13 +188,13 @@ def _together(
 
 
 def _stack(arrays: list[Any], room: int) -> np.ndarray | None:
-    """Arrays of some epochs with a leading axis for as many as there is room for."""
+    """Arrays of some epochs with a leading axis for as many as there is room for; zeros for those that do not come."""
     if arrays[0] is None:
         return None
-    stacked = np.empty((room, *arrays[0].shape), arrays[0].dtype)
-    for i in range(room):
-        stacked[i] = arrays[min(i, len(arrays) - 1)]
-    return stacked
+    found = np.zeros((room, *arrays[0].shape), arrays[0].dtype)
+    for i, array in enumerate(arrays):
+        found[i] = array
+    return found
 
 
 def _finite(given: Course, states: Any, n: int, like: TrainState) -> np.ndarray:
@@ -207,7 +203,7 @@ def _finite(given: Course, states: Any, n: int, like: TrainState) -> np.ndarray:
 
 
 def _kept(states: Any, i: int, like: TrainState) -> TrainState:
-    """The i-th of the states after each."""
+    """The i-th of the states after each, its arrays NumPy's: most are looked at, and go no further."""
     return unpacked({dtype: np.asarray(vectors)[i] for dtype, vectors in states.items()}, like)
 
 
@@ -232,6 +228,7 @@ def _in_pieces(
     epoch: int,
     state: TrainState,
     unfinished: Unfinished | None,
+    began: float,
     between: Between | None,
 ) -> tuple[TrainState, Unfinished, Epoch] | None:
     """An epoch by pieces: the state after it, its sums, (1,), and its report; None where it was wished to stop."""
@@ -245,28 +242,24 @@ def _in_pieces(
             rates = None if alphas is None else alphas[done : done + len(order)]
             after, seen = steps(state, train, order, rates, given.objective, given.control)
             if waiting is not None:
-                sums = _taken(given, seed, epoch, sums, *waiting)
+                sums = _taken(given, seed, epoch, sums, *waiting)._replace(seconds=time.perf_counter() - began)
                 if between is not None and between(unstacked(state, given.fixed.runs), sums):
                     return None
             waiting, state = (state, seen), after
             done += len(order)
     assert waiting is not None, "an epoch has steps"
-    last, before = sums, waiting[0]
     sums = _taken(given, seed, epoch, sums, *waiting)
-    state, checked, finite = over(state, given.batches.validation, given.objective)
-    checked, finite = jax.device_get((checked, finite))
-    if not finite:
-        raise _divergence(given, seed, epoch, before, jax.device_get(waiting[1]).J, last.steps)
-    each = jax.tree.map(lambda value: np.asarray(value)[None], (sums._replace(steps=None), checked))
-    return state, each[0]._replace(steps=sums.steps), Epoch(jax.device_get(waiting[1]), each[1])
+    state, checked = over(state, given.batches.validation, given.objective)
+    each = jax.tree.map(lambda value: np.asarray(value)[None], (sums._replace(steps=None), jax.device_get(checked)))
+    return state, each[0]._replace(steps=sums.steps), Epoch(waiting[1][0], each[1])
 
 
 def _taken(
-    given: Course, seed: tuple[int, ...], epoch: int, sums: Unfinished, before: TrainState, seen: Steps
+    given: Course, seed: tuple[int, ...], epoch: int, sums: Unfinished, before: TrainState, told: tuple[Steps, Array]
 ) -> Unfinished:
-    """The sums with those of a piece, which is waited for."""
-    seen = jax.device_get(seen)
-    if not np.isfinite(seen.J).all():
+    """The sums with those of a piece, which is waited for; an error where it has diverged."""
+    seen, finite = jax.device_get(told)
+    if not (finite and np.isfinite(seen.J).all()):
         raise _divergence(given, seed, epoch, before, seen.J, sums.steps)
     weight = seen.weight.astype(np.float64)
     return Unfinished(
@@ -274,6 +267,7 @@ def _taken(
         sums.cost + float((seen.J.astype(np.float64) * weight).sum()),
         None if seen.right is None else (sums.right or 0.0) + float(seen.right.sum(dtype=np.float64)),
         sums.weight + float(weight.sum()),
+        given.batches.batch_size,
     )
 
 

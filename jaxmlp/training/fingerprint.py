@@ -2,8 +2,8 @@
 
 Everything that the numbers of a run follow from, as short texts by name, arrays as digests. The number of epochs is a
 part of it only where the rates depend on it: else a run may be made longer. Devices are none: a run of one mesh goes on
-on any other. Functions and optax transformations of one's own cannot be told apart: that there is one, and its state's
-shapes, are all that is known.
+on any other. Of a function that gives the rates only those of the first epoch are known, and of an optax transformation
+of one's own nothing but its state's shapes.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ STRETCH, STRETCHES = 2**20, 64  # bytes, and how many of them: of a file whose r
 
 
 def digest_of(data: Dataset) -> str:
-    """A digest of all rows and targets: whether two data sets, and how they are split, are the same."""
+    """A digest of rows and targets: whether two data sets, and how they are split, are the same."""
     parts = (part for part in (data.train, data.validation, data.test) if part is not None)
     return _digest(*(array for part in parts for array in part))
 
@@ -98,8 +98,10 @@ def _text(value: Any) -> str:
         return f"{value.shape} {value.dtype}, digest {_digest(value)[:16]}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_text(value[name])}" for name in sorted(value))
-    if hasattr(value, "_asdict") and not hasattr(value, "name"):  # a record of numbers
+    if hasattr(value, "name"):  # of a cost or an initializer, with its numbers
+        return str(value.name)
+    if hasattr(value, "_asdict"):
         return _text(value._asdict())
     if isinstance(value, tuple | list):
         return ", ".join(map(_text, value)) or "none"
-    return str(getattr(value, "name", "one of its own"))
+    return "one of its own"

@@ -138,8 +138,8 @@ def fit(
         the number of epochs, as cosine and one_cycle do: fit(epochs=3) then comes to its end at epoch 3.
       observers: functions of (state, report) called after every epoch; a true answer ends the training.
       checkpoints: a folder, or `Checkpoints` of one, where the run is kept as it goes, at most a few seconds behind;
-        if it holds a checkpoint of this run, training goes on from there, and one of another run is refused: other
-        rows, another key, another number of anything but epochs. Needs orbax-checkpoint.
+        if it holds a checkpoint of this run, training goes on from there, unless `resume` is further; one of another
+        run is refused: other rows, another key, another number of anything but epochs. Needs orbax-checkpoint.
       progress: whether to show a bar over the epochs, in a terminal or a notebook.
       mesh: devices to train on: "all", a number of them, (data, model) to split wide layers too, or a
         `jax.sharding.Mesh` with these axes. The result is that of one device, to rounding; a checkpoint of one mesh
@@ -151,7 +151,7 @@ def fit(
     Raises:
       InputError: when data, network, objective or numbers do not fit together.
       DivergenceError: when the cost becomes infinite or not a number; its `last_good` is the `Result` before that
-        epoch.
+        epoch, or before that piece of a long one.
 
     >>> rows = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     >>> result = fit(Network((2, 8, 1), "tanh", "sigmoid"), (rows, [0, 1, 1, 0]), batch_size="full", epochs=200,
@@ -173,8 +173,7 @@ def fit(
     arguments.check_moments(frozen, net, params)
     keeper = checkpoints if checkpoints is None or isinstance(checkpoints, Checkpoints) else Checkpoints(checkpoints)
     weights = arguments.row_weights(data, sample_weight, class_weight)
-    n_rows = len(data.train.rows) if weights is None else float(np.sum(weights))
-    objective = arguments.for_training(objective, net, n_rows)
+    objective = arguments.for_training(objective, net, arguments.n_examples(data, weights))
     layout = None if mesh is None else arguments.layout_of(mesh, net, data)
     control = Control(clip=arguments.optional("clip", clip), decay=arguments.decay_of(average))
     named = optimizer
@@ -191,11 +190,10 @@ def fit(
         begun = start(key, net, optimizer, params, scheme=scheme, dtype=dtype, average=average is not None)
         snapshot = Snapshot(place(begun, layout))
     else:
-        arguments.check_resumable(snapshot.state, optimizer, average, key)
+        arguments.check_resumable(snapshot, optimizer, average, key, batches)
     if keeper is not None:
         settings = {
             "key": snapshot.state.key,
-            "first parameters": scheme if params is None else jax.tree.leaves(params),
             "optimizer": named or OPTIMIZER,
             "learning_rate": rates.steps[: batches.steps] if rates is not None and callable(rate) else rate,
             "schedule": schedule,
@@ -211,15 +209,19 @@ def fit(
             "precision": precision,
             "stopping": stopping,
         }
+        if resume is None:  # else nobody knows them any more
+            settings["first parameters"] = scheme if params is None else jax.tree.leaves(params)
         keeper.run |= fingerprint(net, data, objective, settings)
-        if resume is None:
-            snapshot = keeper.latest(snapshot.state) or snapshot
+        kept = keeper.latest(snapshot.state)
+        snapshot = snapshot if kept is None or int(kept.state.step) < int(snapshot.state.step) else kept
     resume = snapshot._replace(state=place(snapshot.state, layout))
     watch = Watch(stopping, data.validation is not None, resume)
     outputs = score is not None
     fixed = fixed_for(
         net, optimizer, resume.state, batches, frozen=frozen, compute=compute, outputs=outputs, layout=layout
     )
+    if rates is not None and rates.plateau:  # an epoch's rates depend on the report of the one before
+        fixed = fixed._replace(epochs=1)
     alphas = None if rates is None else lambda epoch: rates.of(epoch, watch.values)
     given = Course(net, objective, optimizer, batches, fixed, alphas, control, score)
     with progress_bar(int(epochs)) if progress else nullcontext() as bar:
@@ -229,8 +231,7 @@ def fit(
             resume.state,
             unfinished=resume.unfinished,
             until=int(epochs),
-            ahead=1 if rates is not None and rates.plateau else None,
-            seconds=resume.history[-1].seconds or 0.0 if resume.history else 0.0,
+            seconds=resume.seconds,
             between=follower.between,
         )
         return follower.follow(run)

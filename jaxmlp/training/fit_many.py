@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,7 +151,7 @@ def fit_many(
         strategies.append(how)
     in_order = tuple(trained[i] for i in range(len(members)))
     if metric not in FIGURES:
-        in_order = tuple(_scored(member, data, fold, metric) for member in in_order)
+        in_order = _scored(in_order, data, fold, metric)
     return Population(in_order, leaderboard(in_order, metric), metric, tuple(strategies))
 
 
@@ -174,19 +175,27 @@ def _offset(progress: Callable[[int, int], Any], before: int, own: int, total: i
     return lambda done, _: progress(before + min(done, own), total)
 
 
-def _scored(member: Member, data: Dataset, fold: np.ndarray | None, metric: str) -> Member:
-    """The member with its metric of the rows that validate it."""
-    if member.diverged is not None:
-        return member
-    part = data.validation or data.test
-    if fold is not None:
-        held = fold == member.spec.fold
-        part = Part(data.train.rows[held], data.train.targets[held])
-    assert part is not None
-    score = arguments.scorer(dataclasses.replace(data, validation=part), member.net, [metric], None)
-    assert score is not None
-    X = data.preprocessing(part.rows, member.params[0]["W"].dtype).T
-    return member._replace(scores=score(np.asarray(forward(member.params, X, member.net)).T))
+def _scored(members: tuple[Member, ...], data: Dataset, fold: np.ndarray | None, metric: str) -> tuple[Member, ...]:
+    """The members with their metric of the rows that validate them."""
+
+    @cache
+    def validating(which: int | None, dtype: Any) -> tuple[Dataset, np.ndarray]:
+        if fold is not None:
+            held = fold == which
+            part = Part(data.train.rows[held], data.train.targets[held])
+            return dataclasses.replace(data, validation=part), data.preprocessing(part.rows, dtype).T
+        assert data.validation is not None, "`_metric` has asked for it"
+        return data, data.preprocessing(data.validation.rows, dtype).T
+
+    def scored(member: Member) -> Member:
+        if member.diverged is not None:
+            return member
+        checked, X = validating(member.spec.fold, member.params[0]["W"].dtype)
+        score = arguments.scorer(checked, member.net, [metric], None)
+        assert score is not None
+        return member._replace(scores=score(np.asarray(forward(member.params, X, member.net)).T))
+
+    return tuple(map(scored, members))
 
 
 def _counted(data: Dataset, sample_weight: Any, class_weight: Any) -> tuple[Dataset, np.ndarray | None]:

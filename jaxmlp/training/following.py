@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxmlp.errors import DivergenceError
 from jaxmlp.nn.network import Network, Params
@@ -15,6 +19,7 @@ from jaxmlp.training.state import Report, TrainState, Unfinished
 from jaxmlp.training.stopping import Snapshot, Watch
 
 Observer = Callable[[TrainState, Report], Any]
+T = TypeVar("T")
 
 
 class Result(NamedTuple):
@@ -41,6 +46,11 @@ class Result(NamedTuple):
         return self.snapshot.state
 
     @property
+    def seconds(self) -> float:
+        """What the run has taken so far."""
+        return self.snapshot.seconds
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch that early stopping chose; None without."""
         return self.snapshot.best and self.snapshot.best.epoch
@@ -63,20 +73,25 @@ class Follower(NamedTuple):
         """Go through the epochs of a run until it ends or somebody wishes it to."""
         watch, keeper = self.watch, self.keeper
         try:
-            for report, take in () if watch.over else _one_by_one(run):
-                watch.see(report, take, lambda take=take: self._answer(take()))
+            for report, take, last in () if watch.over else _one_by_one(run):
+                watch.see(report, take, lambda take=take: _of_jax(self._answer(take())[1]))
                 # every observer hears of every epoch
                 wishes = [observe(state, report) for state in self._shown(take) for observe in self.observers]
+                if last:
+                    watch.settle()
                 if keeper is not None:
-                    keeper.offer(watch.snapshot)
+                    keeper.offer(self._stand)
                 if agreed(any(wishes)) or watch.over:
                     break
         except DivergenceError as error:
             error.last_good = self._result()
+            self._keep()
             raise
-        finally:  # whatever ended it: nothing is lost but the piece at hand
-            if keeper is not None and watch.begun:
-                keeper.keep(watch.snapshot())
+        except BaseException:  # nothing is lost but the piece at hand
+            if jax.process_count() == 1:  # of several, the others know nothing of it, and all must write together
+                self._keep()
+            raise
+        self._keep()
         return self._result()
 
     def between(self, state: TrainState, unfinished: Unfinished) -> bool:
@@ -85,7 +100,7 @@ class Follower(NamedTuple):
         asked = [getattr(observe, "between", None) for observe in self.observers]
         wishes = [ask(state, unfinished) for ask in asked if ask is not None]
         if self.keeper is not None:
-            self.keeper.offer(self.watch.snapshot)
+            self.keeper.offer(self._stand)
         return bool(agreed(any(wishes)))
 
     def _shown(self, take: Callable[[], TrainState]) -> Iterator[TrainState]:
@@ -93,17 +108,30 @@ class Follower(NamedTuple):
         if self.observers:
             yield take()
 
+    def _keep(self) -> None:
+        if self.keeper is not None and self.watch.begun:
+            self.keeper.keep(self._stand())
+
+    def _stand(self) -> Snapshot:
+        snapshot = self.watch.snapshot()
+        return snapshot._replace(state=_of_jax(snapshot.state))
+
     def _answer(self, state: TrainState) -> tuple[Network, Params]:
         return evaluated(self.net, state.params, state.moments, state.average)
 
     def _result(self) -> Result:
-        snapshot = bring(self.watch.snapshot(), self.layout)
+        snapshot = bring(self._stand(), self.layout)
         plain, params = self._answer(snapshot.state)
         return Result(plain, params if snapshot.best is None else snapshot.best.params, snapshot)
 
 
-def _one_by_one(run: Iterator[Chunk]) -> Iterator[tuple[Report, Callable[[], TrainState]]]:
-    """The reports of a run, each with who gives the state after it."""
+def _one_by_one(run: Iterator[Chunk]) -> Iterator[tuple[Report, Callable[[], TrainState], bool]]:
+    """The reports of a run, each with who gives the state after it, and whether it is the last of its call."""
     for chunk in run:
-        for i, report in enumerate(chunk.reports):
-            yield report, partial(chunk.state, i)
+        for i, report in enumerate(chunk.reports, start=1):
+            yield report, partial(chunk.state, i - 1), i == len(chunk.reports)
+
+
+def _of_jax(tree: T) -> T:
+    """The tree with NumPy's arrays made JAX's, and all else as it is."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, tree)

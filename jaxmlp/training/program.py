@@ -35,7 +35,7 @@ from jaxmlp.training.streamed import StreamedBatches
 
 TOGETHER = 1e9  # multiplications and additions of the epochs of a call, some 10 ms
 MOST = 256  # epochs of a call
-STATES = 4 * 2**20  # bytes of the states after them, which are kept until somebody asks for one
+STATES = 4 * 2**20  # bytes of what they leave behind: the states after each, which are kept until one is asked for
 
 
 class Fixed(NamedTuple):
@@ -75,18 +75,30 @@ class Epoch(NamedTuple):
     validation: Any
 
 
-def epochs_at_once(net: Network, n_rows: int, steps: int, state: TrainState) -> int:
-    """How many epochs go into a call: as many as have little work, and leave few states behind.
+def epochs_at_once(
+    net: Network, n_rows: int, steps: int, state: TrainState, *, n_checked: int = 0, outputs: bool = False
+) -> int:
+    """How many epochs go into a call: as many as have little work, and leave little behind.
+
+    Args:
+      net, state: what is trained.
+      n_rows, steps: of an epoch.
+      n_checked: rows of the validation part.
+      outputs: whether each epoch leaves the outputs A of these behind.
 
     >>> from jaxmlp.training.state import start
     >>> net = Network((64, 100, 10), "relu", "softmax")
     >>> state = start(jax.random.key(0), net, optax.adam(1.0))
     >>> epochs_at_once(net, 1438, 45, state), epochs_at_once(net, 60_000, 1875, state)
     (15, 1)
+    >>> epochs_at_once(net, 1438, 45, state, n_checked=359), epochs_at_once(net, 100, 4, state, n_checked=10**6)
+    (14, 1)
     """
-    work = 6 * net.n_parameters * n_rows  # two products backward, one forward
-    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state._replace(key=None)))
-    return max(1, min(MOST, int(TOGETHER / work), STATES // (state_bytes + 12 * steps)))
+    work = net.n_parameters * (6 * n_rows + 2 * n_checked)  # a product forward, two backward; of multiply and add each
+    left = sum(leaf.nbytes for leaf in jax.tree.leaves(state._replace(key=None))) + 12 * steps
+    if outputs:
+        left += n_checked * net.sizes[-1] * state.params[0]["W"].dtype.itemsize
+    return max(1, min(MOST, int(TOGETHER / work), STATES // left))
 
 
 def fixed_for(
@@ -102,8 +114,9 @@ def fixed_for(
 ) -> Fixed:
     """What the programs of a run are compiled for; state as it begins, the rest as for `Fixed` and `epochs`."""
     at_once = 1
-    if isinstance(batches, Batches) and not batches.cut and layout is None:
-        at_once = epochs_at_once(net, batches.n_rows, batches.steps, state)
+    if not batches.cut and layout is None:
+        n_checked = 0 if batches.validation is None else batches.validation.X.shape[0]
+        at_once = epochs_at_once(net, batches.n_rows, batches.steps, state, n_checked=n_checked, outputs=outputs)
     apart = frozen or layout is not None or not is_elementwise(optimizer)
     return Fixed(batches.task, frozen, compute, outputs, layout, at_once, () if apart else net.runs)
 
@@ -117,7 +130,7 @@ def packed(state: TrainState) -> dict[str, Array]:
 
 
 def unpacked(vectors: dict[str, Any], like: TrainState) -> TrainState:
-    """The state of such vectors, with the key of the state that it is like.
+    """The state of such vectors, of JAX or of NumPy, with the key of the state that it is like.
 
     >>> from jaxmlp.training.state import start
     >>> state = start(jax.random.key(0), Network((2, 1), "relu", "sigmoid"), optax.adam(0.1))
@@ -130,7 +143,7 @@ def unpacked(vectors: dict[str, Any], like: TrainState) -> TrainState:
     found = []
     for leaf in leaves:
         dtype = str(leaf.dtype)
-        found.append(jnp.asarray(vectors[dtype][done[dtype] : done[dtype] + leaf.size].reshape(leaf.shape)))
+        found.append(vectors[dtype][done[dtype] : done[dtype] + leaf.size].reshape(leaf.shape))
         done[dtype] += leaf.size
     return jax.tree.unflatten(tree, found)._replace(key=like.key)
 
@@ -198,22 +211,22 @@ def epochs_program(net: Network, optimizer: optax.GradientTransformation, fixed:
 
 @lru_cache(maxsize=64)
 def piece_programs(net: Network, optimizer: optax.GradientTransformation, fixed: Fixed):
-    """An epoch in two: steps on a piece of it, and its end."""
+    """An epoch in two: steps on a piece of it, with whether they end in finite parameters; and the epoch's end."""
     steps, end = _steps(net, optimizer, fixed), _end(net, fixed)
 
     def piece(state, train, order, rates, objective, control):
         state, seen = steps(state, train, order, rates, objective, control)
-        return state, everywhere(seen, fixed.layout)
+        return state, everywhere((seen, all_finite(net, state)), fixed.layout)
 
     def over(state, validation, objective):
         state, checked = end(state, validation, objective)
-        return settled(state, fixed.layout), *everywhere((checked, all_finite(net, state)), fixed.layout)
+        return settled(state, fixed.layout), everywhere(checked, fixed.layout)
 
     return jax.jit(piece), jax.jit(over)
 
 
 def _steps(net: Network, optimizer: optax.GradientTransformation, fixed: Fixed):
-    """(state, train, order, rates, objective, control) -> state, Steps."""
+    """(state, train, order, rates, objective, control) -> state, Steps. Without an order each step takes all rows."""
 
     def step(objective: Objective, control: Control, train: Rows, state: TrainState, drawn: Any):
         index, rate = drawn
@@ -228,7 +241,7 @@ def _steps(net: Network, optimizer: optax.GradientTransformation, fixed: Fixed):
 
     def steps(state: TrainState, train: Rows, order: Any, rates: Any, objective: Objective, control: Control):
         run = partial(step, objective, control, train)
-        if order is None:
+        if order is None and (rates is None or len(rates) == 1):
             state, seen = run(state, (None, None if rates is None else rates[0]))
             return state, jax.tree.map(lambda value: value[None], seen)
         return jax.lax.scan(run, state, (order, rates))

@@ -23,7 +23,7 @@ from jaxmlp.nn.network import Network, Params, check_network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.nn.stacks import stacked
 from jaxmlp.training import arguments, optimizers
-from jaxmlp.training.batches import Batches, make_batches
+from jaxmlp.training.batches import Batches, make_batches, seed_of
 from jaxmlp.training.fit import BATCH_SIZE
 from jaxmlp.training.program import fixed_for, piece_programs
 from jaxmlp.training.state import start
@@ -99,17 +99,18 @@ def lr_find(
         raise InputError(sentence("lr_find", "rows in memory", "a stream", "test the rate on a part of the rows"))
     rates = _rates(lowest, highest, steps)
     dtype, compute = arguments.dtypes(precision, params, net)
+    frozen = check_frozen(freeze, net)
+    arguments.check_moments(frozen, net, params)
     weights = arguments.row_weights(data, None, class_weight)
-    n_rows = len(data.train.rows) if weights is None else float(np.sum(weights))
-    objective = arguments.for_training(objective, net, n_rows)
+    objective = arguments.for_training(objective, net, arguments.n_examples(data, weights))
     optimizer = _unit(optimizer, weight_decay)
     batches = make_batches(data, net, objective, batch_size, dtype=dtype, weights=weights)
     state = start(jax.random.key(0) if key is None else key, net, optimizer, params, scheme=scheme, dtype=dtype)
     control = Control(clip=arguments.optional("clip", clip))
-    fixed = fixed_for(net, optimizer, state, batches, frozen=check_frozen(freeze, net), compute=compute)
+    fixed = fixed_for(net, optimizer, state, batches, frozen=frozen, compute=compute)
     program, _ = piece_programs(net, optimizer, fixed)
-    order = _order(batches, tuple(int(word) for word in np.ravel(jax.random.key_data(state.key))), len(rates))
-    _, seen = program(stacked(state, fixed.runs), batches.train, order, rates, objective, control)
+    order = _order(batches, seed_of(state.key), len(rates))
+    _, (seen, _) = program(stacked(state, fixed.runs), batches.train, order, rates, objective, control)
     return _judged(rates, np.asarray(seen.J, np.float64))
 
 
@@ -134,13 +135,11 @@ def _unit(optimizer: Any, weight_decay: float | None) -> optax.GradientTransform
     return optimizer
 
 
-def _order(batches: Batches, seed: tuple[int, ...], steps: int) -> np.ndarray:
-    """Rows for so many steps, one epoch after the other."""
-    if batches.steps == 1:
-        return np.tile(np.arange(batches.n_rows, dtype=np.int32), (steps, 1))
-    epochs = -(-steps // batches.steps)
-    drawn = [batches.order(seed, epoch) for epoch in range(epochs)]
-    return np.concatenate([order for order in drawn if order is not None])[:steps]
+def _order(batches: Batches, seed: tuple[int, ...], steps: int) -> np.ndarray | None:
+    """Rows for so many steps, one epoch after the other; None for full batches."""
+    drawn = (batches.order(seed, epoch) for epoch in range(-(-steps // batches.steps)))
+    orders = [order for order in drawn if order is not None]
+    return np.concatenate(orders)[:steps] if orders else None
 
 
 def _judged(rates: np.ndarray, costs: np.ndarray) -> RangeTest:

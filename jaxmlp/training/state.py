@@ -72,12 +72,16 @@ class Unfinished(NamedTuple):
     Attributes:
       steps: how many.
       cost, right, weight: Σ w J, the number right (None for regression) and Σ w.
+      batch_size: of its steps.
+      seconds: that the run has taken until here.
     """
 
     steps: Any = 0
     cost: Any = 0.0
     right: Any = None
     weight: Any = 0.0
+    batch_size: int = 0
+    seconds: float = 0.0
 
 
 def start(

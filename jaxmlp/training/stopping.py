@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
-from jaxmlp.nn.network import Network, Params
+from jaxmlp.nn.network import Params
 from jaxmlp.training.scores import SCORES
 from jaxmlp.training.state import Report, TrainState, Unfinished
 
@@ -60,17 +60,24 @@ class Snapshot(NamedTuple):
     best: Best | None = None
     unfinished: Unfinished | None = None
 
+    @property
+    def seconds(self) -> float:
+        """What the run has taken so far."""
+        if self.unfinished is not None:
+            return self.unfinished.seconds
+        return self.history[-1].seconds or 0.0 if self.history else 0.0
+
 
 class Watch:
     """Follows a run: the metric after each epoch, the best of them, and whether it is over."""
 
     def __init__(self, stopping: EarlyStopping | None, validated: bool, snapshot: Snapshot) -> None:
-        check_stopping(stopping, validated)
         self.metric = (stopping and stopping.metric) or ("validation_cost" if validated else "cost")
         self.values = [watched(report, self.metric) for report in snapshot.history]
         self._stopping = stopping
         self._take, self._unfinished = (lambda: snapshot.state), snapshot.unfinished
         self._history, self._best = list(snapshot.history), snapshot.best
+        self._answer: Callable[[], Params] | None = None  # gives the parameters of the best epoch, until they are taken
 
     @property
     def over(self) -> bool:
@@ -84,27 +91,33 @@ class Watch:
         """Whether there is anything to keep."""
         return bool(self.values) or self._unfinished is not None
 
-    def see(self, report: Report, take: Callable[[], TrainState], answer: Callable[[], tuple[Network, Params]]) -> None:
+    def see(self, report: Report, take: Callable[[], TrainState], answer: Callable[[], Params]) -> None:
         """Take note of an epoch.
 
         Args:
           report: of it.
           take: gives the state after it.
-          answer: gives the parameters to keep should it be the best.
+          answer: gives the parameters to keep should it be the best; asked by `settle`.
         """
         self._take, self._unfinished = take, None
         self._history.append(report)
         self.values.append(watched(report, self.metric))
         stopping, best, value = self._stopping, self._best, self.values[-1]
         if stopping is not None and (best is None or value < best.value - stopping.min_delta):
-            self._best = Best(len(self.values), value, answer()[1])
+            self._best, self._answer = Best(len(self.values), value, ()), answer
 
     def pause(self, state: TrainState, unfinished: Unfinished) -> None:
         """Take note of a place within an epoch."""
         self._take, self._unfinished = (lambda: state), unfinished
 
+    def settle(self) -> None:
+        """Take the parameters of the best epoch, before the states that they are taken from are let go."""
+        if self._best is not None and self._answer is not None:
+            self._best, self._answer = self._best._replace(params=self._answer()), None
+
     def snapshot(self) -> Snapshot:
         """Where the run stands."""
+        self.settle()
         return Snapshot(self._take(), tuple(self._history), self._best, self._unfinished)
 
 

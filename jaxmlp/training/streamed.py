@@ -47,6 +47,11 @@ class StreamedBatches(NamedTuple):
         return len(self.feed.rows)
 
     @property
+    def cut(self) -> bool:
+        """Whether an epoch goes to the device in pieces: always."""
+        return True
+
+    @property
     def steps(self) -> int:
         """Steps in an epoch."""
         return math.ceil(self.n_rows / self.batch_size)

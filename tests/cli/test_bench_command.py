@@ -29,8 +29,8 @@ def test_json_names_the_machine_and_the_figures(capsys):
     assert answer["jax"] == jax.__version__
     (small,) = answer["workloads"]
     assert small["sizes"] == [20, 32, 2]
-    assert small["microseconds"] > small["limit"] * 0.5 > 0
-    assert small["share"]["least"] <= small["share"]["median"] <= small["share"]["greatest"]
+    assert min(small["microseconds"], small["limit"]) > 0
+    assert small["share"]["median"] == pytest.approx(small["limit"] / small["microseconds"])  # of one round
     assert small["backward"]["manual"]["flops"] > flops((20, 32, 2), 64)
 
 

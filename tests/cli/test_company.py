@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import chex
 import jax
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import jaxmlp
+from jaxmlp.cli import company
 from jaxmlp.cli.main import run
 
 # 320 rows: a last batch of 20, and 150 columns that four devices cannot share evenly
@@ -33,10 +35,10 @@ def free_port():
 
 def begun(*arguments):
     """Two processes of one device each that train together."""
-    company = ["--coordinator", f"localhost:{free_port()}", "--num-processes", "2", "--process-id"]
+    place = ["--coordinator", f"localhost:{free_port()}", "--num-processes", "2", "--process-id"]
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "jaxmlp", *arguments, *company, str(i)],
+            [sys.executable, "-m", "jaxmlp", *arguments, *place, str(i)],
             env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,9 +100,7 @@ def test_devices_of_one_process_and_of_two_find_the_same_network(tmp_path):
 
 def test_a_stop_and_a_lost_process_lose_nothing(tmp_path):
     folder, whole = tmp_path / "run", tmp_path / "whole"
-    arguments = [*ARGUMENTS, "--epochs", "900"]
-    assert run([*arguments, "--out", str(whole)]) == 0
-    processes = begun(*arguments, "--out", str(folder))
+    processes = begun(*ARGUMENTS, "--epochs", "1000000", "--out", str(folder))  # over only when somebody ends them
     wait_for(folder, 5, processes)
     processes[1].send_signal(signal.SIGTERM)  # one hears of it, both stop after the same epoch
     (code, _, err), other = ended(processes)
@@ -117,10 +117,47 @@ def test_a_stop_and_a_lost_process_lose_nothing(tmp_path):
     assert network.startswith("network 2-8-6-1, ")
     assert (code, lines) == (1, [f"error: process 1 of 2 was lost; go on with: jaxmlp train --resume {folder}"])
 
+    epochs = (folder / "history.csv").read_text().count("\n") + 2
+    settings = json.loads((folder / "run.json").read_text())
+    settings["options"]["epochs"] = epochs
+    (folder / "run.json").write_text(json.dumps(settings))
     assert run(["train", "--resume", str(folder), "--devices", "4x2"]) == 0
+    assert run([*ARGUMENTS, "--epochs", str(epochs), "--out", str(whole)]) == 0
     same_parameters(folder, whole)
     history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
-    np.testing.assert_array_equal(history["epoch"], np.arange(1, 901))
+    np.testing.assert_array_equal(history["epoch"], np.arange(1, epochs + 1))
+
+
+def test_strangers_at_the_port_are_not_of_the_company():
+    port = free_port()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(company._called, port, 3, time.monotonic() + 60)
+
+        def call(words):
+            until = time.monotonic() + 30
+            while True:
+                try:
+                    connection = socket.create_connection(("localhost", port), timeout=30)
+                except OSError:
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
+                    continue
+                connection.sendall(words)
+                return connection
+
+        callers = {number: call(number.to_bytes(4)) for number in (0, 2, 3, 7)}
+        again = call((2).to_bytes(4))
+        short = call(b"GE")
+        short.close()
+        callers[1] = call((1).to_bytes(4))
+        members = found.result()
+        assert sorted(members) == [1, 2]
+        members[1].sendall(b"yes!")
+        assert callers[1].recv(4) == b"yes!"
+        for stranger in (callers[0], callers[3], callers[7], again):
+            assert company._number(stranger) is None  # closed without a word
+        for connection in (*members.values(), *callers.values(), again):
+            connection.close()
 
 
 @pytest.mark.parametrize(

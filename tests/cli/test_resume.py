@@ -134,8 +134,31 @@ def test_a_diverging_run_keeps_its_last_good_epoch(tmp_path, capsys, monkeypatch
     arguments = ["train", "far.npz", "--hidden", "none", "--task", "regression", "--optimizer", "sgd"]
     line = mistake(capsys, *arguments, "--learning-rate", "3", "--epochs", "500").splitlines()[-1]
     assert "became non-finite at step" in line
-    assert "runs/far/model.h5 holds the network of epoch" in line
+    assert "runs/far/model.h5 holds the network as it was after epoch" in line
     assert np.isfinite(jaxmlp.load_model("runs/far").predict(rows)).all()
+
+
+def test_a_run_stopped_in_its_first_epoch_has_a_model_and_goes_on(tmp_path, capsys, monkeypatch):
+    def between(self, state, unfinished):
+        self.signal = signal.SIGINT
+        return True
+
+    monkeypatch.setattr("jaxmlp.training.batches.MOST_STEPS", 3)
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    arguments = ["train", "planar", "--hidden", "3", "--epochs", "2"]
+    assert run([*arguments, "--out", str(whole)]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxmlp.cli.signals.Stop.between", between)
+        capsys.readouterr()
+        assert run([*arguments, "--out", str(folder), "--json"]) == 130
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == f"stopped after epoch 0, step 3; go on with: jaxmlp train --resume {folder}"
+    answer = json.loads(said.out)
+    assert (answer["epochs"], answer["cost"], answer["finished"]) == (0, None, False)
+    assert 0 < answer["train_accuracy"] < 1
+    assert jaxmlp.load_model(folder).net.sizes == (2, 3, 1)
+    assert run(["train", "--resume", str(folder)]) == 0
+    same_run(folder, whole)
 
 
 def test_an_interrupt_at_once_says_how_to_go_on(tmp_path, capsys, monkeypatch):

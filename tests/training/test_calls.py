@@ -5,6 +5,7 @@ from typing import Any
 import chex
 import h5py
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -14,7 +15,7 @@ import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.cli.signals import Stop
 from jaxmlp.errors import DivergenceError, InputError
-from jaxmlp.training import program
+from jaxmlp.training import EarlyStopping, program
 from jaxmlp.training.checkpoints import Checkpoints
 from jaxmlp.training.epoch import Course, chunks, epochs
 
@@ -103,6 +104,19 @@ def diverge(data, good_steps, **options):
     return jaxmlp.fit(net, data, **options)
 
 
+def test_the_best_epoch_of_a_call_is_that_of_a_run_that_ends_there(data):
+    options: dict[str, Any] = {"optimizer": "sgd", "batch_size": 4}
+    rates = [0.1] * 21 + [3.0] * 70  # better for three epochs, then worse
+    found = jaxmlp.fit(
+        NET, data, **options, epochs=10, learning_rate=lambda step: rates[int(step)], stopping=EarlyStopping(4, "cost")
+    )
+    best = found.best_epoch or 0
+    assert 1 < best < len(found.history)
+    there = jaxmlp.fit(NET, data, **options, epochs=best, learning_rate=lambda step: rates[int(step)])
+    chex.assert_trees_all_equal(found.params, there.params)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves((found.params, found.state)))
+
+
 def test_divergence_within_a_call_keeps_the_epochs_before_it(data):
     told = []
     with pytest.raises(DivergenceError, match=r"at step 1\d \(epoch 3\)") as caught:
@@ -120,6 +134,19 @@ def test_large_networks_and_many_rows_go_alone(data):
     wide = Network((3, 4000, 3), "tanh", "softmax")
     heavy = jaxmlp.start(jax.random.key(0), wide, optax.adam(0.1))
     assert 1 < program.epochs_at_once(wide, 2, 1, heavy) < program.epochs_at_once(NET, 2, 1, state)
+
+
+def test_a_validation_part_counts_in_what_goes_into_a_call(data):
+    state = jaxmlp.start(jax.random.key(0), NET, optax.sgd(0.1))
+    large = program.epochs_at_once(NET, 27, 7, state, n_checked=10**6)
+    assert 1 <= large < program.MOST
+    outputs = program.epochs_at_once(NET, 27, 7, state, n_checked=10**4, outputs=True)
+    assert outputs < program.epochs_at_once(NET, 27, 7, state, n_checked=10**4)
+    batches = jaxmlp.make_batches(data, NET, Objective(), 4)
+    many = batches._replace(validation=jax.tree.map(lambda rows: np.tile(rows, (40_000, 1)), batches.train))
+    sgd = optax.sgd(0.1)
+    at_once = [program.fixed_for(NET, sgd, state, each, outputs=True).epochs for each in (batches, many)]
+    assert at_once[1] == 1 < at_once[0]
 
 
 # --- pieces of an epoch -----------------------------------------------------------------------------------------------
@@ -167,6 +194,41 @@ def test_divergence_within_an_epoch_names_the_step(data, by_piece):
     with pytest.raises(DivergenceError, match=r"at step 1[1-4] \(epoch 2\), first in") as caught:
         diverge(data, 10)
     assert len(caught.value.last_good.history) == 1
+
+
+def test_divergence_at_the_end_of_a_piece_leaves_the_state_before_it(data, by_piece, tmp_path):
+    optimizer = optax.scale_by_schedule(lambda count: jnp.where(count == 9, jnp.inf, -0.01))
+    options: dict[str, Any] = {"optimizer": optimizer, "epochs": 5, "batch_size": 4}
+    text = r"a parameter .* at step 10 \(epoch 2\), first in the update"
+    for _ in range(2):  # the second time from the checkpoint, which is a good one
+        keeper = Checkpoints(tmp_path / "kept", every=0)
+        with pytest.raises(DivergenceError, match=text) as caught:
+            jaxmlp.fit(NET, data, **options, checkpoints=keeper)
+        last = caught.value.last_good
+        assert (len(last.history), int(last.state.step)) == (1, 7)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.params))
+
+
+def test_an_epoch_is_finished_as_it_was_begun(data, by_piece, monkeypatch):
+    ended = jaxmlp.fit(NET, data, **ARGUMENTS, observers=StopAt(2))
+    for batch_size in (2, 5, 9):
+        other: dict[str, Any] = ARGUMENTS | {"batch_size": batch_size}
+        with pytest.raises(InputError, match="resume expects batches of 4 of the same rows, in the middle of an epoch"):
+            jaxmlp.fit(NET, data, **other, resume=ended)
+    monkeypatch.undo()  # and by a machine that does not cut it
+    with pytest.raises(InputError, match="in the middle of an epoch, got 7 of 4: finish"):
+        jaxmlp.fit(NET, data, **ARGUMENTS, resume=ended)
+
+
+def test_seconds_within_an_epoch_are_not_forgotten(data, by_piece, monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+    ended = jaxmlp.fit(NET, data, **ARGUMENTS, observers=StopAt(1))
+    assert ended.seconds > 0
+    assert ended.history == ()
+    whole = jaxmlp.fit(NET, data, **ARGUMENTS, resume=ended)
+    assert (whole.history[0].seconds or 0.0) > ended.seconds
+    assert whole.seconds == whole.history[-1].seconds
 
 
 def test_streams_are_cut_where_their_buffers_end(data, tmp_path):

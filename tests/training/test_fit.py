@@ -103,7 +103,8 @@ def test_a_pair_of_arrays_will_do(data):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_named_optimizer_lowers_the_cost(data, name):
-    result = jaxmlp.fit(NET, data, optimizer=make_optimizer(name), epochs=30, batch_size=8)
+    batch_size = "full" if name == "lbfgs" else 8  # a line search along another cost leads anywhere
+    result = jaxmlp.fit(NET, data, optimizer=make_optimizer(name), epochs=30, batch_size=batch_size)
     assert result.history[-1].cost < result.history[0].cost
 
 

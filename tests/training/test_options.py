@@ -401,7 +401,7 @@ def test_metrics_need_a_part_to_be_measured_on(data, tested):
     alone = Dataset.from_arrays(*data.train)
     with pytest.raises(InputError, match="metrics expects a validation or a test part to measure on, got neither"):
         fitted(alone, metrics="f1")
-    with pytest.raises(InputError, match=r"metric expects one of cost, .*, got 'nonsense'"):
+    with pytest.raises(InputError, match=r"metric expects one of accuracy, .*, got 'nonsense'"):
         fitted(alone, metrics=["f1", "nonsense"])
 
 
@@ -457,6 +457,32 @@ def kept(data, tmp_path_factory):
 def test_a_run_of_other_numbers_goes_on_from_no_checkpoint(data, kept, name):
     with jax.enable_x64(False), pytest.raises(InputError, match=f"checkpoint {kept} expects {name} .*, got .*: resume"):
         fitted(data, checkpoints=kept, epochs=4, **OTHER_RUNS[name])
+
+
+def test_a_cost_is_told_by_its_name(data, kept):
+    text = "expects cost categorical_cross_entropy, got quadratic: resume with"
+    with jax.enable_x64(False), pytest.raises(InputError, match=text):
+        fitted(data, checkpoints=kept, epochs=4, **OTHER_RUNS["cost"])
+
+
+def test_a_result_goes_on_beside_checkpoints_of_its_run_alone(data, tmp_path):
+    begun: dict[str, Any] = {"params": jaxmlp.init(jax.random.key(3), NET), "key": KEY}
+    short = fitted(data, epochs=2, **begun)
+    fitted(data, epochs=4, **begun, checkpoints=tmp_path / "further")
+    fitted(data, epochs=4, **begun, learning_rate=0.02, checkpoints=tmp_path / "other")
+    whole = fitted(data, epochs=6, **begun)
+    for folder, first in {"further": 5, "new": 3}.items():
+        told = []
+        keeper = Checkpoints(tmp_path / folder)
+        result = fitted(
+            data, epochs=6, resume=short, checkpoints=keeper, observers=lambda _, report, t=told: t.append(report.epoch)
+        )
+        assert told[0] == first
+        chex.assert_trees_all_equal(result.params, whole.params)
+    assert len(fitted(data, epochs=7, **begun, checkpoints=tmp_path / "further").history) == 7
+    with pytest.raises(InputError, match=r"expects learning_rate 0\.02, got .*: resume with"):
+        fitted(data, epochs=6, resume=short, checkpoints=tmp_path / "other")
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {"16"}
 
 
 def test_other_rows_are_another_run_and_a_mesh_is_none(data, kept):

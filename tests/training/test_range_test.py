@@ -28,6 +28,13 @@ def test_the_edge_of_descent_is_found(line):
     assert found.suggestion == pytest.approx(found.rates[found.smoothed.argmin()] / 10)
 
 
+def test_frozen_layers_need_their_moments_as_in_training():
+    data = jaxmlp.load("xor")
+    net = Network((2, 4, 1), "tanh", "sigmoid", norm="batch")
+    with pytest.raises(InputError, match="freeze expects running moments of layer 1, got params alone"):
+        jaxmlp.lr_find(net, data, params=jaxmlp.init(jax.random.key(0), net), freeze=[1])
+
+
 def test_costs_are_those_of_training_at_these_rates(line):
     found = jaxmlp.lr_find(LINE, line, optimizer="sgd", batch_size="full", lowest=0.1, highest=0.4, steps=5)
     np.testing.assert_allclose(found.rates, np.geomspace(0.1, 0.4, 5))

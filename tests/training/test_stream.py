@@ -213,8 +213,8 @@ def test_a_checkpoint_of_other_rows_is_refused(path, tmp_path):
     rows, labels = arrays()
     rows[3, 1] += 1e-6
     other = write(tmp_path / "big2.h5", rows, labels)
-    for data in (streamed(other), streamed(path, 6)):  # other buffers mix the rows otherwise
-        with pytest.raises(InputError, match=r"expects training rows .*, got .*: resume with"):
+    for name, data in {"training rows": streamed(other), "memory": streamed(path, 6)}.items():
+        with pytest.raises(InputError, match=rf"expects {name} .*, got .*: resume with"):
             jaxmlp.fit(NET, data, **base)
     base["epochs"] = 2
     assert len(jaxmlp.fit(NET, streamed(path), **base).history) == 2

@@ -7,6 +7,7 @@ The bytes are those that XLA sets aside for what lies between input and output (
 those that it counts in the compiled program.
 """
 
+import statistics
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -76,8 +77,7 @@ def compare_backward(net: Network, m: int, *, rounds: int = ROUNDS, round_second
         jax.block_until_ready(each.run())
     n = enough(manual.run, round_seconds)
     times = in_turn({"manual": repeated(manual.run, n), "autodiff": repeated(autodiff.run, n)}, rounds)
-    halves = (sorted(times[name])[rounds // 2] for name in ("manual", "autodiff"))
-    first, second = (1e6 * time / n for time in halves)
+    first, second = (1e6 * statistics.median(times[name]) / n for name in ("manual", "autodiff"))
     ratio = ratios(times["manual"], times["autodiff"])
     return Comparison(net, m, (first, second), ratio, (manual.bytes, autodiff.bytes), (manual.flops, autodiff.flops))
 

@@ -120,7 +120,7 @@ def measure(name: str, work: Workload, rounds: int = ROUNDS) -> Speed:
     (True, True)
     """
     net = Network(work.sizes, "relu", "softmax")
-    runs = {"training": _training(net, work), **_limits(work)}
+    runs = {"training": training(net, work.batch_size * work.steps, work.batch_size), **_limits(work)}
     for run in runs.values():
         jax.block_until_ready(run())
     counts = {label: enough(run, ROUND) for label, run in runs.items()}
@@ -143,14 +143,13 @@ def _limits_of(each: dict[str, Any]) -> list[str]:
     return [label for label in each if label != "training"]
 
 
-def _training(net: Network, work: Workload) -> Callable[[], Any]:
-    """A function that trains for an epoch and goes on where it left off."""
-    m = work.batch_size * work.steps
+def training(net: Network, m: int, batch_size: int) -> Callable[[], Any]:
+    """A function that trains on m random rows for an epoch and goes on where it left off."""
     rng = np.random.default_rng(0)
     ids = np.arange(m) % net.sizes[-1]
     data = Dataset.from_arrays(rng.standard_normal((m, net.sizes[0]), np.float32), ids, classes=range(net.sizes[-1]))
     optimizer, objective = make_optimizer("adam"), Objective()
-    batches = make_batches(data, net, objective, work.batch_size)
+    batches = make_batches(data, net, objective, batch_size)
     run = epochs(net, objective, optimizer, start(jax.random.key(0), net, optimizer), batches)
     return lambda: next(run)[0].params
 
