@@ -85,6 +85,8 @@ def go_on(folder: Path) -> str:
 class History:
     """history.csv as it grows: an observer of `fit`; on resuming, what the checkpoint does not know is dropped."""
 
+    reports_only = True
+
     def __init__(self, folder: Path) -> None:
         self._path = folder / HISTORY
         self._began = False

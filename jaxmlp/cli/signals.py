@@ -14,6 +14,8 @@ from jaxmlp.training.processes import agreed
 class Stop:
     """Whether somebody wishes the training to end, and the signal that said so."""
 
+    reports_only = True
+
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 

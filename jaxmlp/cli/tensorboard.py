@@ -1,18 +1,17 @@
 """TensorBoard: the figures of every epoch as scalars, written as the run goes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.training.state import Report
+from jaxmlp.training.state import OfReports, Report
 
 FOLDER = "tensorboard"
 
 
 @contextmanager
-def scalars(folder: Path) -> Iterator[Callable[[Any, Report], None]]:
+def scalars(folder: Path) -> Iterator[OfReports]:
     """Yield an observer of `fit` that writes each report's figures into `folder`/tensorboard.
 
     Raises:
@@ -25,7 +24,7 @@ def scalars(folder: Path) -> Iterator[Callable[[Any, Report], None]]:
         raise InputError(sentence("--tensorboard", "the package tensorboardX", "none", remedy)) from None
     writer = SummaryWriter(str(folder / FOLDER))
 
-    def observe(state: Any, report: Report) -> None:
+    def write(report: Report) -> None:
         figures = report._asdict() | (report.scores or {})
         for name, value in figures.items():
             if isinstance(value, int | float) and name not in ("epoch", "step"):
@@ -33,6 +32,6 @@ def scalars(folder: Path) -> Iterator[Callable[[Any, Report], None]]:
         writer.flush()
 
     try:
-        yield observe
+        yield OfReports(write)
     finally:
         writer.close()

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import jax
 import jax.core
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jaxmlp.nn.normalization import Moments
@@ -121,7 +120,7 @@ def _unstack(stacks: Any, runs: Runs) -> list[Any]:
 
 def _apart(stack: Array) -> list[Array]:
     """What `list(stack)` is, without a call of the device for each."""
-    if isinstance(stack, jax.core.Tracer | np.ndarray):
+    if isinstance(stack, jax.core.Tracer) or not isinstance(stack, Array):
         return list(stack)
     # as firmly on its device as the stack: programs are compiled for either case anew
     return jax.device_put(list(jax.device_get(stack)), stack.sharding if stack.committed else None)

@@ -124,6 +124,7 @@ def chunks(
     *,
     unfinished: Unfinished | None = None,
     until: int | None = None,
+    watched: bool = False,
     seconds: float = 0.0,
     between: Between | None = None,
 ) -> Iterator[Chunk]:
@@ -134,6 +135,7 @@ def chunks(
       state: where to begin.
       unfinished: the epoch that it is in the middle of; None for none.
       until: the number of the last epoch; None for no end.
+      watched: whether the state after each epoch is wanted: they then go one by one, unless all states are kept.
       seconds: what the run has taken before.
       between: is told the state and the unfinished epoch between two pieces of it; a true answer ends the run there.
 
@@ -144,29 +146,30 @@ def chunks(
     epoch, step = int(state.epoch), int(state.step) - (unfinished.steps if unfinished else 0)
     began = time.perf_counter() - seconds
     state = stacked(state, given.fixed.runs)
+    most = 1 if watched and not given.fixed.kept else given.fixed.epochs
     while until is None or epoch < until:
-        n = given.fixed.epochs if until is None else min(given.fixed.epochs, until - epoch)
+        n = most if until is None else min(most, until - epoch)
         before = time.perf_counter() - began
         if given.batches.cut:
             found = _in_pieces(given, seed, epoch, state, unfinished, began, between)
             if found is None:
                 return
-            state, sums, seen, states = *found, None
-            unfinished = None
+            state, sums, seen = found
+            unfinished, after = None, lambda i, state=state: state
         else:
-            after, finite, seen, states = _together(given, seed, epoch, n, state)
+            after, finite, seen = _together(given, seed, epoch, n, state)
             good = np.isfinite(seen.steps.J[:n]).all(axis=1)
             if not finite:
-                good &= _finite(given, states, n, state)
+                good &= [*(bool(all_finite(given.net, after(i))) for i in range(n - 1)), False]
             if not good[0]:
                 raise _divergence(given, seed, epoch, state, seen.steps.J[0])
             n = n if good.all() else int(good.argmin())
-            state = after if good.all() else _kept(states, n - 1, state)
+            state = after(n - 1)
             sums = _sums(seen.steps, n)
         now = time.perf_counter() - began
         epoch, step = epoch + n, step + n * given.batches.steps
         reports = _reports(given, sums, seen.validation, epoch, step, np.linspace(before, now, n + 1)[1:])
-        yield Chunk(reports, partial(_state, given, states, n, state))
+        yield Chunk(reports, lambda i, after=after: unstacked(after(i), given.fixed.runs))
 
 
 # --- several epochs, or one -------------------------------------------------------------------------------------------
@@ -174,17 +177,30 @@ def chunks(
 
 def _together(
     given: Course, seed: tuple[int, ...], epoch: int, n: int, state: TrainState
-) -> tuple[TrainState, bool, Epoch, Any]:
-    """n epochs in a call: the state after them, whether it is finite, what each reports, and the states after each."""
+) -> tuple[Callable[[int], TrainState], bool, Epoch]:
+    """n epochs in a call: the state after the i-th of them, whether the last is finite, and what each reports."""
     batches, room = given.batches, given.fixed.epochs
     assert isinstance(batches, Batches)
     program = epochs_program(given.net, given.optimizer, given.fixed)
     orders = _stack([batches.order(seed, epoch + i) for i in range(n)], room)
     alphas = None if given.rates is None else _stack([given.rates(epoch + i) for i in range(n)], room)
-    state, finite, seen, states = program(
-        state, batches.train, batches.validation, orders, alphas, np.int32(n), given.objective, given.control
-    )
-    return state, *jax.device_get((finite, seen)), states
+
+    def run(n: int) -> Any:
+        return program(
+            state, batches.train, batches.validation, orders, alphas, np.int32(n), given.objective, given.control
+        )
+
+    last, finite, seen, states = run(n)
+
+    def after(i: int) -> TrainState:
+        if i == n - 1:
+            return last
+        if states is None:
+            return run(i + 1)[0]
+        # NumPy's arrays: most of these states are looked at, and go no further
+        return unpacked({dtype: np.asarray(vectors)[i] for dtype, vectors in states.items()}, last)
+
+    return after, *jax.device_get((finite, seen))
 
 
 def _stack(arrays: list[Any], room: int) -> np.ndarray | None:
@@ -195,21 +211,6 @@ def _stack(arrays: list[Any], room: int) -> np.ndarray | None:
     for i, array in enumerate(arrays):
         found[i] = array
     return found
-
-
-def _finite(given: Course, states: Any, n: int, like: TrainState) -> np.ndarray:
-    """Of n epochs, after the last of which parameters are not finite: after which they still were."""
-    return np.array([*(bool(all_finite(given.net, _kept(states, i, like))) for i in range(n - 1)), False])
-
-
-def _kept(states: Any, i: int, like: TrainState) -> TrainState:
-    """The i-th of the states after each, its arrays NumPy's: most are looked at, and go no further."""
-    return unpacked({dtype: np.asarray(vectors)[i] for dtype, vectors in states.items()}, like)
-
-
-def _state(given: Course, states: Any, n: int, last: TrainState, i: int) -> TrainState:
-    """The state after the i-th of n epochs."""
-    return unstacked(last if i == n - 1 else _kept(states, i, last), given.fixed.runs)
 
 
 def _sums(seen: Steps, n: int) -> Unfinished:

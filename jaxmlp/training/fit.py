@@ -21,7 +21,7 @@ from jaxmlp.training.batches import make_batches
 from jaxmlp.training.checkpoints import Checkpoints
 from jaxmlp.training.epoch import Course, chunks
 from jaxmlp.training.fingerprint import fingerprint
-from jaxmlp.training.following import Follower, Observer, Result
+from jaxmlp.training.following import Follower, Observer, Result, looks
 from jaxmlp.training.mesh import place
 from jaxmlp.training.optimizers import DEFAULT as OPTIMIZER
 from jaxmlp.training.program import fixed_for
@@ -136,7 +136,8 @@ def fit(
         counts from the very start: fit(epochs=3) and then fit(epochs=5, resume=result) is fit(epochs=5), and n calls
         with epochs = 1, 2, …, n are n epochs: what scikit-learn calls partial_fit. Not so where the schedule depends on
         the number of epochs, as cosine and one_cycle do: fit(epochs=3) then comes to its end at epoch 3.
-      observers: functions of (state, report) called after every epoch; a true answer ends the training.
+      observers: functions of (state, report) called after every epoch; a true answer ends the training. One that has
+        an attribute `reports_only` that is true is given None for the state, which then need not be fetched.
       checkpoints: a folder, or `Checkpoints` of one, where the run is kept as it goes, at most a few seconds behind;
         if it holds a checkpoint of this run, training goes on from there, unless `resume` is further; one of another
         run is refused: other rows, another key, another number of anything but epochs. Needs orbax-checkpoint.
@@ -231,6 +232,7 @@ def fit(
             resume.state,
             unfinished=resume.unfinished,
             until=int(epochs),
+            watched=stopping is not None or any(map(looks, follower.observers)),
             seconds=resume.seconds,
             between=follower.between,
         )

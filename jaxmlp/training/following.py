@@ -18,7 +18,7 @@ from jaxmlp.training.program import evaluated
 from jaxmlp.training.state import Report, TrainState, Unfinished
 from jaxmlp.training.stopping import Snapshot, Watch
 
-Observer = Callable[[TrainState, Report], Any]
+Observer = Callable[[Any, Report], Any]  # the state, or None
 T = TypeVar("T")
 
 
@@ -60,7 +60,7 @@ class Follower(NamedTuple):
     """Who goes along with a run: takes note, tells the observers, has checkpoints kept, and ends it.
 
     An observer may have a method `between(state, unfinished)`, which is called between two pieces of a long epoch; a
-    true answer ends the run there.
+    true answer ends the run there. One whose `reports_only` is true is given None for the state.
     """
 
     net: Network
@@ -75,8 +75,7 @@ class Follower(NamedTuple):
         try:
             for report, take, last in () if watch.over else _one_by_one(run):
                 watch.see(report, take, lambda take=take: _of_jax(self._answer(take())[1]))
-                # every observer hears of every epoch
-                wishes = [observe(state, report) for state in self._shown(take) for observe in self.observers]
+                wishes = self._told(report, take)
                 if last:
                     watch.settle()
                 if keeper is not None:
@@ -103,10 +102,10 @@ class Follower(NamedTuple):
             self.keeper.offer(self._stand)
         return bool(agreed(any(wishes)))
 
-    def _shown(self, take: Callable[[], TrainState]) -> Iterator[TrainState]:
-        """The state, if there is anyone to see it."""
-        if self.observers:
-            yield take()
+    def _told(self, report: Report, take: Callable[[], TrainState]) -> list[Any]:
+        """What the observers answer, each of whom hears of every epoch; the state is taken where one looks at it."""
+        state = take() if any(map(looks, self.observers)) else None
+        return [observe(state if looks(observe) else None, report) for observe in self.observers]
 
     def _keep(self) -> None:
         if self.keeper is not None and self.watch.begun:
@@ -123,6 +122,11 @@ class Follower(NamedTuple):
         snapshot = bring(self._stand(), self.layout)
         plain, params = self._answer(snapshot.state)
         return Result(plain, params if snapshot.best is None else snapshot.best.params, snapshot)
+
+
+def looks(observer: Observer) -> bool:
+    """Whether it looks at the state."""
+    return not getattr(observer, "reports_only", False)
 
 
 def _one_by_one(run: Iterator[Chunk]) -> Iterator[tuple[Report, Callable[[], TrainState], bool]]:

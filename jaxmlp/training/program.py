@@ -33,9 +33,10 @@ from jaxmlp.training.state import TrainState
 from jaxmlp.training.step import Control, update
 from jaxmlp.training.streamed import StreamedBatches
 
-TOGETHER = 1e9  # multiplications and additions of the epochs of a call, some 10 ms
+TOGETHER = 4e9  # multiplications and additions of the epochs of a call, some 40 ms
 MOST = 256  # epochs of a call
-STATES = 4 * 2**20  # bytes of what they leave behind: the states after each, which are kept until one is asked for
+LEFT = 4 * 2**20  # bytes of what they leave behind until somebody asks: reports, outputs, states
+KEPT = 2**18  # bytes of a state that is kept after each of them: to copy more takes longer than it may save
 
 
 class Fixed(NamedTuple):
@@ -48,6 +49,7 @@ class Fixed(NamedTuple):
       outputs: whether the outputs A of the validation part are wanted, for metrics.
       layout: of the arrays on a mesh of devices; None for one device.
       epochs: the most of a call.
+      kept: whether the states after each epoch of a call are kept; else the call is made again up to the one asked for.
       runs: of equal layers, which the state has stacked; () for none.
     """
 
@@ -57,6 +59,7 @@ class Fixed(NamedTuple):
     outputs: bool = False
     layout: Layout | None = None
     epochs: int = 1
+    kept: bool = True
     runs: Runs = ()
 
 
@@ -90,15 +93,20 @@ def epochs_at_once(
     >>> net = Network((64, 100, 10), "relu", "softmax")
     >>> state = start(jax.random.key(0), net, optax.adam(1.0))
     >>> epochs_at_once(net, 1438, 45, state), epochs_at_once(net, 60_000, 1875, state)
-    (15, 1)
-    >>> epochs_at_once(net, 1438, 45, state, n_checked=359), epochs_at_once(net, 100, 4, state, n_checked=10**6)
-    (14, 1)
+    (46, 1)
+    >>> epochs_at_once(net, 1438, 45, state, n_checked=10**4), epochs_at_once(net, 1438, 45, state, n_checked=10**6)
+    (18, 1)
     """
     work = net.n_parameters * (6 * n_rows + 2 * n_checked)  # a product forward, two backward; of multiply and add each
-    left = sum(leaf.nbytes for leaf in jax.tree.leaves(state._replace(key=None))) + 12 * steps
+    left = 12 * steps + (state_bytes(state) if state_bytes(state) <= KEPT else 0)
     if outputs:
         left += n_checked * net.sizes[-1] * state.params[0]["W"].dtype.itemsize
-    return max(1, min(MOST, int(TOGETHER / work), STATES // left))
+    return max(1, min(MOST, int(TOGETHER / work), LEFT // left))
+
+
+def state_bytes(state: TrainState) -> int:
+    """The size of a state without its key."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(state._replace(key=None)))
 
 
 def fixed_for(
@@ -118,7 +126,8 @@ def fixed_for(
         n_checked = 0 if batches.validation is None else batches.validation.X.shape[0]
         at_once = epochs_at_once(net, batches.n_rows, batches.steps, state, n_checked=n_checked, outputs=outputs)
     apart = frozen or layout is not None or not is_elementwise(optimizer)
-    return Fixed(batches.task, frozen, compute, outputs, layout, at_once, () if apart else net.runs)
+    kept, runs = state_bytes(state) <= KEPT, () if apart else net.runs
+    return Fixed(batches.task, frozen, compute, outputs, layout, at_once, kept, runs)
 
 
 def packed(state: TrainState) -> dict[str, Array]:
@@ -164,7 +173,7 @@ def epochs_program(net: Network, optimizer: optax.GradientTransformation, fixed:
     """(state, train, validation, orders, rates, n, objective, control) -> state, finite, Epoch of each, state of each.
 
     Orders, rates and reports have a leading axis of the epochs; n says how many there are to be, up to that many. The
-    states after each are `packed`, and None where only one epoch goes into a call.
+    states after each are `packed`, where they are kept and several epochs go into a call; else None.
     """
     steps, end = _steps(net, optimizer, fixed), _end(net, fixed)
 
@@ -195,10 +204,11 @@ def epochs_program(net: Network, optimizer: optax.GradientTransformation, fixed:
         def into(i, carry):
             state, kept = carry
             state, seen = epoch(i, state, *given)
-            return state, jax.tree.map(lambda array, value: array.at[i].set(value), kept, (seen, packed(state)))
+            found = seen, packed(state) if fixed.kept else None
+            return state, jax.tree.map(lambda array, value: array.at[i].set(value), kept, found)
 
         after, seen = jax.eval_shape(epoch, jnp.int32(0), state, *given)
-        shapes = seen, jax.eval_shape(packed, after)
+        shapes = seen, jax.eval_shape(packed, after) if fixed.kept else None
         room = jax.tree.map(lambda leaf: jnp.zeros((fixed.epochs, *leaf.shape), leaf.dtype), shapes)
         state, (seen, states) = jax.lax.fori_loop(jnp.int32(0), n, into, (state, room))
         return state, finite(state), seen, states

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jaxmlp.training.state import Report, TrainState
+from jaxmlp.training.state import OfReports, Report
 
 
 @contextmanager
-def progress_bar(total: int, heading: str = "") -> Iterator[Callable[[TrainState, Report], None]]:
+def progress_bar(total: int, heading: str = "") -> Iterator[OfReports]:
     """An observer of `fit` that shows, on stderr or in the notebook, a bar with cost and validation accuracy.
 
     Args:
@@ -27,19 +27,19 @@ def progress_bar(total: int, heading: str = "") -> Iterator[Callable[[TrainState
             said = True
 
     if not (out.is_terminal or out.is_jupyter):
-        yield lambda state, report: head()
+        yield OfReports(lambda report: head())
         return
     figures, rate = TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[rate]}")
     columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), figures, rate, TimeRemainingColumn())
     with Progress(*columns, console=out) as bar:
         task = bar.add_task("train", total=total, figures="", rate="")
 
-        def observe(state: TrainState, report: Report) -> None:
+        def show(report: Report) -> None:
             head()
             speed = f"{report.epoch / report.seconds:.1f} epochs/s" if report.epoch and report.seconds else ""
             bar.update(task, completed=report.epoch, figures=_figures(report), rate=speed)
 
-        yield observe
+        yield OfReports(show)
 
 
 @contextmanager

@@ -6,6 +6,7 @@
 `TrainState` is all that the next step needs, and all that a checkpoint holds; `Report` is what a person reads.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -64,6 +65,24 @@ class Report(NamedTuple):
     seconds: float | None = None
     learning_rate: float | None = None
     scores: dict[str, float] | None = None
+
+
+class OfReports:
+    """An observer of `fit` that looks at reports alone, so that no state need be fetched for it.
+
+    >>> ends = OfReports(lambda report: report.cost < 0.1)
+    >>> ends(None, Report(cost=0.5)), ends.reports_only
+    (False, True)
+    """
+
+    reports_only = True
+
+    def __init__(self, see: Callable[[Report], Any]) -> None:
+        self._see = see
+
+    def __call__(self, state: Any, report: Report) -> Any:
+        """What it says to the report."""
+        return self._see(report)
 
 
 class Unfinished(NamedTuple):

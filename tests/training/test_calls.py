@@ -18,6 +18,7 @@ from jaxmlp.errors import DivergenceError, InputError
 from jaxmlp.training import EarlyStopping, program
 from jaxmlp.training.checkpoints import Checkpoints
 from jaxmlp.training.epoch import Course, chunks, epochs
+from jaxmlp.training.state import OfReports
 
 NET = Network((3, 5, 3), "tanh", "softmax", norm="batch")
 ARGUMENTS: dict[str, Any] = {
@@ -55,6 +56,32 @@ class StopAt:
         return self.left == 0
 
 
+class Collected:
+    """An observer that collects the parameters after each epoch."""
+
+    def __init__(self):
+        self.params = []
+
+    def __call__(self, state, report):
+        self.params.append(state.params)
+
+
+class Counted:
+    """`epochs_program`, the calls of whose programs are counted."""
+
+    def __init__(self, make):
+        self.make, self.n = make, 0
+
+    def __call__(self, *arguments):
+        program = self.make(*arguments)
+
+        def run(*given):
+            self.n += 1
+            return program(*given)
+
+        return run
+
+
 def without_seconds(history):
     return [report._replace(seconds=None) for report in history]
 
@@ -86,6 +113,39 @@ def test_epochs_of_a_call_are_those_of_calls_of_one(data):
         assert report._replace(seconds=None) == other._replace(seconds=None)
     seconds = [report.seconds or 0.0 for _, report in together]
     assert seconds == sorted(seconds)
+
+
+def test_a_large_state_is_made_again_where_it_is_asked_for(data, monkeypatch):
+    kept = jaxmlp.fit(NET, data, **ARGUMENTS, observers=(seen := Collected()))
+    monkeypatch.setattr(program, "KEPT", 0)
+    monkeypatch.setattr("jaxmlp.training.epoch.epochs_program", calls := Counted(program.epochs_program))
+    again = jaxmlp.fit(NET, data, **ARGUMENTS, observers=(looking := Collected()))
+    same(again, kept)
+    assert calls.n == 5  # one by one for who looks at each
+    chex.assert_trees_all_equal(seen.params, looking.params)
+    calls.n = 0
+    heard = []
+    same(jaxmlp.fit(NET, data, **ARGUMENTS, observers=OfReports(lambda report: heard.append(report.epoch))), kept)
+    assert (heard, calls.n) == ([1, 2, 3, 4, 5], 1)
+    ended = jaxmlp.fit(NET, data, **ARGUMENTS, observers=OfReports(lambda report: report.epoch == 2))
+    assert calls.n == 3  # and once more, up to the second epoch
+    chex.assert_trees_all_equal(ended.state.params, seen.params[1])
+    same(jaxmlp.fit(NET, data, **ARGUMENTS, resume=ended), kept)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_who_hears_reports_alone_is_given_no_state(data, kept, monkeypatch):
+    if not kept:
+        monkeypatch.setattr(program, "KEPT", 0)
+    given = []
+
+    class Both(OfReports):
+        def __call__(self, state, report):
+            given.append(state)
+
+    jaxmlp.fit(NET, data, **ARGUMENTS, observers=[Both(lambda report: None), lambda state, report: given.append(state)])
+    assert given[::2] == [None] * 5
+    assert [int(state.epoch) for state in given[1::2]] == [1, 2, 3, 4, 5]
 
 
 def test_a_run_that_ends_within_a_call_is_where_its_last_report_says(data):
@@ -131,7 +191,7 @@ def test_large_networks_and_many_rows_go_alone(data):
     state = jaxmlp.start(jax.random.key(0), NET, optax.sgd(0.1))
     assert program.epochs_at_once(NET, 27, 7, state) == program.MOST
     assert program.epochs_at_once(NET, 10**7, 7, state) == 1
-    wide = Network((3, 4000, 3), "tanh", "softmax")
+    wide = Network((3, 1000, 3), "tanh", "softmax")
     heavy = jaxmlp.start(jax.random.key(0), wide, optax.adam(0.1))
     assert 1 < program.epochs_at_once(wide, 2, 1, heavy) < program.epochs_at_once(NET, 2, 1, state)
 
