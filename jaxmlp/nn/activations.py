@@ -163,15 +163,24 @@ def _maxout(k: int) -> Activation:
         return Z.reshape(k, -1, Z.shape[1])
 
     # a fold of comparisons, not max: autodiff of max would share a tie between its pieces
-    def apply(Z: Array) -> Array:
-        A, *others = split(Z)
+    def fold(Z: Array) -> tuple[Array, list[Array]]:
+        top, *others = split(Z)
+        beaten = []
         for piece in others:
-            A = jnp.where((piece > A) | jnp.isnan(piece), piece, A)
-        return A
+            beaten.append((piece > top) | jnp.isnan(piece))
+            top = jnp.where(beaten[-1], piece, top)
+        return top, beaten
 
+    def apply(Z: Array) -> Array:
+        return fold(Z)[0]
+
+    # what the forward pass has compared is all that is needed, and all that XLA keeps: bits, not Z
     def pullback(Z: Array, A: Array, dA: Array) -> Array:
-        wins = jnp.arange(k)[:, None, None] == jnp.argmax(split(Z), axis=0)[None]
-        return jnp.where(wins, dA[None], jnp.zeros_like(dA)[None]).reshape(Z.shape)
+        dZ = []
+        for later in reversed(fold(Z)[1]):
+            dZ.append(jnp.where(later, dA, 0))
+            dA = jnp.where(later, 0, dA)
+        return jnp.concatenate([dA, *reversed(dZ)])
 
     name = canonical("maxout", k)
     text = "max(z₁, …, z_k)", "1 for the first maximal piece, else 0"

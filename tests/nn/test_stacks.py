@@ -40,6 +40,13 @@ def test_keys_of_another_kind_draw_each_layer_and_mask_as_alone():
     chex.assert_trees_all_equal(apart, [{"W": mask} for mask in alone.masks[1:]])
 
 
+@pytest.mark.parametrize("firm", [False, True])
+def test_layers_are_as_firmly_on_their_device_as_their_stack(firm):
+    layers = [{"W": jnp.full((2, 2), l)} for l in range(10)]
+    stack = jax.device_put(stacked(layers, (1, 8, 1)), jax.devices()[0] if firm else None)
+    assert [layer["W"].committed for layer in unstacked(stack, (1, 8, 1))] == [firm] * 10
+
+
 @pytest.mark.parametrize(
     ("activation", "norm"), [("tanh", None), ("maxout(2)", None), ("relu", "batch"), ("tanh", "layer")]
 )

@@ -67,17 +67,17 @@ class Collected:
 
 
 class Counted:
-    """`epochs_program`, the calls of whose programs are counted."""
+    """`epochs_program`, which takes note of how many epochs each call of its programs is for."""
 
     def __init__(self, make):
-        self.make, self.n = make, 0
+        self.make, self.calls = make, []
 
     def __call__(self, *arguments):
         program = self.make(*arguments)
 
-        def run(*given):
-            self.n += 1
-            return program(*given)
+        def run(state, train, validation, orders, rates, n, *more):
+            self.calls.append(int(n))
+            return program(state, train, validation, orders, rates, n, *more)
 
         return run
 
@@ -121,14 +121,14 @@ def test_a_large_state_is_made_again_where_it_is_asked_for(data, monkeypatch):
     monkeypatch.setattr("jaxmlp.training.epoch.epochs_program", calls := Counted(program.epochs_program))
     again = jaxmlp.fit(NET, data, **ARGUMENTS, observers=(looking := Collected()))
     same(again, kept)
-    assert calls.n == 5  # one by one for who looks at each
+    assert calls.calls == [1] * 5  # one by one for who looks at each
     chex.assert_trees_all_equal(seen.params, looking.params)
-    calls.n = 0
+    calls.calls.clear()
     heard = []
     same(jaxmlp.fit(NET, data, **ARGUMENTS, observers=OfReports(lambda report: heard.append(report.epoch))), kept)
-    assert (heard, calls.n) == ([1, 2, 3, 4, 5], 1)
+    assert (heard, calls.calls) == ([1, 2, 3, 4, 5], [5])
     ended = jaxmlp.fit(NET, data, **ARGUMENTS, observers=OfReports(lambda report: report.epoch == 2))
-    assert calls.n == 3  # and once more, up to the second epoch
+    assert calls.calls == [5, 5, 2]  # and once more, up to the second epoch
     chex.assert_trees_all_equal(ended.state.params, seen.params[1])
     same(jaxmlp.fit(NET, data, **ARGUMENTS, resume=ended), kept)
 
@@ -194,6 +194,8 @@ def test_large_networks_and_many_rows_go_alone(data):
     wide = Network((3, 1000, 3), "tanh", "softmax")
     heavy = jaxmlp.start(jax.random.key(0), wide, optax.adam(0.1))
     assert 1 < program.epochs_at_once(wide, 2, 1, heavy) < program.epochs_at_once(NET, 2, 1, state)
+    wider = Network((3, 4000, 3), "tanh", "softmax")  # whose state is too large to be kept, and does not count
+    assert program.epochs_at_once(wider, 2, 1, jaxmlp.start(jax.random.key(0), wider, optax.adam(0.1))) == program.MOST
 
 
 def test_a_validation_part_counts_in_what_goes_into_a_call(data):

@@ -10,6 +10,7 @@ import zoo
 import jaxmlp
 from jaxmlp.errors import DivergenceError
 from jaxmlp.nn.stacks import stacked
+from jaxmlp.training.mesh import make_layout
 from jaxmlp.training.optimizers import make_optimizer
 from jaxmlp.training.program import epochs_program, fixed_for
 from jaxmlp.training.step import PLAIN
@@ -75,6 +76,13 @@ def test_frozen_layers_and_other_optimizers_are_written_out(data):
     for name in ("muon", "lbfgs"):
         found = jaxmlp.fit(net, data, optimizer=name, epochs=2, batch_size="full")
         assert found.history[-1].cost < found.history[0].cost
+
+
+def test_layers_on_a_mesh_are_written_out(data):
+    net, optimizer = zoo.deep(), make_optimizer("adam")
+    state, batches = jaxmlp.start(jax.random.key(0), net, optimizer), jaxmlp.make_batches(data, net, None, 8)
+    assert fixed_for(net, optimizer, state, batches).runs == net.runs
+    assert fixed_for(net, optimizer, state, batches, layout=make_layout(2, net)).runs == ()
 
 
 def test_a_resumed_run_is_that_of_one_go(data):
