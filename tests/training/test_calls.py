@@ -1,5 +1,7 @@
 """How much of a run goes to the device at a call changes nothing of what comes of it."""
 
+import gc
+import weakref
 from typing import Any
 
 import chex
@@ -109,10 +111,18 @@ def test_epochs_of_a_call_are_those_of_calls_of_one(data):
     assert len(together) == 7
     for (ours, report), (theirs, other) in zip(together, alone, strict=True):
         chex.assert_trees_all_equal(ours.params, theirs.params)
-        assert int(ours.epoch) == report.epoch
+        assert int(ours.epoch) == report.epoch == int(ours.step) / 7
+        assert report.step == int(ours.step)
         assert report._replace(seconds=None) == other._replace(seconds=None)
-    seconds = [report.seconds or 0.0 for _, report in together]
-    assert seconds == sorted(seconds)
+
+
+def test_the_seconds_of_a_call_are_dealt_out_to_its_epochs(data, monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+    seconds = [report.seconds or 0.0 for report in jaxmlp.fit(NET, data, **ARGUMENTS).history]
+    began, last = 0, next(clock) - 1
+    assert seconds[-1] == last - began
+    np.testing.assert_allclose(np.diff(seconds), 1 / 5)  # one tick before the call, and one after it
 
 
 def test_a_large_state_is_made_again_where_it_is_asked_for(data, monkeypatch):
@@ -168,10 +178,10 @@ def test_the_best_epoch_of_a_call_is_that_of_a_run_that_ends_there(data):
     options: dict[str, Any] = {"optimizer": "sgd", "batch_size": 4}
     rates = [0.1] * 21 + [3.0] * 70  # better for three epochs, then worse
     found = jaxmlp.fit(
-        NET, data, **options, epochs=10, learning_rate=lambda step: rates[int(step)], stopping=EarlyStopping(4, "cost")
+        NET, data, **options, epochs=10, learning_rate=lambda step: rates[int(step)], stopping=EarlyStopping(2, "cost")
     )
     best = found.best_epoch or 0
-    assert 1 < best < len(found.history)
+    assert 1 < best < len(found.history) < 10  # in the middle of a call
     there = jaxmlp.fit(NET, data, **options, epochs=best, learning_rate=lambda step: rates[int(step)])
     chex.assert_trees_all_equal(found.params, there.params)
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves((found.params, found.state)))
@@ -185,6 +195,33 @@ def test_divergence_within_a_call_keeps_the_epochs_before_it(data):
     assert told == [1, 2]
     assert len(last.history) == int(last.state.epoch) == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.params))
+
+
+def bad_at(step):
+    """Descent whose update of this step, counted from 0, is no number."""
+    return optax.scale_by_schedule(lambda count: jnp.where(count == step, jnp.inf, -0.01))
+
+
+def test_a_call_that_ends_in_no_number_keeps_the_epochs_before_it(data):
+    with pytest.raises(DivergenceError, match=r"a parameter .* at step 35 \(epoch 5\), first in the update") as caught:
+        jaxmlp.fit(NET, data, optimizer=bad_at(34), epochs=5, batch_size=4)
+    last = caught.value.last_good
+    assert (len(last.history), int(last.state.step)) == (4, 28)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.params))
+
+
+def test_the_states_of_other_epochs_than_the_best_are_let_go(data):
+    seen, dead = [], []
+
+    def observe(state, report):
+        gc.collect()
+        dead.append([see() is None for see in seen])
+        seen.append(weakref.ref(state.opt_state[0].mu[0]["W"]))
+
+    batches = {"batch_size": "full", "epochs": 4, "optimizer": "adam", "schedule": "plateau(0.5, 9)"}
+    rates = {"learning_rate": 1.0, "stopping": EarlyStopping(4, "accuracy", min_delta=2.0)}  # the first stays the best
+    jaxmlp.fit(NET, data, **batches, **rates, observers=observe)
+    assert dead[3][0]
 
 
 def test_large_networks_and_many_rows_go_alone(data):
@@ -253,14 +290,13 @@ def test_a_signal_is_heard_within_an_epoch(data, by_piece):
 
 
 def test_divergence_within_an_epoch_names_the_step(data, by_piece):
-    with pytest.raises(DivergenceError, match=r"at step 1[1-4] \(epoch 2\), first in") as caught:
+    with pytest.raises(DivergenceError, match=r"at step 1[1-4] \(epoch 2\), first in the (update|forward pass) of") as caught:
         diverge(data, 10)
     assert len(caught.value.last_good.history) == 1
 
 
 def test_divergence_at_the_end_of_a_piece_leaves_the_state_before_it(data, by_piece, tmp_path):
-    optimizer = optax.scale_by_schedule(lambda count: jnp.where(count == 9, jnp.inf, -0.01))
-    options: dict[str, Any] = {"optimizer": optimizer, "epochs": 5, "batch_size": 4}
+    options: dict[str, Any] = {"optimizer": bad_at(9), "epochs": 5, "batch_size": 4}
     text = r"a parameter .* at step 10 \(epoch 2\), first in the update"
     for _ in range(2):  # the second time from the checkpoint, which is a good one
         keeper = Checkpoints(tmp_path / "kept", every=0)

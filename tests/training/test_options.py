@@ -469,9 +469,10 @@ def test_a_result_goes_on_beside_checkpoints_of_its_run_alone(data, tmp_path):
     begun: dict[str, Any] = {"params": jaxmlp.init(jax.random.key(3), NET), "key": KEY}
     short = fitted(data, epochs=2, **begun)
     fitted(data, epochs=4, **begun, checkpoints=tmp_path / "further")
+    fitted(data, epochs=1, **begun, checkpoints=tmp_path / "behind")
     fitted(data, epochs=4, **begun, learning_rate=0.02, checkpoints=tmp_path / "other")
     whole = fitted(data, epochs=6, **begun)
-    for folder, first in {"further": 5, "new": 3}.items():
+    for folder, first in {"further": 5, "behind": 3, "new": 3}.items():
         told = []
         keeper = Checkpoints(tmp_path / folder)
         result = fitted(
