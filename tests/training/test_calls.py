@@ -290,7 +290,8 @@ def test_a_signal_is_heard_within_an_epoch(data, by_piece):
 
 
 def test_divergence_within_an_epoch_names_the_step(data, by_piece):
-    with pytest.raises(DivergenceError, match=r"at step 1[1-4] \(epoch 2\), first in the (update|forward pass) of") as caught:
+    text = r"at step 1[1-4] \(epoch 2\), first in the (update|forward pass) of"
+    with pytest.raises(DivergenceError, match=text) as caught:
         diverge(data, 10)
     assert len(caught.value.last_good.history) == 1
 
