@@ -116,10 +116,9 @@ def _train(
         _check_alike(settings["fingerprint"])
         company.advice = run_folder.go_on(folder)
     if settings["options"]["ensemble"] is not None:
-        if company is not None:
-            raise InputError(sentence("--ensemble", "one process", company.n, "leave --coordinator out"))
-        if devices is not None:
-            raise InputError(sentence("--ensemble", "no --devices", devices, "leave one of them out"))
+        if devices is not None:  # as they are wherever there is a coordinator
+            got = f"--devices {devices}" if company is None else "--coordinator"
+            raise InputError(sentence("--ensemble", "neither --devices nor --coordinator", got, "leave it out"))
         return train_ensemble(dataset, folder, settings, as_json, resumed=resume is not None)
     if not first:
         return _take_part(folder, dataset, settings)
@@ -172,7 +171,8 @@ def _run(folder: Path, whole: Dataset, settings: dict[str, Any], as_json: bool, 
     if as_json:
         print_json(summary | {"finished": finished})
     else:
-        files = ", ".join([FILE_NAME, run_folder.HISTORY, run_folder.SETTINGS, *pictures])
+        written = (name for name in (FILE_NAME, run_folder.HISTORY, run_folder.SETTINGS) if (folder / name).exists())
+        files = ", ".join([*written, *pictures])
         console().print(table("trained", _readable(summary) | {"run folder": str(folder), "files": files}))
     if not finished:
         line = f"stopped {_place(result)}; {run_folder.go_on(folder)}"

@@ -176,7 +176,10 @@ def test_strangers_at_the_port_are_not_of_the_company():
             ["--coordinator", "localhost:9000", "--num-processes", "2", "--process-id", "2"],
             "--process-id expects a number below 2, got 2: count from 0",
         ),
-        (["--ensemble", "2", "--devices", "2"], "--ensemble expects no --devices, got 2: leave one of them out"),
+        (
+            ["--ensemble", "2", "--devices", "2"],
+            "--ensemble expects neither --devices nor --coordinator, got --devices 2: leave it out",
+        ),
         (["--devices", "3x"], "mesh expects 'all', a number of devices, or two as in '4x2', got '3x': write 'all'"),
     ],
 )

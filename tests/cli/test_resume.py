@@ -151,12 +151,14 @@ def test_a_run_stopped_in_its_first_epoch_has_a_model_and_goes_on(tmp_path, caps
         patch.setattr("jaxmlp.cli.signals.Stop.between", between)
         capsys.readouterr()
         assert run([*arguments, "--out", str(folder), "--json"]) == 130
-    said = capsys.readouterr()
-    assert said.err.splitlines()[-1] == f"stopped after epoch 0, step 3; go on with: jaxmlp train --resume {folder}"
-    answer = json.loads(said.out)
-    assert (answer["epochs"], answer["cost"], answer["finished"]) == (0, None, False)
-    assert 0 < answer["train_accuracy"] < 1
-    assert jaxmlp.load_model(folder).net.sizes == (2, 3, 1)
+        said = capsys.readouterr()
+        assert said.err.splitlines()[-1] == f"stopped after epoch 0, step 3; go on with: jaxmlp train --resume {folder}"
+        answer = json.loads(said.out)
+        assert (answer["epochs"], answer["cost"], answer["finished"]) == (0, None, False)
+        assert 0 < answer["train_accuracy"] < 1
+        assert jaxmlp.load_model(folder).net.sizes == (2, 3, 1)
+        assert run(["train", "--resume", str(folder)]) == 130
+        assert "history.csv" not in capsys.readouterr().out  # nor is there one before an epoch is over
     assert run(["train", "--resume", str(folder)]) == 0
     same_run(folder, whole)
 
