@@ -100,7 +100,7 @@ def update(
     if objective.max_norm is not None:
         pairs = enumerate(zip(params, within(params, objective.max_norm), strict=True), start=1)
         params = tuple(layer if l in frozen else shorter for l, (layer, shorter) in pairs)
-    moments = _followed(state.moments, moments, batch.weights, frozen)
+    moments = _followed(state.moments, moments, batch.weights)
     average = state.average
     if control.decay is not None:
         average = _average(average, params, control.decay, state.step)
@@ -116,13 +116,13 @@ def _without(tree: Any, frozen: tuple[int, ...]) -> Any:
     )
 
 
-def _followed(running: tuple[Moments, ...], seen: Any, weights: Array | None, frozen: tuple[int, ...]) -> Any:
-    """The running moments after a batch. A batch of few examples has little to say: those of one are σ² = 0."""
+def _followed(running: tuple[Moments, ...], seen: Any, weights: Array | None) -> Any:
+    """The running moments after a batch; where a frozen layer's have been used, they are what was seen.
+
+    A batch of few examples has little to say: those of one are σ² = 0.
+    """
     news = NEWS if weights is None else NEWS * (weights > 0).mean(dtype=wide(weights.dtype))
-    return tuple(
-        old if l in frozen else jax.tree.map(lambda a, b: a + jnp.asarray(news, a.dtype) * (b - a), old, new)
-        for l, (old, new) in enumerate(zip(running, seen, strict=True), start=1)
-    )
+    return jax.tree.map(lambda old, new: old + jnp.asarray(news, old.dtype) * (new - old), running, tuple(seen))
 
 
 def _scaled(tree: Any, factor: Any) -> Any:

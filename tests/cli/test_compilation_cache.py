@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from jaxmlp.cli import compilation_cache
@@ -47,6 +48,19 @@ def test_the_usual_place_is_the_users_and_off_is_off(tmp_path, monkeypatch):
     for off in ("off", "0"):
         monkeypatch.setenv("JAXMLP_CACHE", off)
         assert compilation_cache.switch_on() is None
+
+
+def test_a_folder_that_jax_was_given_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAXMLP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "usual"))
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "own"))
+    try:
+        assert compilation_cache.switch_on() is None
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "own")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    assert not (tmp_path / "usual").exists()
 
 
 @pytest.mark.parametrize("place", ["a file", "read-only"])
