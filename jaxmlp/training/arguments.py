@@ -108,8 +108,9 @@ def check_resumable(
 ) -> None:
     """Raise unless a run can go on with this optimizer, average, key, and in the middle of an epoch these batches."""
     state, unfinished = snapshot.state, snapshot.unfinished
-    same = unfinished is None or (batches.cut and unfinished.batch_size == batches.batch_size)
-    if unfinished is not None and not (same and unfinished.steps < batches.steps):
+    if unfinished is not None and not (
+        batches.cut and unfinished.batch_size == batches.batch_size and unfinished.steps < batches.steps
+    ):
         expects = f"batches of {unfinished.batch_size} of the same rows, in the middle of an epoch"
         remedy = "finish the epoch with what it began with"
         raise InputError(sentence("resume", expects, f"{batches.steps} of {batches.batch_size}", remedy))
