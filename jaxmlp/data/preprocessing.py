@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from jaxmlp.errors import InputError, InputTypeError, sentence
 
 WHERE = "preprocessing"
+ALIGNMENT = 64  # bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,8 +127,8 @@ class Preprocessing:
         arrays = self.to_dict().items()
         return type(self)(**{name: array[list(columns)] if array.ndim else array for name, array in arrays})
 
-    def __call__(self, rows: ArrayLike, dtype: DTypeLike = np.float32, *, copy: bool = True) -> np.ndarray:
-        """(rows - shift) / scale, (m, n), as `dtype`; a new array, or with copy=False the rows that need no change.
+    def __call__(self, rows: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
+        """(rows - shift) / scale, (m, n), as `dtype`; always a new array, that JAX on a CPU can take over as it lies.
 
         float64 rows are shifted in float64 even when float32 is asked for: large nearly equal numbers cancel there.
 
@@ -136,17 +137,15 @@ class Preprocessing:
             InputTypeError: rows that hold no numbers.
         """
         array = self._checked(rows)
-        if not copy and self.shift is None and self.scale is None and array.dtype == dtype:
-            return array
         working = np.result_type(array.dtype, np.float32, *([np.float64] if dtype == np.float64 else []))
         try:
             with np.errstate(over="raise"):
-                result = array.astype(working)
+                result = _copied(array, working)
                 if self.shift is not None:
                     result -= self.shift.astype(working)
                 if self.scale is not None:
                     result /= self.scale.astype(working)
-                return result.astype(dtype, copy=False)
+                return result if working == dtype else _copied(result, dtype)
         except FloatingPointError:
             expects, got = f"numbers within the range of {np.dtype(dtype)}", f"{_largest(array):.3g}"
             raise InputError(sentence(WHERE, expects, got, "standardize the columns or rescale them")) from None
@@ -166,6 +165,16 @@ class Preprocessing:
             remedy = "one example per row here: pass rows.T" if len(array) == n else "give the columns of training"
             raise InputError(sentence(WHERE, f"rows with {n} columns", array.shape, remedy))
         return array
+
+
+def _copied(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+    """A copy, row by row, at an address that XLA needs not copy it from once more."""
+    dtype = np.dtype(dtype)
+    room = np.empty(array.size * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    result = room[start : start + array.size * dtype.itemsize].view(dtype).reshape(array.shape)
+    np.copyto(result, array, casting="unsafe")
+    return result
 
 
 def _coefficients(name: str, value: Any) -> np.ndarray | None:

@@ -177,23 +177,16 @@ def make_batches(
     cost = costs.find(objective.cost if objective else None, net.activations[-1])
 
     def rows(part: Part, weights: np.ndarray | None = None) -> Rows:
-        X = data.preprocessing(part.rows, dtype, copy=False)
+        X = data.preprocessing(part.rows, dtype)
         Y = target_rows(part.targets, data.task, data.target_preprocessing, net, cost, dtype)
         weights = weights if weights is None else weights.astype(dtype)[:, None]
-        return Rows(*jax.tree.map(_own, (X, Y, weights)))
+        return Rows(*jax.device_put((X, Y, weights)))  # all of them new: a CPU device may take them over
 
     validation = data.validation or data.test
     train = rows(part, weights)
     B = min(batch_size, m)
     piece = max(1, min(MOST_STEPS, int(PIECE / (6 * net.n_parameters * B))))
     return Batches(train, validation and rows(validation), B, shuffle, data.task, piece)
-
-
-def _own(array: np.ndarray) -> Array:
-    """The array on the device, in memory of its own: where its address suits it, a CPU device takes over the user's."""
-    found = jax.device_put(array)
-    # copied by NumPy: whether an address suits is chance, and no program is compiled by chance
-    return jax.device_put(array.copy()) if found.unsafe_buffer_pointer() == array.ctypes.data else found
 
 
 def check_batch_size(batch_size: Any) -> None:

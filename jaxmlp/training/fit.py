@@ -223,7 +223,8 @@ def fit(
     )
     if rates is not None and rates.plateau:  # an epoch's rates depend on the report of the one before
         fixed = fixed._replace(epochs=1)
-    alphas = None if rates is None else lambda epoch: rates.of(epoch, watch.values)
+    values = watch.values  # not the watch, which holds what holds the rates: a circle would keep the rows in memory
+    alphas = None if rates is None else lambda epoch: rates.of(epoch, values)
     given = Course(net, objective, optimizer, batches, fixed, alphas, control, score)
     with progress_bar(int(epochs)) if progress else nullcontext() as bar:
         follower = Follower(net, watch, (bar, *observers) if bar else observers, keeper, layout)

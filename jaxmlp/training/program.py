@@ -12,6 +12,7 @@ programs, and the same bits.
 """
 
 from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +38,9 @@ TOGETHER = 4e9  # multiplications and additions of the epochs of a call, some 40
 MOST = 256  # epochs of a call
 LEFT = 4 * 2**20  # bytes of what they leave behind until somebody asks: reports, outputs, states
 KEPT = 2**18  # bytes of a state that is kept after each of them: to copy more takes longer than it may save
+SMALL = 2**15  # numbers of the largest array of a step that one thread is through with before another has woken up
+# XLA's CPU backend deals the work of an operation out by the size of what it may read: a gather by that of all rows
+ONE_THREAD = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
 
 
 class Fixed(NamedTuple):
@@ -51,6 +55,7 @@ class Fixed(NamedTuple):
       epochs: the most of a call.
       kept: whether the states after each epoch of a call are kept; else the call is made again up to the one asked for.
       runs: of equal layers, which the state has stacked; () for none.
+      small: whether steps are too small for a second thread.
     """
 
     task: str
@@ -61,6 +66,12 @@ class Fixed(NamedTuple):
     epochs: int = 1
     kept: bool = True
     runs: Runs = ()
+    small: bool = False
+
+    @property
+    def options(self) -> dict[str, str] | None:
+        """What XLA is told."""
+        return ONE_THREAD if self.small else None
 
 
 class Steps(NamedTuple):
@@ -121,13 +132,24 @@ def fixed_for(
     layout: Layout | None = None,
 ) -> Fixed:
     """What the programs of a run are compiled for; state as it begins, the rest as for `Fixed` and `epochs`."""
-    at_once = 1
+    at_once, n_checked = 1, 0 if batches.validation is None else batches.validation.X.shape[0]
     if not batches.cut and layout is None:
-        n_checked = 0 if batches.validation is None else batches.validation.X.shape[0]
         at_once = epochs_at_once(net, batches.n_rows, batches.steps, state, n_checked=n_checked, outputs=outputs)
     apart = frozen or layout is not None or not is_elementwise(optimizer)
     kept, runs = state_bytes(state) <= KEPT, () if apart else net.runs
-    return Fixed(batches.task, frozen, compute, outputs, layout, at_once, kept, runs)
+    check_is_small = 4 * n_checked <= batches.n_rows or is_small(net, n_checked)
+    small = layout is None and check_is_small and is_small(net, batches.batch_size)
+    return Fixed(batches.task, frozen, compute, outputs, layout, at_once, kept, runs, small)
+
+
+def is_small(net: Network, B: int, members: int = 1) -> bool:
+    """Whether a step on B rows, of so many networks at once, is too small for a second thread; on a CPU.
+
+    >>> is_small(Network((20, 32, 2), "relu", "softmax"), 64), is_small(Network((784, 128, 10), "relu", "softmax"), 64)
+    (True, False)
+    """
+    largest = max(B * max(net.sizes), *(n * before for before, n in pairwise(net.sizes)))
+    return jax.default_backend() == "cpu" and members * largest <= SMALL
 
 
 def packed(state: TrainState) -> dict[str, Array]:
@@ -185,7 +207,7 @@ def epochs_program(net: Network, optimizer: optax.GradientTransformation, fixed:
         return settled(state, fixed.layout), everywhere(Epoch(seen, checked), fixed.layout)
 
     # the state is not donated: the one before is the last good one, should the first of these epochs diverge
-    @jax.jit
+    @partial(jax.jit, compiler_options=fixed.options)
     def epochs(
         state: TrainState,
         train: Rows,
@@ -232,7 +254,7 @@ def piece_programs(net: Network, optimizer: optax.GradientTransformation, fixed:
         state, checked = end(state, validation, objective)
         return settled(state, fixed.layout), everywhere(checked, fixed.layout)
 
-    return jax.jit(piece), jax.jit(over)
+    return jax.jit(piece, compiler_options=fixed.options), jax.jit(over)
 
 
 def _steps(net: Network, optimizer: optax.GradientTransformation, fixed: Fixed):

@@ -24,6 +24,7 @@ import numpy as np
 from jaxmlp.nn.network import Params
 from jaxmlp.nn.normalization import wide
 from jaxmlp.training.population import FIGURES, Data, Kind, Lane, Seed, programs
+from jaxmlp.training.program import ONE_THREAD, is_small
 
 STRATEGIES = ("auto", "vmap", "chunks", "loop")
 PROBE = 0.03  # seconds that a probe should last at least, so that a clock can tell
@@ -268,9 +269,10 @@ def _compiled(work: Work, size: int) -> Runs:
     if key not in ahead.compiled:
         began = time.perf_counter()
         function = made.run_alike if work.alike else made.run
+        small = is_small(work.kind.net, work.batch or work.data.train.X.shape[0], size)
         ahead.compiled[key] = Runs(
             made.begin.lower(arguments[0]).compile(),
-            function.lower(state, *arguments[1:]).compile(),
+            function.lower(state, *arguments[1:]).compile(ONE_THREAD if small else None),
             made.finish.lower(state).compile(),
             blank,
         )

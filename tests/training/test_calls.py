@@ -21,6 +21,8 @@ from jaxmlp.training import EarlyStopping, program
 from jaxmlp.training.checkpoints import Checkpoints
 from jaxmlp.training.epoch import Course, chunks, epochs
 from jaxmlp.training.state import OfReports
+from jaxmlp.training.step import PLAIN
+from jaxmlp.training.strategy import cores
 
 NET = Network((3, 5, 3), "tanh", "softmax", norm="batch")
 ARGUMENTS: dict[str, Any] = {
@@ -222,6 +224,33 @@ def test_the_states_of_other_epochs_than_the_best_are_let_go(data):
     rates = {"learning_rate": 1.0, "stopping": EarlyStopping(4, "accuracy", min_delta=2.0)}  # the first stays the best
     jaxmlp.fit(NET, data, **batches, **rates, observers=observe)
     assert dead[3][0]
+
+
+def test_a_run_lets_go_of_its_rows(data):
+    """Without waiting for the garbage collector: they may fill half the memory."""
+    gc.collect()
+    before = len(jax.live_arrays())
+    gc.disable()
+    try:
+        jaxmlp.fit(NET, data, schedule="plateau", stopping=EarlyStopping(3), epochs=2)
+        assert len(jax.live_arrays()) == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu" or cores() == 1, reason="XLA has no second thread to wake")
+@pytest.mark.parametrize(("width", "n_threads"), [(32, 1), (2048, 2)])
+def test_small_steps_wake_no_second_thread(width, n_threads):
+    """Gathering their rows would: XLA goes by the size of all rows."""
+    net, optimizer = Network((20, width, 2), "relu", "softmax"), optax.sgd(0.1)
+    rows = jaxmlp.Dataset.from_arrays(np.zeros((10_000, 20), np.float32), np.arange(10_000) % 2)
+    batches = jaxmlp.make_batches(rows, net, Objective(), 64)
+    state = jaxmlp.start(jax.random.key(0), net, optimizer)
+    fixed = program.fixed_for(net, optimizer, state, batches)
+    orders = np.zeros((fixed.epochs, batches.steps, 64), np.int32)
+    made: Any = program.epochs_program(net, optimizer, fixed)
+    given = (state, batches.train, None, orders, None, np.int32(1), Objective(), PLAIN)
+    assert ('"outer_dimension_partitions":["' in made.lower(*given).compile().as_text()) == (n_threads == 2)
 
 
 def test_large_networks_and_many_rows_go_alone(data):
