@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.aligned import aligned
 from jaxmlp.data.file_rows import FileRows, Read
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.errors import InputError, sentence
@@ -28,7 +29,6 @@ COPIES = BUFFERS + 1
 """What is counted: the buffers, and as much as one more for the rows that are being converted."""
 PIECES = 8
 """Pieces in which a buffer is read and converted, at least."""
-ALIGNMENT = 64  # bytes; what lies so is used by JAX on a CPU as it is, anything else is copied
 
 Visit = list[tuple[int, int]]
 
@@ -127,7 +127,7 @@ class Feed(NamedTuple):
         block = -(-block // self.rows.chunk) * self.rows.chunk  # what is compressed as one is read in one go
         free: queue.Queue[np.ndarray | None] = queue.Queue()
         for _ in range(min(BUFFERS, n_buffers)):
-            free.put(_aligned((min(self.size, m), self.rows.shape[1]), self.dtype))
+            free.put(aligned((min(self.size, m), self.rows.shape[1]), self.dtype))
         ready: queue.Queue[tuple[np.ndarray, Visit] | BaseException] = queue.Queue()
         stop = threading.Event()
         epoch = islice(visits(m, self.size, block, generator), skipped, None)
@@ -184,10 +184,3 @@ def _fill(feed: Feed, read: Read, start: int, end: int, out: np.ndarray) -> None
     raw = np.empty(out.shape, feed.rows.dtype)
     read(start, end, raw)
     out[:] = feed.preprocessing(raw, feed.dtype)
-
-
-def _aligned(shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    offset = -memory.ctypes.data % ALIGNMENT
-    return memory[offset : offset + size].view(dtype).reshape(shape)

@@ -14,10 +14,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from jaxmlp.data.aligned import aligned
 from jaxmlp.errors import InputError, InputTypeError, sentence
 
 WHERE = "preprocessing"
-ALIGNMENT = 64  # bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -168,11 +168,8 @@ class Preprocessing:
 
 
 def _copied(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """A copy, row by row, at an address that XLA needs not copy it from once more."""
-    dtype = np.dtype(dtype)
-    room = np.empty(array.size * dtype.itemsize + ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % ALIGNMENT
-    result = room[start : start + array.size * dtype.itemsize].view(dtype).reshape(array.shape)
+    """A copy, row by row, that JAX need not copy once more."""
+    result = aligned(array.shape, dtype)
     np.copyto(result, array, casting="unsafe")
     return result
 

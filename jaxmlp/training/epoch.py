@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from jaxmlp.data.aligned import aligned
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.nn.stacks import stacked, unstacked
@@ -182,8 +183,10 @@ def _together(
     batches, room = given.batches, given.fixed.epochs
     assert isinstance(batches, Batches)
     program = epochs_program(given.net, given.optimizer, given.fixed)
-    orders = _stack([batches.order(seed, epoch + i) for i in range(n)], room)
-    alphas = None if given.rates is None else _stack([given.rates(epoch + i) for i in range(n)], room)
+    orders = _orders(batches, seed, epoch, n, room)
+    alphas = None
+    if given.rates is not None:
+        alphas = np.resize([given.rates(epoch + i) for i in range(n)], (room, batches.steps))
 
     def run(n: int) -> Any:
         return program(
@@ -203,13 +206,14 @@ def _together(
     return after, *jax.device_get((finite, seen))
 
 
-def _stack(arrays: list[Any], room: int) -> np.ndarray | None:
-    """Arrays of some epochs with a leading axis for as many as there is room for; zeros for those that do not come."""
-    if arrays[0] is None:
+def _orders(batches: Batches, seed: tuple[int, ...], epoch: int, n: int, room: int) -> np.ndarray | None:
+    """The orders of n epochs with a leading axis for as many as there is room for, beyond which nobody reads."""
+    first = batches.order(seed, epoch)
+    if first is None:
         return None
-    found = np.zeros((room, *arrays[0].shape), arrays[0].dtype)
-    for i, array in enumerate(arrays):
-        found[i] = array
+    found = aligned((room, *first.shape), first.dtype)
+    for i in range(n):
+        found[i] = batches.order(seed, epoch + i) if i else first
     return found
 
 
