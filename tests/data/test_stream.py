@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import jaxmlp
 from jaxmlp.data import Dataset, Preprocessing
-from jaxmlp.data.feed import ALIGNMENT, COPIES, Feed, buffer_size, visits
+from jaxmlp.data.aligned import ALIGNMENT
+from jaxmlp.data.feed import COPIES, Feed, buffer_size, visits
 from jaxmlp.data.file_rows import hold_back
 from jaxmlp.errors import InputError, InputTypeError, MissingFileError
 
