@@ -148,6 +148,7 @@ def chunks(
     began = time.perf_counter() - seconds
     state = stacked(state, given.fixed.runs)
     most = 1 if watched and not given.fixed.kept else given.fixed.epochs
+    orders = _Orders(given, seed)
     while until is None or epoch < until:
         n = most if until is None else min(most, until - epoch)
         before = time.perf_counter() - began
@@ -158,7 +159,7 @@ def chunks(
             state, sums, seen = found
             unfinished, after = None, lambda i, state=state: state
         else:
-            after, finite, seen = _together(given, seed, epoch, n, state)
+            after, finite, seen = _together(given, orders, epoch, n, state, until)
             good = np.isfinite(seen.steps.J[:n]).all(axis=1)
             if not finite:
                 good &= [*(bool(all_finite(given.net, after(i))) for i in range(n - 1)), False]
@@ -176,24 +177,55 @@ def chunks(
 # --- several epochs, or one -------------------------------------------------------------------------------------------
 
 
+class _Orders:
+    """The orders of the rows, several epochs at a time; those of the next call are drawn while the device works."""
+
+    def __init__(self, given: Course, seed: tuple[int, ...]) -> None:
+        self._batches, self._room, self._seed = given.batches, given.fixed.epochs, seed
+        self._ahead: tuple[int, int, np.ndarray | None] = (-1, 0, None)  # the first epoch, how many, their orders
+
+    def of(self, epoch: int, n: int) -> np.ndarray | None:
+        """Those of n epochs from this one on, with a leading axis for as many as there is room for."""
+        first, count, drawn = self._ahead
+        return drawn if (first, count) == (epoch, n) else self._draw(epoch, n)
+
+    def ahead(self, epoch: int, n: int) -> None:
+        """Draw those that will be asked for next."""
+        self._ahead = epoch, n, self._draw(epoch, n)
+
+    def _draw(self, epoch: int, n: int) -> np.ndarray | None:
+        assert isinstance(self._batches, Batches)
+        found = None
+        for i in range(n):
+            order = self._batches.order(self._seed, epoch + i)
+            if order is None:
+                return None
+            if found is None:  # beyond those that are drawn nobody reads
+                found = aligned((self._room, *order.shape), order.dtype)
+            found[i] = order
+        return found
+
+
 def _together(
-    given: Course, seed: tuple[int, ...], epoch: int, n: int, state: TrainState
+    given: Course, orders: _Orders, epoch: int, n: int, state: TrainState, until: int | None
 ) -> tuple[Callable[[int], TrainState], bool, Epoch]:
     """n epochs in a call: the state after the i-th of them, whether the last is finite, and what each reports."""
     batches, room = given.batches, given.fixed.epochs
     assert isinstance(batches, Batches)
     program = epochs_program(given.net, given.optimizer, given.fixed)
-    orders = _orders(batches, seed, epoch, n, room)
-    alphas = None
+    order, alphas = orders.of(epoch, n), None
     if given.rates is not None:
         alphas = np.resize([given.rates(epoch + i) for i in range(n)], (room, batches.steps))
 
     def run(n: int) -> Any:
         return program(
-            state, batches.train, batches.validation, orders, alphas, np.int32(n), given.objective, given.control
+            state, batches.train, batches.validation, order, alphas, np.int32(n), given.objective, given.control
         )
 
     last, finite, seen, states = run(n)
+    left = n if until is None else min(n, until - epoch - n)
+    if left > 0:
+        orders.ahead(epoch + n, left)
 
     def after(i: int) -> TrainState:
         if i == n - 1:
@@ -204,17 +236,6 @@ def _together(
         return unpacked({dtype: np.asarray(vectors)[i] for dtype, vectors in states.items()}, last)
 
     return after, *jax.device_get((finite, seen))
-
-
-def _orders(batches: Batches, seed: tuple[int, ...], epoch: int, n: int, room: int) -> np.ndarray | None:
-    """The orders of n epochs with a leading axis for as many as there is room for, beyond which nobody reads."""
-    first = batches.order(seed, epoch)
-    if first is None:
-        return None
-    found = aligned((room, *first.shape), first.dtype)
-    for i in range(n):
-        found[i] = batches.order(seed, epoch + i) if i else first
-    return found
 
 
 def _sums(seen: Steps, n: int) -> Unfinished:
