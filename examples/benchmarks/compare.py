@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from limit import limits
+from limit import BY_XLA, limits
 from peers import PEERS
 from tables import table
 from workloads import RECIPES, Work, judge, make
@@ -60,7 +60,7 @@ def compare(work: Work, names: list[str], rounds: int) -> dict[str, Any]:
     gflops = flops(work.sizes, work.batch or len(work.X)) / products_of_a_step / 1e9
     real = len(work.X) / (work.batch or len(work.X))  # batches in an epoch, the last one counted by its rows
     limit = products_of_a_step * real * work.epochs
-    by_xla = min(statistics.median(seconds) for label, seconds in bounds.items() if label.startswith("XLA"))
+    by_xla = min(statistics.median(seconds) for label, seconds in bounds.items() if label in BY_XLA)
     steps = work.steps * work.epochs
     return {
         "workload": work.name,

@@ -25,9 +25,11 @@ from compare import chosen
 from tables import table
 
 import jaxmlp
-from jaxmlp.evidence.speed.timing import enough, in_turn, seconds
+from jaxmlp.evidence.speed.bench import training
+from jaxmlp.evidence.speed.timing import in_turn, seconds
 
 ROUND = 0.5  # seconds of one measurement, about
+MORE = 5  # epochs, whose time beside that of one tells what an epoch takes
 TABLES = ("rows", "batches", "parameters", "depth")
 
 
@@ -57,14 +59,30 @@ def cases(name: str, fast: bool) -> list[Case]:
 
 def measure(name: str, rounds: int, fast: bool) -> dict[str, Any]:
     """Seconds by size, the exponent and the deviation."""
-    runs = {str(case.size): fits(case) for case in cases(name, fast)}
-    first = {size: seconds(partial(run, 1)) for size, run in runs.items()}  # with compilation
-    counts = {size: max(4, enough(partial(run, 1), ROUND)) for size, run in runs.items()}
-    times = in_turn({size: partial(run, counts[size]) for size, run in runs.items()}, rounds)
-    found = {size: statistics.median(times[size]) / counts[size] for size in runs}
-    if name == "depth":
-        found = {size: first[size] - found[size] for size in runs}
+    found = compilation(fast) if name == "depth" else epochs(cases(name, fast), rounds)
     return {"table": name, "seconds": found, **growth({float(size): took for size, took in found.items()})}
+
+
+def epochs(lines: list[Case], rounds: int) -> dict[str, float]:
+    """Seconds of an epoch of `fit`, by size."""
+    runs = {str(case.size): fits(case) for case in lines}
+    counts = {}
+    for size, run in runs.items():
+        run(MORE)  # what it takes to compile
+        one, more = (seconds(partial(run, n)) for n in (1, MORE))
+        counts[size] = max(4, round(ROUND * (MORE - 1) / max(more - one, 1e-6)))
+    times = in_turn({size: partial(run, counts[size]) for size, run in runs.items()}, rounds)
+    return {size: statistics.median(times[size]) / counts[size] for size in runs}
+
+
+def compilation(fast: bool) -> dict[str, float]:
+    """Seconds that the first epoch takes longer than the next, by depth."""
+    found = {}
+    for case in cases("depth", fast):
+        run = training(jaxmlp.Network(case.sizes, "relu", "softmax"), case.rows, case.batch_size)
+        first = seconds(run)
+        found[str(case.size)] = first - seconds(run)
+    return found
 
 
 def fits(case: Case) -> Callable[[int], Any]:

@@ -15,12 +15,13 @@ from workloads import Work
 from jaxmlp.evidence.speed.products import Products, by_columns, by_rows, scanned
 
 ENOUGH = 0.1  # seconds that one measurement takes, about
+BY_XLA = ("XLA, columns", "XLA, rows")
 NUMBERS = 2**22  # of all batches together: few are large, many are small
 
 
 def limits(work: Work) -> dict[str, Callable[[], float]]:
     """By name, a measurement: seconds of the products of one full batch."""
-    return {name: _repeated(run, count(work) if name.startswith("XLA") else 1) for name, run in _loops(work)}
+    return {name: _repeated(run, count(work) if name in BY_XLA else 1) for name, run in _loops(work)}
 
 
 def count(work: Work) -> int:

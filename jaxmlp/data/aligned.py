@@ -1,11 +1,11 @@
-"""Arrays that JAX takes over as they lie: a CPU device of XLA reads from addresses that are multiples of 64 alone."""
+"""Arrays that JAX takes over as they lie: on a CPU it copies what does not begin at a multiple of 64 bytes."""
 
 import math
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-ALIGNMENT = 64  # bytes; at any other address JAX copies what it is given
+ALIGNMENT = 64  # bytes
 
 
 def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:

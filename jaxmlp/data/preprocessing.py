@@ -18,6 +18,7 @@ from jaxmlp.data.aligned import aligned
 from jaxmlp.errors import InputError, InputTypeError, sentence
 
 WHERE = "preprocessing"
+LARGE = 2**14  # numbers: to copy fewer once more takes less time than to find them a place
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,8 +128,8 @@ class Preprocessing:
         arrays = self.to_dict().items()
         return type(self)(**{name: array[list(columns)] if array.ndim else array for name, array in arrays})
 
-    def __call__(self, rows: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """(rows - shift) / scale, (m, n), as `dtype`; always a new array, that JAX on a CPU can take over as it lies.
+    def __call__(self, rows: ArrayLike, dtype: DTypeLike = np.float32, *, copy: bool = True) -> np.ndarray:
+        """(rows - shift) / scale, (m, n), as `dtype`; a new array, or with copy=False the rows that need no change.
 
         float64 rows are shifted in float64 even when float32 is asked for: large nearly equal numbers cancel there.
 
@@ -137,7 +138,11 @@ class Preprocessing:
             InputTypeError: rows that hold no numbers.
         """
         array = self._checked(rows)
-        working = np.result_type(array.dtype, np.float32, *([np.float64] if dtype == np.float64 else []))
+        working = np.dtype(dtype)
+        if self.shift is not None or self.scale is not None:
+            working = np.result_type(array.dtype, np.float32, *([np.float64] if dtype == np.float64 else []))
+        elif not copy and array.dtype == dtype:
+            return array
         try:
             with np.errstate(over="raise"):
                 result = _copied(array, working)
@@ -168,7 +173,9 @@ class Preprocessing:
 
 
 def _copied(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """A copy, row by row, that JAX need not copy once more."""
+    """A copy, row by row; a large one where JAX on a CPU takes it over as it lies."""
+    if array.size < LARGE:
+        return array.astype(dtype)
     result = aligned(array.shape, dtype)
     np.copyto(result, array, casting="unsafe")
     return result

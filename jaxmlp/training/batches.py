@@ -176,11 +176,13 @@ def make_batches(
     batch_size = m if batch_size == FULL else int(batch_size)
     cost = costs.find(objective.cost if objective else None, net.activations[-1])
 
+    on_cpu = jax.device_put(0).device.platform == "cpu"  # which takes arrays over as they lie, and not the user's
+
     def rows(part: Part, weights: np.ndarray | None = None) -> Rows:
-        X = data.preprocessing(part.rows, dtype)
+        X = data.preprocessing(part.rows, dtype, copy=on_cpu)
         Y = target_rows(part.targets, data.task, data.target_preprocessing, net, cost, dtype)
         weights = weights if weights is None else weights.astype(dtype)[:, None]
-        return Rows(*jax.device_put((X, Y, weights)))  # all of them new: a CPU device may take them over
+        return Rows(*jax.device_put((X, Y, weights)))
 
     validation = data.validation or data.test
     train = rows(part, weights)

@@ -178,20 +178,22 @@ def chunks(
 
 
 class _Orders:
-    """The orders of the rows, several epochs at a time; those of the next call are drawn while the device works."""
+    """The orders of the rows; where a call is of one epoch, the next one's is drawn while the device works.
+
+    It is drawn in vain where the run ends before; of several epochs that would be too much for too little.
+    """
 
     def __init__(self, given: Course, seed: tuple[int, ...]) -> None:
         self._batches, self._room, self._seed = given.batches, given.fixed.epochs, seed
-        self._ahead: tuple[int, int, np.ndarray | None] = (-1, 0, None)  # the first epoch, how many, their orders
+        self._ahead: tuple[int, np.ndarray | None] = -1, None  # an epoch and its order
 
     def of(self, epoch: int, n: int) -> np.ndarray | None:
         """Those of n epochs from this one on, with a leading axis for as many as there is room for."""
-        first, count, drawn = self._ahead
-        return drawn if (first, count) == (epoch, n) else self._draw(epoch, n)
+        return self._ahead[1] if (epoch, n) == (self._ahead[0], 1) else self._draw(epoch, n)
 
-    def ahead(self, epoch: int, n: int) -> None:
-        """Draw those that will be asked for next."""
-        self._ahead = epoch, n, self._draw(epoch, n)
+    def ahead(self, epoch: int) -> None:
+        """Draw that of the epoch that comes next."""
+        self._ahead = epoch, self._draw(epoch, 1)
 
     def _draw(self, epoch: int, n: int) -> np.ndarray | None:
         assert isinstance(self._batches, Batches)
@@ -215,7 +217,8 @@ def _together(
     program = epochs_program(given.net, given.optimizer, given.fixed)
     order, alphas = orders.of(epoch, n), None
     if given.rates is not None:
-        alphas = np.resize([given.rates(epoch + i) for i in range(n)], (room, batches.steps))
+        drawn = np.stack([given.rates(epoch + i) for i in range(n)])
+        alphas = np.pad(drawn, ((0, room - n), (0, 0)))
 
     def run(n: int) -> Any:
         return program(
@@ -223,9 +226,8 @@ def _together(
         )
 
     last, finite, seen, states = run(n)
-    left = n if until is None else min(n, until - epoch - n)
-    if left > 0:
-        orders.ahead(epoch + n, left)
+    if n == 1 and (until is None or epoch + 1 < until):
+        orders.ahead(epoch + 1)
 
     def after(i: int) -> TrainState:
         if i == n - 1:

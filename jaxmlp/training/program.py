@@ -12,7 +12,6 @@ programs, and the same bits.
 """
 
 from functools import lru_cache, partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -137,19 +136,30 @@ def fixed_for(
         at_once = epochs_at_once(net, batches.n_rows, batches.steps, state, n_checked=n_checked, outputs=outputs)
     apart = frozen or layout is not None or not is_elementwise(optimizer)
     kept, runs = state_bytes(state) <= KEPT, () if apart else net.runs
-    check_is_small = 4 * n_checked <= batches.n_rows or is_small(net, n_checked)
-    small = layout is None and check_is_small and is_small(net, batches.batch_size)
+    small = layout is None and is_small(net, batches.n_rows, batches.batch_size, n_checked=n_checked)
     return Fixed(batches.task, frozen, compute, outputs, layout, at_once, kept, runs, small)
 
 
-def is_small(net: Network, B: int, members: int = 1) -> bool:
-    """Whether a step on B rows, of so many networks at once, is too small for a second thread; on a CPU.
+def is_small(net: Network, m: int, B: int, *, n_checked: int = 0, members: int = 1) -> bool:
+    """Whether an epoch is too small for a second thread of a CPU, in steps on B of m rows.
 
-    >>> is_small(Network((20, 32, 2), "relu", "softmax"), 64), is_small(Network((784, 128, 10), "relu", "softmax"), 64)
-    (True, False)
+    Args:
+      net: what is trained.
+      m, B: rows of an epoch and of a step.
+      n_checked: rows of the validation part, which must be small likewise, or few beside m.
+      members: how many networks are trained at once.
+
+    >>> net, wide = Network((20, 32, 2), "relu", "softmax"), Network((20, 32, 2), "maxout(64)", "softmax")
+    >>> is_small(net, 10_000, 64), is_small(wide, 10_000, 64), is_small(net, 10_000, 64, n_checked=10_000)
+    (True, False, False)
     """
-    largest = max(B * max(net.sizes), *(n * before for before, n in pairwise(net.sizes)))
-    return jax.default_backend() == "cpu" and members * largest <= SMALL
+    weights = [row.W for row in net.shapes]
+    width = max(net.sizes[0], *(rows for rows, _ in weights))
+
+    def small(examples: int) -> bool:
+        return members * max(examples * width, *(rows * columns for rows, columns in weights)) <= SMALL
+
+    return jax.default_backend() == "cpu" and small(B) and (4 * n_checked <= m or small(n_checked))
 
 
 def packed(state: TrainState) -> dict[str, Array]:

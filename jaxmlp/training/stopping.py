@@ -73,7 +73,7 @@ class Watch:
 
     def __init__(self, stopping: EarlyStopping | None, validated: bool, snapshot: Snapshot) -> None:
         self.metric = (stopping and stopping.metric) or ("validation_cost" if validated else "cost")
-        self.values = [watched(report, self.metric) for report in snapshot.history]
+        self.values = [watched(report, self.metric) for report in snapshot.history]  # others hold on to this list
         self._stopping = stopping
         self._take, self._unfinished = (lambda: snapshot.state), snapshot.unfinished
         self._history, self._best = list(snapshot.history), snapshot.best

@@ -269,7 +269,9 @@ def _compiled(work: Work, size: int) -> Runs:
     if key not in ahead.compiled:
         began = time.perf_counter()
         function = made.run_alike if work.alike else made.run
-        small = is_small(work.kind.net, work.batch or work.data.train.X.shape[0], size)
+        m, validation, held = work.data.train.X.shape[0], work.data.validation, work.lanes.held
+        n_checked = held.shape[1] if held is not None else 0 if validation is None else validation.X.shape[0]
+        small = is_small(work.kind.net, m, work.batch or m, n_checked=n_checked, members=size)
         ahead.compiled[key] = Runs(
             made.begin.lower(arguments[0]).compile(),
             function.lower(state, *arguments[1:]).compile(ONE_THREAD if small else None),

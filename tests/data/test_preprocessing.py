@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxmlp.data import Preprocessing
+from jaxmlp.data.preprocessing import LARGE
 from jaxmlp.errors import InputError, InputTypeError
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(2, 128)
@@ -23,15 +24,22 @@ def test_the_identity_changes_the_dtype_alone():
     assert Preprocessing().n_columns is None
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("preprocessing", [Preprocessing(), Preprocessing(scale=2.0)])
-def test_the_result_is_a_copy_that_jax_takes_over_as_it_lies(preprocessing, dtype):
-    rows = np.ones((3, 5), dtype)
-    result = preprocessing(rows)
-    if jax.default_backend() == "cpu":
-        assert jax.device_put(result).unsafe_buffer_pointer() == result.ctypes.data
-    result[:] = 7
+@pytest.mark.parametrize("rows", [np.ones((2, 3), np.float32), np.ones((LARGE, 3), np.float32)], ids=["few", "many"])
+def test_rows_that_need_no_change_are_copied_unless_told_not_to(rows):
+    same = Preprocessing()
+    assert not np.shares_memory(same(rows), rows)
+    assert same(rows, copy=False) is rows
+    assert same(rows, np.float64, copy=False).dtype == np.float64
+    assert Preprocessing(scale=2.0)(rows, copy=False)[0, 0] == 0.5
     np.testing.assert_array_equal(rows, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("preprocessing", [Preprocessing(), Preprocessing(scale=2.0)], ids=["identity", "scale"])
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="other devices have memory of their own")
+def test_many_rows_are_taken_over_by_jax_as_they_lie(preprocessing, dtype):
+    result = preprocessing(np.ones((LARGE, 3), dtype))
+    assert jax.device_put(result).unsafe_buffer_pointer() == result.ctypes.data
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import jaxmlp
 from jaxmlp.data import Dataset
+from jaxmlp.data.aligned import aligned
 from jaxmlp.errors import InputError
 from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.objective import Objective
@@ -138,21 +139,24 @@ def test_batch_size_beyond_the_rows_is_a_full_batch():
     assert make_batches(dataset(10), NET, Objective(), 99).batch_size == 10
 
 
-def aligned(*shape):
-    """float32 zeros where a CPU device could take them over as they are."""
-    n_bytes = 4 * int(np.prod(shape))
-    memory = np.zeros(n_bytes + 64, np.uint8)
-    begin = -memory.ctypes.data % 64
-    return memory[begin : begin + n_bytes].view(np.float32).reshape(shape)
-
-
-def test_batches_are_not_the_arrays_they_were_made_of():
-    rows, targets = aligned(16, 8), aligned(16, 1)
-    data = jaxmlp.Dataset.from_arrays(rows, targets, task="regression")
-    net = jaxmlp.Network((8, 1), "relu", "identity")
-    batches = jaxmlp.make_batches(data, net, jaxmlp.Objective(), 2, dtype=np.float32)
-    for array in (data.train.rows, data.train.targets, rows, targets):
+@pytest.mark.parametrize(("task", "n_outputs"), [("regression", 1), ("multilabel", 2)])
+def test_batches_are_not_the_arrays_they_were_made_of(task, n_outputs):
+    rows, targets, weights = (
+        aligned((16, 8), np.float32),
+        aligned((16, n_outputs), np.float32),
+        aligned((16,), np.float32),
+    )
+    for array in (rows, targets):
+        array[:] = 0
+    weights[:] = 1
+    targets[::2] = 1
+    data = jaxmlp.Dataset.from_arrays(rows, targets, task=task)
+    net = jaxmlp.Network((8, n_outputs), "relu", "identity" if task == "regression" else "sigmoid")
+    batches = jaxmlp.make_batches(data, net, jaxmlp.Objective(), 2, dtype=np.float32, weights=weights)
+    for array in (data.train.rows, data.train.targets, rows, targets, weights):
         array.setflags(write=True)
-        array[:] = 7.0
+        array[:] = 7
     assert not batches.train.X.any()
-    assert not batches.train.Y.any()
+    assert set(np.unique(batches.train.Y)) == {0, 1}
+    assert batches.train.weights is not None
+    assert (batches.train.weights == 1).all()

@@ -158,7 +158,7 @@ def test_the_steps_are_traced_twice_in_all_runs(path):
         jaxmlp.fit(NET, streamed(path, 5), optimizer=optimizer, epochs=3, batch_size=BATCH)
     steps: Any
     end: Any
-    steps, end = piece_programs(NET, optimizer, Fixed("binary", small=is_small(NET, BATCH)))
+    steps, end = piece_programs(NET, optimizer, Fixed("binary", small=is_small(NET, 96, BATCH)))
     assert (steps._cache_size(), end._cache_size()) == (1, 1)  # 12 batches in buffers of 4: no rest
     jaxmlp.fit(NET, streamed(path, 5), optimizer=optimizer, epochs=3, batch_size=7)
     assert steps._cache_size() == 3
