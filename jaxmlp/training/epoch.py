@@ -18,6 +18,7 @@ import optax
 from jax import Array
 
 from jaxmlp.data.aligned import aligned
+from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.nn.stacks import stacked, unstacked
@@ -100,6 +101,7 @@ def epochs(
 
     Raises:
       DivergenceError: when a cost is infinite or not a number, naming the step and the epoch.
+      InputError: when the rates are not as many as the steps.
 
     >>> import jaxmlp
     >>> data = jaxmlp.load("xor")
@@ -112,6 +114,9 @@ def epochs(
     >>> report.accuracy
     1.0
     """
+    if rates is not None and np.shape(found := rates(int(state.epoch))) != (batches.steps,):
+        expects = f"an array of {batches.steps}, one for each step of an epoch"
+        raise InputError(sentence("rates", expects, f"shape {np.shape(found)}", "give a step its α"))
     outputs = score is not None
     fixed = fixed_for(net, optimizer, state, batches, frozen=frozen, compute=compute, outputs=outputs, layout=layout)
     given = Course(net, objective, optimizer, batches, fixed._replace(epochs=1), rates, control, score)

@@ -254,6 +254,16 @@ def test_small_steps_wake_no_second_thread(width, alone):
     assert ('"outer_dimension_partitions":["' in made.lower(*given).compile().as_text()) != alone
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (6,), (8,), (7, 1)])
+def test_rates_are_as_many_as_the_steps(data, shape):
+    optimizer = optax.sgd(1.0)
+    batches = jaxmlp.make_batches(data, NET, Objective(), 4)
+    assert batches.steps == 7
+    state = jaxmlp.start(jax.random.key(0), NET, optimizer)
+    with pytest.raises(InputError, match=r"rates expects an array of 7, one for each step of an epoch, got shape"):
+        next(epochs(NET, Objective(), optimizer, state, batches, rates=lambda epoch: np.ones(shape)))
+
+
 def test_large_networks_and_many_rows_go_alone(data):
     state = jaxmlp.start(jax.random.key(0), NET, optax.sgd(0.1))
     assert program.epochs_at_once(NET, 27, 7, state) == program.MOST
