@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxmlp.data.aligned import aligned
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.errors import InputError, sentence
@@ -123,6 +124,36 @@ def padded(m: int, B: int, generator: np.random.Generator | None) -> np.ndarray:
     order = np.full(math.ceil(m / B) * B, m, np.int32)
     order[:m] = np.arange(m) if generator is None else generator.permutation(m)
     return order.reshape(-1, B)
+
+
+class Orders:
+    """The orders of a run, for so many epochs at a time; where it is one, the next is drawn while the device works.
+
+    It is drawn in vain where the run ends before; of several epochs that would be too much for too little.
+    """
+
+    def __init__(self, batches: Batches, seed: tuple[int, ...], room: int) -> None:
+        self._batches, self._seed, self._room = batches, seed, room
+        self._ahead: tuple[int, np.ndarray | None] = -1, None  # an epoch and its order
+
+    def of(self, epoch: int, n: int) -> np.ndarray | None:
+        """Those of n epochs from this one on, with a leading axis for as many as there is room for."""
+        return self._ahead[1] if (epoch, n) == (self._ahead[0], 1) else self._draw(epoch, n)
+
+    def ahead(self, epoch: int) -> None:
+        """Draw that of the epoch that comes next."""
+        self._ahead = epoch, self._draw(epoch, 1)
+
+    def _draw(self, epoch: int, n: int) -> np.ndarray | None:
+        found = None
+        for i in range(n):
+            order = self._batches.order(self._seed, epoch + i)
+            if order is None:
+                return None
+            if found is None:  # beyond those that are drawn nobody reads
+                found = aligned((self._room, *order.shape), order.dtype)
+            found[i] = order
+        return found
 
 
 def gather(rows: Rows, index: Array | None) -> Batch:

@@ -17,12 +17,11 @@ import numpy as np
 import optax
 from jax import Array
 
-from jaxmlp.data.aligned import aligned
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.nn.stacks import stacked, unstacked
-from jaxmlp.training.batches import Batches, Rows, gather, seed_of
+from jaxmlp.training.batches import Batches, Orders, Rows, gather, seed_of
 from jaxmlp.training.divergence import divergence
 from jaxmlp.training.mesh import Layout
 from jaxmlp.training.program import Epoch, Fixed, Steps, all_finite, epochs_program, fixed_for, piece_programs, unpacked
@@ -153,7 +152,7 @@ def chunks(
     began = time.perf_counter() - seconds
     state = stacked(state, given.fixed.runs)
     most = 1 if watched and not given.fixed.kept else given.fixed.epochs
-    orders = _Orders(given, seed)
+    orders = Orders(given.batches, seed, given.fixed.epochs) if isinstance(given.batches, Batches) else None
     while until is None or epoch < until:
         n = most if until is None else min(most, until - epoch)
         before = time.perf_counter() - began
@@ -164,6 +163,7 @@ def chunks(
             state, sums, seen = found
             unfinished, after = None, lambda i, state=state: state
         else:
+            assert orders is not None, "streamed epochs go in pieces"
             after, finite, seen = _together(given, orders, epoch, n, state, until)
             good = np.isfinite(seen.steps.J[:n]).all(axis=1)
             if not finite:
@@ -182,39 +182,8 @@ def chunks(
 # --- several epochs, or one -------------------------------------------------------------------------------------------
 
 
-class _Orders:
-    """The orders of the rows; where a call is of one epoch, the next one's is drawn while the device works.
-
-    It is drawn in vain where the run ends before; of several epochs that would be too much for too little.
-    """
-
-    def __init__(self, given: Course, seed: tuple[int, ...]) -> None:
-        self._batches, self._room, self._seed = given.batches, given.fixed.epochs, seed
-        self._ahead: tuple[int, np.ndarray | None] = -1, None  # an epoch and its order
-
-    def of(self, epoch: int, n: int) -> np.ndarray | None:
-        """Those of n epochs from this one on, with a leading axis for as many as there is room for."""
-        return self._ahead[1] if (epoch, n) == (self._ahead[0], 1) else self._draw(epoch, n)
-
-    def ahead(self, epoch: int) -> None:
-        """Draw that of the epoch that comes next."""
-        self._ahead = epoch, self._draw(epoch, 1)
-
-    def _draw(self, epoch: int, n: int) -> np.ndarray | None:
-        assert isinstance(self._batches, Batches)
-        found = None
-        for i in range(n):
-            order = self._batches.order(self._seed, epoch + i)
-            if order is None:
-                return None
-            if found is None:  # beyond those that are drawn nobody reads
-                found = aligned((self._room, *order.shape), order.dtype)
-            found[i] = order
-        return found
-
-
 def _together(
-    given: Course, orders: _Orders, epoch: int, n: int, state: TrainState, until: int | None
+    given: Course, orders: Orders, epoch: int, n: int, state: TrainState, until: int | None
 ) -> tuple[Callable[[int], TrainState], bool, Epoch]:
     """n epochs in a call: the state after the i-th of them, whether the last is finite, and what each reports."""
     batches, room = given.batches, given.fixed.epochs
