@@ -59,18 +59,19 @@ def cases(name: str, fast: bool) -> list[Case]:
 
 def measure(name: str, rounds: int, fast: bool) -> dict[str, Any]:
     """Seconds by size, the exponent and the deviation."""
-    found = compilation(fast) if name == "depth" else epochs(cases(name, fast), rounds)
+    found = compilation(fast) if name == "depth" else epochs(cases(name, fast), rounds, 0.0 if fast else ROUND)
     return {"table": name, "seconds": found, **growth({float(size): took for size, took in found.items()})}
 
 
-def epochs(lines: list[Case], rounds: int) -> dict[str, float]:
-    """Seconds of an epoch of `fit`, by size."""
+def epochs(lines: list[Case], rounds: int, total: float) -> dict[str, float]:
+    """Seconds of an epoch of `fit`, by size, from runs of so many seconds in all."""
     runs = {str(case.size): fits(case) for case in lines}
     counts = {}
     for size, run in runs.items():
         run(MORE)  # what it takes to compile
         one, more = (seconds(partial(run, n)) for n in (1, MORE))
-        counts[size] = max(4, round(ROUND * (MORE - 1) / max(more - one, 1e-6)))
+        each = max((more - one) / (MORE - 1), one / 50)  # should the clock say that more take no longer
+        counts[size] = max(4, round(total / each))
     times = in_turn({size: partial(run, counts[size]) for size, run in runs.items()}, rounds)
     return {size: statistics.median(times[size]) / counts[size] for size in runs}
 
