@@ -152,6 +152,8 @@ def is_small(net: Network, m: int, B: int, *, n_checked: int = 0, members: int =
     >>> net, wide = Network((20, 32, 2), "relu", "softmax"), Network((20, 32, 2), "maxout(64)", "softmax")
     >>> is_small(net, 10_000, 64), is_small(wide, 10_000, 64), is_small(net, 10_000, 64, n_checked=10_000)
     (True, False, False)
+    >>> is_small(net, 10_000, 64, members=16), is_small(net, 10_000, 64, members=17)
+    (True, False)
     """
     weights = [row.W for row in net.shapes]
     width = max(net.sizes[0], *(rows for rows, _ in weights))
