@@ -25,7 +25,7 @@ import jaxmlp
 
 JAXMLP = [sys.executable, "-m", "jaxmlp"]
 OPTIONS = [
-    *("--hidden", "32,16", "--norm", "batch", "--dropout", "0.2", "--average", "0.95"),
+    *("--hidden", "32,16", "--norm", "batch", "--dropout", "0.2", "--ema", "0.95"),
     *("--schedule", "cosine", "--learning-rate", "0.003", "--patience", "60", "--checkpoint-every", "0.5"),
 ]
 

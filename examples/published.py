@@ -58,7 +58,7 @@ def descend(net, params, data, alpha: float, iterations: int, every: int) -> tup
         epochs=iterations,
         batch_size="full",
         params=params,
-        observers=[record],
+        callbacks=[record],
     )
     return costs, jaxmlp.Model.of(net, result.params, data)
 

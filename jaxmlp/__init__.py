@@ -1,81 +1,114 @@
 """jaxmlp: the textbook neural network in JAX, proven and fast."""
 
+import sys as _sys
+
+if _sys.argv and (_sys.argv[0] == "-m" or _sys.argv[0].endswith(("jaxmlp", "jaxmlp.exe"))):
+    from jaxmlp import interrupts as _interrupts
+
+    if _interrupts.is_command():
+        _interrupts.install()  # before everything that takes its time
+
 from importlib import import_module as _import_module
-from importlib.metadata import version as _version
+from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING, Any
 
+from jaxmlp.lazy_modules import lazy_modules as _lazy_modules
+
 if TYPE_CHECKING:
+    from jaxmlp.analysis.curvature import hessian as hessian
+    from jaxmlp.analysis.curvature import hvp as hvp
+    from jaxmlp.analysis.curvature import largest_eigenvalue as largest_eigenvalue
+    from jaxmlp.analysis.linear import collapse as collapse
+    from jaxmlp.analysis.linear import example_gradient_norms as example_gradient_norms
+    from jaxmlp.analysis.linear import example_gradients as example_gradients
     from jaxmlp.data import Dataset as Dataset
     from jaxmlp.data import StreamedDataset as StreamedDataset
     from jaxmlp.data import load as load
     from jaxmlp.data import stream as stream
-    from jaxmlp.ensemble import Ensemble as Ensemble
-    from jaxmlp.evidence.curvature import hessian as hessian
-    from jaxmlp.evidence.curvature import hvp as hvp
-    from jaxmlp.evidence.curvature import largest_eigenvalue as largest_eigenvalue
-    from jaxmlp.evidence.health.diagnose import diagnose as diagnose
-    from jaxmlp.evidence.linear import collapse as collapse
-    from jaxmlp.evidence.linear import example_gradient_norms as example_gradient_norms
-    from jaxmlp.evidence.linear import example_gradients as example_gradients
-    from jaxmlp.evidence.proof.verify import verify as verify
-    from jaxmlp.evidence.student.verify_numpy import verify_numpy as verify_numpy
-    from jaxmlp.evidence.vjp.check_vjp import assert_vjp as assert_vjp
-    from jaxmlp.evidence.vjp.check_vjp import check_vjp as check_vjp
-    from jaxmlp.model import Model as Model
-    from jaxmlp.model import load_model as load_model
+    from jaxmlp.estimators import MLPClassifier as MLPClassifier
+    from jaxmlp.estimators import MLPRegressor as MLPRegressor
+    from jaxmlp.evidence.diagnostics.diagnose import diagnose as diagnose
+    from jaxmlp.evidence.network_check.verify import verify as verify
+    from jaxmlp.evidence.numpy_check.verify_numpy import verify_numpy as verify_numpy
+    from jaxmlp.evidence.vjp_check.check_vjp import assert_vjp as assert_vjp
+    from jaxmlp.evidence.vjp_check.check_vjp import check_vjp as check_vjp
+    from jaxmlp.inference.model import Model as Model
+    from jaxmlp.inference.model import load_model as load_model
     from jaxmlp.nn.activations import Activation as Activation
     from jaxmlp.nn.activations import activation as activation
     from jaxmlp.nn.backprop import backprop as backprop
     from jaxmlp.nn.backprop import cost as cost
+    from jaxmlp.nn.forward import forward as forward
+    from jaxmlp.nn.forward import logits as logits
     from jaxmlp.nn.network import Network as Network
-    from jaxmlp.nn.network import init as init
     from jaxmlp.nn.objective import Objective as Objective
-    from jaxmlp.nn.propagation import forward as forward
-    from jaxmlp.nn.propagation import logits as logits
-    from jaxmlp.nn.propagation import trace as trace
+    from jaxmlp.nn.parameters import init as init
+    from jaxmlp.nn.parameters import params_from_dict as params_from_dict
+    from jaxmlp.nn.parameters import params_to_dict as params_to_dict
+    from jaxmlp.nn.passes import trace as trace
+    from jaxmlp.population.ensemble import Ensemble as Ensemble
+    from jaxmlp.population.fit_many import fit_many as fit_many
+    from jaxmlp.training import Callback as Callback
+    from jaxmlp.training import Checkpointer as Checkpointer
+    from jaxmlp.training import EarlyStopping as EarlyStopping
     from jaxmlp.training import Report as Report
+    from jaxmlp.training import ReportCallback as ReportCallback
+    from jaxmlp.training import TrainConfig as TrainConfig
     from jaxmlp.training import TrainState as TrainState
     from jaxmlp.training import epochs as epochs
     from jaxmlp.training import fit as fit
-    from jaxmlp.training import fit_many as fit_many
+    from jaxmlp.training import init_numpy as init_numpy
+    from jaxmlp.training import init_state as init_state
     from jaxmlp.training import lr_find as lr_find
     from jaxmlp.training import make_batches as make_batches
     from jaxmlp.training import make_step as make_step
     from jaxmlp.training import network_for as network_for
-    from jaxmlp.training import start as start
 
-__version__ = _version("jaxmlp")
+__version__: str
 
-# Every name is imported when it is first asked for: `jaxmlp --help` does not wait for JAX, nor a script for evidence.
-_PLACES = {
+# Names and rooms are imported when they are first used: `jaxmlp --help` then starts without waiting for JAX, and a
+# script that trains does not load the checks of `evidence`.
+_HOMES = {
+    "analysis.curvature": "hessian hvp largest_eigenvalue",
+    "analysis.linear": "collapse example_gradient_norms example_gradients",
     "data": "Dataset StreamedDataset load stream",
-    "ensemble": "Ensemble",
-    "evidence.curvature": "hessian hvp largest_eigenvalue",
-    "evidence.health.diagnose": "diagnose",
-    "evidence.linear": "collapse example_gradient_norms example_gradients",
-    "evidence.proof.verify": "verify",
-    "evidence.student.verify_numpy": "verify_numpy",
-    "evidence.vjp.check_vjp": "assert_vjp check_vjp",
-    "model": "Model load_model",
+    "estimators": "MLPClassifier MLPRegressor",
+    "evidence.diagnostics.diagnose": "diagnose",
+    "evidence.network_check.verify": "verify",
+    "evidence.numpy_check.verify_numpy": "verify_numpy",
+    "evidence.vjp_check.check_vjp": "assert_vjp check_vjp",
+    "inference.model": "Model load_model",
     "nn.activations": "Activation activation",
     "nn.backprop": "backprop cost",
-    "nn.network": "Network init",
+    "nn.forward": "forward logits",
+    "nn.network": "Network",
     "nn.objective": "Objective",
-    "nn.propagation": "forward logits trace",
-    "training": "Report TrainState epochs fit fit_many lr_find make_batches make_step network_for start",
+    "nn.parameters": "init params_from_dict params_to_dict",
+    "nn.passes": "trace",
+    "population.ensemble": "Ensemble",
+    "population.fit_many": "fit_many",
+    "training": (
+        "Callback Checkpointer EarlyStopping Report ReportCallback TrainConfig TrainState epochs fit init_numpy "
+        "init_state lr_find make_batches make_step network_for"
+    ),
 }
-_HOMES = {name: place for place, names in _PLACES.items() for name in names.split()}
-_FLOORS = ("data", "ensemble", "errors", "evidence", "model", "nn", "training")
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_get_module, _list_names = _lazy_modules(__name__)
 
 __all__ = [
     "Activation",
+    "Callback",
+    "Checkpointer",
     "Dataset",
+    "EarlyStopping",
     "Ensemble",
     "Model",
     "Network",
     "Objective",
     "Report",
+    "ReportCallback",
     "StreamedDataset",
+    "TrainConfig",
     "TrainState",
     "activation",
     "assert_vjp",
@@ -93,6 +126,8 @@ __all__ = [
     "hessian",
     "hvp",
     "init",
+    "init_numpy",
+    "init_state",
     "largest_eigenvalue",
     "load",
     "load_model",
@@ -101,23 +136,30 @@ __all__ = [
     "make_batches",
     "make_step",
     "network_for",
-    "start",
+    "params_from_dict",
+    "params_to_dict",
     "stream",
     "trace",
     "verify",
     "verify_numpy",
 ]
 
+if _find_spec("sklearn"):  # without it, `from jaxmlp import *` brings everything else
+    __all__ += ["MLPClassifier", "MLPRegressor"]
+
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        found = getattr(_import_module(f"jaxmlp.{_HOMES[name]}"), name)
-        globals()[name] = found  # the next time it is there
-        return found
-    if name in _FLOORS:
-        return _import_module(f"jaxmlp.{name}")
-    raise AttributeError(f"module 'jaxmlp' has no attribute {name!r}")
+    if name in _HOME_OF:
+        value = getattr(_import_module(f"jaxmlp.{_HOME_OF[name]}"), name)
+        globals()[name] = value  # the next access does not come here
+        return value
+    if name == "__version__":  # only when it is asked for: the metadata of packages take 80 ms to read
+        from importlib.metadata import version
+
+        globals()[name] = version("jaxmlp")
+        return globals()[name]
+    return _get_module(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES} - {"TYPE_CHECKING", "Any"})
+    return sorted({*_list_names(), *_HOME_OF, "__version__"} - {"TYPE_CHECKING", "Any"})

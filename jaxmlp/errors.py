@@ -1,19 +1,60 @@
 """The one form of an error sentence: where expects what, got what; then the remedy.
 
-A mistake of the user is an `InputError`; anything else that escapes is a defect of ours. The command line prints an
-`InputError` as one line and exits with 2; every other exception keeps its traceback.
+A mistake of the user raises an `InputError`; any other exception is a defect of jaxmlp. The command line prints an
+`InputError` as one line and exits with code 2; every other exception keeps its traceback.
+
+A message quotes names and texts of files that may come from anywhere. Control characters are therefore escaped, because
+a terminal would obey them, and a text without end is cut.
 
 >>> print(sentence("layer 1", "A_prev of shape (2, m)", "(4, 3)", "is X one example per column?"))
 layer 1 expects A_prev of shape (2, m), got (4, 3): is X one example per column?
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+MAX_QUOTED_LETTERS = 240  # of one part of a sentence
+MAX_MESSAGE_LETTERS = 1500
+MAX_PROBLEMS = 5  # that one sentence lists
+# the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates
+_CONTROL = dict.fromkeys(
+    [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+) | dict.fromkeys(range(0xD800, 0xE000))
+_ESCAPES = {code: chr(code).encode("unicode_escape", "surrogatepass").decode("ascii") for code in _CONTROL}
+
+
+def printable(text: object) -> str:
+    r"""Return a text whose control characters are escaped, but for line breaks and tabs, as a terminal may show it.
+
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    text = str(text)
+    return text if text.isprintable() else text.translate(_ESCAPES)
+
+
+def quoted(text: object, limit: int = MAX_QUOTED_LETTERS) -> str:
+    """Return a text as part of a sentence: on one line, escaped, and cut in its middle if it is long.
+
+    >>> quoted("a\\nb"), quoted("x" * 1000, limit=20)
+    ('a\\\\nb', 'xxxxxxx ... xxxxxxxx')
+    """
+    line = printable(text).replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    if len(line) <= limit:
+        return line
+    half = (limit - 5) // 2
+    return f"{line[:half]} ... {line[half + 5 - limit :]}"
 
 
 class InputError(ValueError):
     """A mistake in what the user gave: a value, a shape, a name, a file."""
+
+    def __init__(self, *arguments: object) -> None:
+        if len(arguments) == 1 and isinstance(arguments[0], str):
+            text = printable(arguments[0])
+            arguments = (text if len(text) <= MAX_MESSAGE_LETTERS else quoted(text, MAX_MESSAGE_LETTERS),)
+        super().__init__(*arguments)
 
 
 class InputTypeError(InputError, TypeError):
@@ -24,22 +65,32 @@ class MissingFileError(InputError, FileNotFoundError):
     """A file or folder that the user named does not exist."""
 
 
+class WriteError(InputError, OSError):
+    """A file or folder could not be written: no room, no right, or a disk that fails; `got` says which."""
+
+    got: str = ""
+
+
+class MissingPackageError(InputError, ModuleNotFoundError):
+    """A package that is not installed: an optional one, which a part of jaxmlp needs."""
+
+
 class DivergenceError(InputError, FloatingPointError):
     """The cost became infinite or not a number while training; `last_good` is the `Result` before that epoch.
 
-    Of an epoch that goes to the device in pieces it is the one before that piece.
+    Where an epoch is cut into several calls of the device, it is the `Result` before that call.
     """
 
     last_good: Any = None
 
 
 def sentence(where: str, expects: str, got: object, remedy: str) -> str:
-    """`{where} expects {expects}, got {got}: {remedy}`, the form of every error text."""
-    return f"{where} expects {expects}, got {got}: {remedy}"
+    """Return `{where} expects {expects}, got {got}: {remedy}`, the form of every error text."""
+    return f"{quoted(where)} expects {expects}, got {quoted(got)}: {remedy}"
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
-    """The error for a name that is in no table, with the nearest name as its remedy.
+def unknown(category: str, name: object, known: Iterable[str]) -> InputError:
+    """Return the error for a name that is not in a table, with the nearest name as its remedy.
 
     >>> print(unknown("activation", "rellu", ["relu", "tanh"]))
     activation expects one of relu, tanh, got 'rellu': did you mean 'relu'?
@@ -47,4 +98,23 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     known = list(known)
     near = difflib.get_close_matches(str(name), known, n=1)
     remedy = f"did you mean {near[0]!r}?" if near else "take one of these names"
-    return InputError(sentence(kind, f"one of {', '.join(known)}", repr(name), remedy))
+    return InputError(sentence(category, f"one of {', '.join(known)}", repr(name), remedy))
+
+
+def more_cells(count: int) -> str:
+    """Return the number of cells with the same fault as text; "" for a single one.
+
+    >>> more_cells(3)
+    ' (3 such cells)'
+    """
+    return f" ({count} such cells)" if count > 1 else ""
+
+
+def first_problems(problems: Sequence[str]) -> str:
+    """Return the first problems as text, and how many more columns have one.
+
+    >>> first_problems(["a gap in 'a'"] * 6).endswith("; and 1 more columns")
+    True
+    """
+    more = f"; and {len(problems) - MAX_PROBLEMS} more columns" if len(problems) > MAX_PROBLEMS else ""
+    return "; ".join(problems[:MAX_PROBLEMS]) + more

@@ -104,6 +104,48 @@ PLAIN = {
 WITH_NUMBER = {"leaky_relu": leaky_relu, "elu": elu, "maxout": lambda k: maxout(int(k))}
 
 
+# g'(0), with the package's convention at a kink
+SLOPES_AT_0 = {
+    "identity": 1,
+    "step": 0,
+    "sigmoid": 0.25,
+    "tanh": 1,
+    "relu": 0,
+    "leaky_relu(0.01)": 1,
+    "leaky_relu(0.0)": 1,
+    "leaky_relu(0.2)": 1,
+    "elu(1.0)": 1,
+    "elu(0.5)": 1,
+    "gelu": 0.5,
+    "silu": 0.5,
+    "softplus": 0.5,
+    "exp": 1,
+    "sine": 1,
+    "softsign": 1,
+}
+
+INF = float("inf")
+LIMITS = {  # g(-∞), g(∞), g'(-∞), g'(∞)
+    "identity": (-INF, INF, 1, 1),
+    "step": (0, 1, 0, 0),
+    "sigmoid": (0, 1, 0, 0),
+    "tanh": (-1, 1, 0, 0),
+    "relu": (0, INF, 0, 1),
+    "leaky_relu(0.01)": (-INF, INF, 0.01, 1),
+    "leaky_relu(0.0)": (0, INF, 0, 1),
+    "leaky_relu(0.2)": (-INF, INF, 0.2, 1),
+    "elu(1.0)": (-1, INF, 0, 1),
+    "elu(0.5)": (-0.5, INF, 0, 1),
+    "gelu": (0, INF, 0, 1),
+    "silu": (0, INF, 0, 1),
+    "softplus": (0, INF, 0, 1),
+    "exp": (0, INF, 0, INF),
+}
+
+# whose weights are drawn with variance 2/n_in
+HE_FAMILY = ("relu", "leaky_relu", "elu", "maxout", "gelu", "silu", "softplus")
+
+
 def activation(name: str) -> G:
     """By its full name: "relu", "leaky_relu(0.2)"."""
     function, _, number = name.rstrip(")").partition("(")

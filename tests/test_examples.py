@@ -7,11 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from marks import slow_except
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = {
+    "training_script.py": ["--fast"],
+    "custom_vjp.py": ["--fast"],
+    "notebook.py": [],
+    "grading.py": [],
     "published.py": ["--fast"],
+    "tables.py": ["--fast"],
     "killed.py": ["--fast"],
+    "fuzz.py": ["npz", "--runs", "30"],
+    "faults.py": ["--fast"],
     "benchmarks/import_time.py": ["--rounds", "2"],
     "benchmarks/streaming.py": ["--fast"],
     "benchmarks/digits.py": ["--epochs", "2", "--rounds", "2"],
@@ -22,6 +30,7 @@ SCRIPTS = {
     "benchmarks/backward.py": ["--fast", "--activations", "relu,maxout"],
     "benchmarks/growth.py": ["--fast", "--tables", "rows"],
     "benchmarks/regression.py": ["--fast", "--workloads", "small", ".", "."],
+    "benchmarks/estimators.py": ["--fast"],
     "benchmarks/accelerator.py": ["--fast", "--sections", "wide"],
 }
 
@@ -31,17 +40,20 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", slow_except(SCRIPTS, "published.py"))
 def test_script(script):
     done = run(script, *SCRIPTS[script])
     assert done.returncode == 0, done.stderr
 
 
 def test_every_script_is_run():
-    commands = {path for path in EXAMPLES.rglob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
-    assert {path.relative_to(EXAMPLES).as_posix() for path in commands} == set(SCRIPTS)
+    texts = {path: path.read_text(encoding="utf-8") for path in EXAMPLES.rglob("*.py") if path.parent.name != "lessons"}
+    commands = {path for path, text in texts.items() if "__main__" in text or "argparse.ArgumentParser(" in text}
+    # the lessons and their ledger run in test_course.py
+    assert {path.relative_to(EXAMPLES).as_posix() for path in commands} == {*SCRIPTS, "ledger.py"}
 
 
+@pytest.mark.slow
 def test_the_comparison_has_a_line_for_each_peer_and_notices_who_trains_worse():
     done = run("benchmarks/compare.py", "--fast", "--workloads", "digits", "--peers", "loop,numpy", "--json")
     assert done.returncode == 0, done.stderr
@@ -62,6 +74,7 @@ def test_a_mistake_in_a_name_is_one_line():
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_published_runs_on_the_cats(data_folder):
     done = run("published.py", "--fast", "--cats", str(data_folder / "cat"))
     assert done.returncode == 0, done.stderr

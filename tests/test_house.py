@@ -1,6 +1,7 @@
 """The house: imports go down the floors, optional packages stay in their homes, `import jaxmlp` is light."""
 
 import ast
+import graphlib
 import operator
 import subprocess
 import sys
@@ -15,149 +16,50 @@ PACKAGE = Path(jaxmlp.__file__).parent
 
 # From the ground up; a module imports from its own floor or from one below.
 FLOORS = [
+    ["lazy_modules", "interrupts"],
     ["errors"],
     ["nn"],
-    ["data"],
-    ["training"],
+    ["data", "tabular"],
+    ["analysis"],
+    ["metrics"],
+    ["parallel", "training"],
+    ["inference"],  # below evidence: a prediction must not share its formulas with the checks of it
     ["evidence"],
-    ["host"],
-    ["model_file"],
-    ["model"],
-    ["ensemble"],
-    ["plots"],
-    ["cli"],
+    ["population"],
+    ["estimators"],
+    ["textbook_plots"],
+    ["plots", "pytest_plugin"],
+    ["cli", "notebook"],  # a notebook's magic is a command of its own
     ["__init__"],
     ["__main__"],
 ]
-# Within these floors, only from modules that stand before.
-ORDER = {
-    "nn": [
-        "compiled",
-        "names",
-        "activations",
-        "initializers",
-        "dense",
-        "normalization",
-        "stacks",
-        "noise",
-        "layer",
-        "penalties",
-        "residuals",
-        "costs",
-        "network",
-        "propagation",
-        "objective",
-        "backprop",
-    ],
-    "evidence": [
-        "certificate",
-        "precision",
-        "formulas",
-        "curvature",
-        "linear",
-        "proof.witnesses",
-        "proof.derivatives",
-        "proof.equations",
-        "proof.parts",
-        "proof.algebra",
-        "proof.verify",
-        "proof.device",
-        "student.loop",
-        "student.writing",
-        "student.slips",
-        "student.causes",
-        "student.trials",
-        "student.fault",
-        "student.refused",
-        "student.verify_numpy",
-        "student.mutants",
-        "vjp.undecorated",
-        "vjp.arguments",
-        "vjp.bench",
-        "vjp.doubt",
-        "vjp.cotangents",
-        "vjp.gradient",
-        "vjp.transformations",
-        "vjp.second_order",
-        "vjp.types",
-        "vjp.check_vjp",
-        "speed.timing",
-        "speed.products",
-        "speed.backward",
-        "speed.bench",
-        "health.symptoms",
-        "health.findings",
-        "health.unit_rules",
-        "health.gradient_rules",
-        "health.diagnose",
-    ],
-    "training": [
-        "optimizers",
-        "state",
-        "metrics",
-        "score_formulas",
-        "cases",
-        "scores",
-        "schedules",
-        "stopping",
-        "processes",
-        "fingerprint",
-        "checkpoints",
-        "mesh",
-        "step",
-        "batches",
-        "streamed",
-        "divergence",
-        "program",
-        "epoch",
-        "arguments",
-        "progress",
-        "following",
-        "fit",
-        "range_test",
-        "widths",
-        "population",
-        "strategy",
-        "members",
-        "leaderboard",
-        "group",
-        "fit_many",
-        "__init__",
-    ],
-    "cli": [
-        "compilation_cache",
-        "output",
-        "options",
-        "run_folder",
-        "signals",
-        "company",
-        "tensorboard",
-        "loading",
-        "training_options",
-        "ensemble",
-        "train",
-        "sweep",
-        "evaluate",
-        "predict",
-        "info",
-        "verify",
-        "diagnose",
-        "bench",
-        "main",
-    ],
-}
 KNOWS = {
     "nn": {"jax"},
-    "data": {"numpy", "h5py", "pandas", "PIL"},
+    "data": {"numpy", "h5py", "pandas", "polars", "pyarrow", "PIL"},
+    "tabular": {"numpy"},
+    "analysis": {"jax", "numpy"},
+    "metrics": {"jax", "numpy"},
     "training": {"jax", "numpy", "optax", "orbax", "rich"},
-    "evidence": {"jax", "numpy", "chex"},
+    "evidence": {"jax", "numpy", "chex", "mpmath"},
+    "estimators": {"jax", "numpy", "optax", "sklearn"},
     "cli": {"jax", "numpy", "click", "rich", "platformdirs", "tensorboardX"},
 }
 HOMES = {
-    "h5py": {"data/hdf5.py", "data/stream.py", "model_file.py"},
-    "pandas": {"data/tables.py"},
-    "PIL": {"data/pictures.py"},
-    "matplotlib": {"plots.py"},
+    "h5py": {
+        "data/readers/hdf5.py",
+        "data/readers/hdf5_checker.py",
+        "data/streaming/dataset.py",
+        "inference/model_file.py",
+    },
+    "pandas": {"data/readers/csv.py"},
+    "polars": {"data/readers/parquet.py"},
+    "pyarrow": {"data/readers/parquet.py"},
+    "PIL": {"data/readers/images.py"},
+    "matplotlib": {"plots.py", "textbook_plots.py"},
+    "sklearn": {"estimators"},
+    "pytest": {"pytest_plugin.py"},
+    "IPython": {"notebook.py"},
+    "mpmath": {"evidence/precise_check/reference.py"},
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "orbax": {"training/checkpoints.py"},
@@ -186,34 +88,27 @@ def floor(dotted: str) -> int:
     return next((i for i, rooms in enumerate(FLOORS) if room in rooms), -1)
 
 
-def room(dotted: str) -> tuple[str, str]:
-    """The floor's folder and the module's name in it: jaxmlp.nn.costs.find is of ("nn", "costs")."""
-    _, top, *rest = dotted.split(".")
-    names = [".".join(rest[:n]) for n in (2, 1)]
-    return top, next((name for name in names if name in ORDER.get(top, ())), ".".join(rest))
-
-
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_imports_go_down(module):
-    dotted = ".".join(["jaxmlp", *module.with_suffix("").parts])
-    here = floor(dotted)
+    here = floor(dotted_name(module))
     assert here >= 0, f"{module} stands on no floor"
-    ours = {name for name in imports(module) if name.startswith("jaxmlp.") and floor(name) >= 0}
-    for name in ours:
-        assert floor(name) <= here, f"{module} imports {name} from above"
-    top, own = room(dotted)
-    if own in ORDER.get(top, ()):
-        before = ORDER[top][: ORDER[top].index(own)]
-        for name in ours:
-            other, theirs = room(name)
-            if other == top and theirs in ORDER[top]:
-                assert theirs in before, f"{module} imports {name}, which does not stand before it"
+    for name in imports(module):
+        if name.startswith("jaxmlp.") and floor(name) >= 0:
+            assert floor(name) <= here, f"{module} imports {name} from above"
 
 
-def test_every_module_of_an_ordered_floor_is_listed():
-    for top, order in ORDER.items():
-        found = {".".join(path.with_suffix("").parts[1:]) for path in MODULES if path.parts[0] == top}
-        assert {name for name in found if not name.endswith("__init__")} == {*order} - {"__init__"}
+def test_imports_make_no_circle():
+    names = {dotted_name(module): module for module in MODULES if module.parent.parts}
+    graph = {name: imports(module) & names.keys() for name, module in names.items()}
+    for name, used in graph.items():  # `from jaxmlp.nn import costs` within nn is the module's, not the package's
+        used -= {name, name.rpartition(".")[0]}
+    assert list(graphlib.TopologicalSorter(graph).static_order())  # an error names the circle
+
+
+def dotted_name(module: Path) -> str:
+    """jaxmlp.nn.costs of nn/costs.py, and jaxmlp.nn of nn/__init__.py."""
+    parts = module.with_suffix("").parts
+    return ".".join(["jaxmlp", *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -234,6 +129,21 @@ def test_a_star_brings_every_public_name():
     public = {name for name, value in listed.items() if not isinstance(value, types.ModuleType)}
     assert public == {*jaxmlp.__all__} <= {*names}
     assert {"verify", "diagnose", "check_vjp"} <= {*names}
+
+
+@pytest.mark.slow
+def test_every_room_and_module_is_an_attribute_after_import_jaxmlp():
+    """In a fresh process, where nothing else has imported them; `import jaxmlp` itself imports none."""
+    names = sorted({dotted_name(module) for module in MODULES if module.name != "__main__.py"} - {"jaxmlp"})
+    code = (
+        "import sys, jaxmlp\n"
+        "assert not {name for name in sys.modules if name.startswith('jaxmlp.')} - {'jaxmlp.lazy_modules'}\n"
+        f"for name in {names}:\n"
+        "    parent, _, child = name.rpartition('.')\n"
+        "    assert child in dir(eval(parent)), name\n"
+        "    eval(name)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_import_is_light():

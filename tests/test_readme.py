@@ -49,7 +49,9 @@ def test_cost_table_is_that_of_the_code():
     assert table[1].replace("\\|", "|").splitlines()[2:] == cost_rows()
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=["five lines", "bare", "training", "student"])
+@pytest.mark.quick("five lines", "bare")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("code", blocks("python"), ids=["five lines", "scikit-learn", "bare", "training", "student"])
 def test_python_runs(code, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
@@ -58,13 +60,15 @@ def test_python_runs(code, capsys, tmp_path, monkeypatch):
         if "model" in names:
             data = names["data"]
             assert names["model"].evaluate(data.test)["accuracy"] > 0.95
+        elif "search" in names:
+            assert names["search"].best_score_ > 0.95
         elif "report" in names:
             assert float(names["report"].accuracy) == 1.0
         elif "result" in names:
             assert names["result"].history[-1].validation_accuracy > 0.9
         else:
             printed = capsys.readouterr().out.splitlines()
-            assert printed[-1] == "cause: square missing in tanh': 1 - A; tanh' = 1 - A²"
+            assert printed[-1] == "cause: square missing in tanh': the slope is 1 - A; tanh' = 1 - A²"
             assert "    " + printed[-1] in README.splitlines()
 
 
@@ -79,14 +83,21 @@ def test_commands_parse():
     ours = [shlex.split(line)[1:] for line in lines if line.startswith("jaxmlp ")]
     assert {line[0] for line in ours} >= {"train", "evaluate", "predict", "info"}
     for name, *arguments in ours:
-        command = command_of(name)
-        command.make_context(name, list(arguments))  # raises click.UsageError for an option that is not there
+        # the parent has the names of the help option, which click stores in the command at its first use
+        parent = click.Context(commands, **commands.context_settings)
+        # raises click.UsageError for an option that is not there
+        command_of(name).make_context(name, list(arguments), parent=parent)
 
 
 def test_every_command_is_shown():
     for name in COMMANDS:
         assert f"jaxmlp {name}" in README
         assert command_of(name).help
+
+
+def test_every_public_name_is_shown():
+    for name in jaxmlp.__all__:
+        assert f"`{name}`" in README
 
 
 def test_the_two_commands_stand_in_it():

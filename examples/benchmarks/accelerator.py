@@ -29,7 +29,7 @@ from workloads import Work, initial
 
 import jaxmlp
 from jaxmlp.evidence.speed.products import flops
-from jaxmlp.evidence.speed.timing import enough, in_turn, ratios, repeated, seconds, spread
+from jaxmlp.evidence.speed.timing import count_calls, ratios, repeat, seconds, spread, times_by_turns
 from jaxmlp.training.optimizers import make_optimizer
 
 ROUND = 0.2  # seconds of one measurement, about
@@ -49,8 +49,8 @@ def epoch_of(work: Work, compute: Any = None) -> Callable[[], Any]:
     net, optimizer, objective = network(work), make_optimizer("adam", work.rate), jaxmlp.Objective()
     data = jaxmlp.Dataset.from_arrays(work.X, work.y, classes=range(work.sizes[-1]))
     batches = jaxmlp.make_batches(data, net, objective, work.batch or "full")
-    state = jaxmlp.start(jax.random.key(0), net, optimizer, params_of(work.initial))
-    run = jaxmlp.epochs(net, objective, optimizer, state, batches, compute=compute)
+    state = jaxmlp.init_state(jax.random.key(0), net, optimizer, params_of(work.initial))
+    run = jaxmlp.epochs(net, objective, optimizer, state, batches, compute_dtype=compute)
     return lambda: next(run)[0].params
 
 
@@ -75,8 +75,8 @@ def bandwidth(size: int) -> float:
 def fastest(run: Callable[[], Any]) -> float:
     """Seconds of a call, the best of many."""
     seconds(run)
-    n = enough(run, ROUND / 4)
-    return min(in_turn({"": repeated(run, n)}, 5)[""]) / n
+    n = count_calls(run, ROUND / 4)
+    return min(times_by_turns({"": repeat(run, n)}, 5)[""]) / n
 
 
 def bounds(sizes: tuple[int, ...], batch: int, rate: float, width: float) -> tuple[float, float]:
@@ -117,15 +117,15 @@ def training(works: Iterator[Work], figures: dict[str, float], rounds: int, bflo
             runs[kind] = pytorch_device.epoch_of(work, kind, bfloat16)
         for run in runs.values():
             seconds(run)
-        counts = {name: enough(run, ROUND) for name, run in runs.items()}
-        times = in_turn({name: repeated(run, counts[name]) for name, run in runs.items()}, rounds)
+        counts = {name: count_calls(run, ROUND) for name, run in runs.items()}
+        times = times_by_turns({name: repeat(run, counts[name]) for name, run in runs.items()}, rounds)
         each = {name: [1e6 * took / counts[name] / work.steps for took in times[name]] for name in runs}
         rate = figures["bfloat16" if bfloat16 else "float32"]
         by_flops, by_bytes = bounds(work.sizes, work.batch or 1, rate, figures["bandwidth"])
         for name in runs:
             took = spread(each[name]).median
             size = "-".join(map(str, work.sizes)) if name == "jaxmlp" else ""
-            cells = (f"{took:,.1f}", ratios(each[name], each["jaxmlp"]).shown(), f"{by_flops / took:.0%}")
+            cells = (f"{took:,.1f}", ratios(each[name], each["jaxmlp"]).text(), f"{by_flops / took:.0%}")
             lines.append((name, size, f"{by_flops:,.1f}", f"{by_bytes:,.1f}", *cells))
     return table(("", "network", "FLOPs/peak µs", "bytes/bandwidth µs", "µs a step", "ratio", "of peak"), lines)
 

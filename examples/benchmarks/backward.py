@@ -32,7 +32,7 @@ def row(name: str, found: Comparison) -> tuple[str, ...]:
         f"{name} {found.net.activations[0].name}",
         f"{manual:,.0f}",
         f"{autodiff:,.0f}",
-        found.ratio.shown(),
+        found.ratio.text(),
         f"{bytes_ours:,}",
         f"{bytes_ours / bytes_theirs:.2f}" if bytes_theirs else "",
         f"{flops / flops_theirs:.3f}",

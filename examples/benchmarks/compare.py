@@ -25,7 +25,7 @@ from tables import table
 from workloads import RECIPES, Work, judge, make
 
 from jaxmlp.evidence.speed.products import flops
-from jaxmlp.evidence.speed.timing import ratios, rotated, spread
+from jaxmlp.evidence.speed.timing import ratios, spread, turns
 
 PAUSE = 0.3  # seconds between two of them: OpenMP's threads spin for 0.2 s after their last work
 APART = {"relative": 0.1, "cost": 0.02, "accuracy": 0.02}  # how far final figures may lie from ours
@@ -44,7 +44,7 @@ def compare(work: Work, names: list[str], rounds: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {name: [] for name in names}
     bounds: dict[str, list[float]] = {name: [] for name in products}
     trained = {}
-    for i, name in enumerate(rotated(names, rounds)):
+    for i, name in enumerate(turns(names, rounds)):
         turn = i // len(names)
         note(f"{work.name}: round {turn + 1} of {rounds}, {PEERS[name].name}")
         time.sleep(PAUSE)

@@ -96,7 +96,7 @@ def write(path: Path) -> None:
 
 def measure(wanted: list[Start], rounds: int) -> dict[str, Any]:
     """Seconds and accuracies by name; what has a cache runs once before, to fill it."""
-    from jaxmlp.evidence.speed.timing import ratios, rotated, spread
+    from jaxmlp.evidence.speed.timing import ratios, spread, turns
 
     for start in wanted:
         if start.cache is not None:
@@ -104,7 +104,7 @@ def measure(wanted: list[Start], rounds: int) -> dict[str, Any]:
     by_name = {start.name: start for start in wanted}
     times: dict[str, list[float]] = {name: [] for name in by_name}
     accuracies: dict[str, float | None] = {}
-    for name in rotated(list(by_name), rounds):
+    for name in turns(list(by_name), rounds):
         spent, accuracies[name] = took(by_name[name])
         times[name].append(spent)
     return {

@@ -25,8 +25,8 @@ from compare import chosen
 from tables import table
 
 import jaxmlp
-from jaxmlp.evidence.speed.bench import training
-from jaxmlp.evidence.speed.timing import in_turn, seconds
+from jaxmlp.evidence.speed.bench import training_run
+from jaxmlp.evidence.speed.timing import seconds, times_by_turns
 
 ROUND = 0.5  # seconds of one measurement, about
 MORE = 5  # epochs, whose time beside that of one tells what an epoch takes
@@ -72,7 +72,7 @@ def epochs(lines: list[Case], rounds: int, total: float) -> dict[str, float]:
         one, more = (seconds(partial(run, n)) for n in (1, MORE))
         each = max((more - one) / (MORE - 1), one / 50)  # should the clock say that more take no longer
         counts[size] = max(4, round(total / each))
-    times = in_turn({size: partial(run, counts[size]) for size, run in runs.items()}, rounds)
+    times = times_by_turns({size: partial(run, counts[size]) for size, run in runs.items()}, rounds)
     return {size: statistics.median(times[size]) / counts[size] for size in runs}
 
 
@@ -80,7 +80,7 @@ def compilation(fast: bool) -> dict[str, float]:
     """Seconds that the first epoch takes longer than the next, by depth."""
     found = {}
     for case in cases("depth", fast):
-        run = training(jaxmlp.Network(case.sizes, "relu", "softmax"), case.rows, case.batch_size)
+        run = training_run(jaxmlp.Network(case.sizes, "relu", "softmax"), case.rows, case.batch_size)
         first = seconds(run)
         found[str(case.size)] = first - seconds(run)
     return found

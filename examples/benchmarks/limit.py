@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from workloads import Work
 
-from jaxmlp.evidence.speed.products import Products, by_columns, by_rows, scanned
+from jaxmlp.evidence.speed.products import Products, by_columns, by_rows, scan_products
 
 ENOUGH = 0.1  # seconds that one measurement takes, about
 BY_XLA = ("XLA, columns", "XLA, rows")
@@ -58,7 +58,7 @@ def _xla(products: Products, weights: list[Any], batches: list[Any]) -> Callable
     """A program for all batches, as often as the steps need it."""
     import jax
 
-    scan = scanned(products, weights, np.stack(batches))
+    scan = scan_products(products, weights, np.stack(batches))
 
     def loop(steps: int) -> None:
         for _ in range(max(1, steps // len(batches))):

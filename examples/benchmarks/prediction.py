@@ -18,7 +18,7 @@ from peers import PEERS
 from tables import table
 from workloads import Work, make
 
-from jaxmlp.evidence.speed.timing import enough, in_turn, ratios, repeated, spread
+from jaxmlp.evidence.speed.timing import count_calls, ratios, repeat, spread, times_by_turns
 
 ROUND = 0.05  # seconds of one measurement, about
 
@@ -31,8 +31,8 @@ def compare(work: Work, names: list[str], m: int, rounds: int) -> dict[str, Any]
     for name, call in calls.items():
         agree = float((np.asarray(call()) == expected).mean())
         assert agree > 0.999, f"{name} gives other classes than ours: {agree:.2%} agree"
-    counts = {name: enough(call, ROUND) for name, call in calls.items()}
-    times = in_turn({name: repeated(call, counts[name]) for name, call in calls.items()}, rounds)
+    counts = {name: count_calls(call, ROUND) for name, call in calls.items()}
+    times = times_by_turns({name: repeat(call, counts[name]) for name, call in calls.items()}, rounds)
     each = {name: [1e6 * took / counts[name] for took in times[name]] for name in names}
     return {
         "rows": m,

@@ -57,7 +57,7 @@ def in_memory(path: Path, m: int) -> jaxmlp.Dataset:
     with h5py.File(path, "r") as file:
         arrays: Any = file["X"], file["y"]
         X, y = (array[:m] for array in arrays)
-    return jaxmlp.Dataset.from_arrays(X, y, test_rows=X[:1000], test_labels=y[:1000], name="in memory")
+    return jaxmlp.Dataset.from_arrays(X, y, test=(X[:1000], y[:1000]), name="in memory")
 
 
 def measure(path: Path, how: str, m: int, memory: int) -> dict[str, float]:

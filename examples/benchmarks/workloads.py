@@ -6,7 +6,8 @@
     mnist     784-128-10, 60,000 rows, batches of 128, Adam
     wide      1024-1024-1024-10, 10,240 rows, batches of 512, Adam
     deep      128-128-…-128-10 with 64 hidden layers, tanh, 12,800 rows, batches of 128, Adam
-    cat       12288-20-7-5-1, full batch of 209, gradient descent; 250 of the course's 2,500 steps
+    cat       12288-20-7-5-1, full batch of 209, the course's 2,500 steps of gradient descent
+    genes     20000-50-2, 200 rows, full batch, 1,000 steps of gradient descent
 
 All start from the same weights, and every epoch of mini-batches visits the rows in a new order. Where mnist's and the
 cats' own data are not at $JAXMLP_DATA or ../shared/data, rows of the same shape are drawn.
@@ -112,7 +113,8 @@ RECIPES = {
     "mnist": Recipe((784, 128, 10), "relu", at_hand("mnist", drawn(60_000)), 128, "adam", 1e-3, 3, (1000, 1)),
     "wide": Recipe((1024, 1024, 1024, 10), "relu", drawn(10_240), 512, "adam", 1e-4, 2, (1024, 1)),
     "deep": Recipe((128, *[128] * 64, 10), "tanh", drawn(12_800), 128, "adam", 1e-4, 2, (256, 1)),
-    "cat": Recipe((12288, 20, 7, 5, 1), "relu", at_hand("cat", drawn(209)), None, "sgd", 0.0075, 250, (209, 3)),
+    "cat": Recipe((12288, 20, 7, 5, 1), "relu", at_hand("cat", drawn(209)), None, "sgd", 0.0075, 2500, (209, 3)),
+    "genes": Recipe((20000, 50, 2), "relu", drawn(200), None, "sgd", 0.01, 1000, (200, 3)),
 }
 
 

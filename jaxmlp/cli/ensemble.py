@@ -1,154 +1,167 @@
-"""`jaxmlp train DATA --ensemble N`: N networks that differ in their seeds, and what they answer together.
+"""`jaxmlp train DATA --ensemble N`: train N networks that differ only in their seeds, and average their predictions.
 
-They are trained in rounds, and what a round has trained is on disk when the next begins: member-I.h5 is the run of seed
---seed + I - 1 whoever else is trained with it, so that --resume trains those that are missing.
+The members are trained in rounds. After each round their files are written, so that a stopped run keeps them and
+--resume trains only the missing ones. The seed of member I is --seed + I - 1 in every round, so a resumed run trains
+the same members as an uninterrupted one.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from jaxmlp import model_file
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.loading import as_trained
-from jaxmlp.cli.output import console, print_json, table
-from jaxmlp.cli.signals import Stop, graceful
-from jaxmlp.cli.training_options import find_rate, objective_of, shared_arguments
+from jaxmlp.cli.loading import prepare_data
+from jaxmlp.cli.output import console, facts_table, print_json
+from jaxmlp.cli.rescue import FolderGuard
+from jaxmlp.cli.run_folder import Settings
+from jaxmlp.cli.signals import Stop, stop_on_signal
+from jaxmlp.cli.training_options import config_of, find_rate
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.data.stream import StreamedDataset
-from jaxmlp.ensemble import Ensemble
+from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.model import Model
+from jaxmlp.inference import model_file
+from jaxmlp.inference.model import Model
+from jaxmlp.parallel.processors import n_processors, on_cpu
+from jaxmlp.population.ensemble import Ensemble
+from jaxmlp.population.fit_many import Population, fit_many
 from jaxmlp.training.fit import network_for
-from jaxmlp.training.fit_many import Population, fit_many
 from jaxmlp.training.progress import counting_bar
-from jaxmlp.training.strategy import cores
 
-ROUND = 16  # members that an accelerator trains at once
+# on an accelerator. On a CPU a round has one member per core: all cores are busy, and files are written soonest.
+MEMBERS_PER_ROUND = 16
 
 
 class _Stopped(Exception):
-    """A signal has come in the middle of a round."""
+    """A signal stops the training in the middle of a round."""
 
 
-def train_ensemble(data: Dataset, folder: Path, settings: dict[str, Any], as_json: bool, *, resumed: bool) -> int:
-    """Train the members whose files are not there, and print the figures of all; return the exit code.
+def train_ensemble(data: Dataset, folder: Path, settings: Settings, as_json: bool, *, resumed: bool) -> int:
+    """Train the members whose files are missing, and print the summary; return the exit code.
 
     Args:
-      data: what to train on.
-      folder: the run folder to make, or the one to go on with.
-      settings: of run.json, its "options" those of the command, "diverged" the members that have no file.
-      as_json: whether to print them as JSON.
-      resumed: whether it is one to go on with.
+      data: the data set.
+      folder: the run folder to make or to resume.
+      settings: the contents of run.json: "options" of the command, and "diverged", the members that have no file
+        because their training diverged.
+      as_json: whether to print the summary as JSON.
+      resumed: whether the folder belongs to an earlier run.
 
     Raises:
-      InputError: for data that a population does not take, and when all members diverge.
+      InputError: for streamed data, and when all members diverge.
     """
     options, n = settings["options"], settings["options"]["ensemble"]
     if isinstance(data, StreamedDataset):
         raise InputError(sentence("--ensemble", "rows in memory", "--stream", "leave one of them out"))
-    data = as_trained(options, data, options["output"])
-    net = network_for(data, options["hidden"], options["activation"], options["norm"], options["output"])
-    objective = objective_of(options, data.task, options["output"])
-    arguments = shared_arguments(options, data)
-    find_rate(options, net, data, objective, arguments | {"key": jax.random.key(options["seed"])})
-    arguments["learning_rate"] = options["learning_rate"]
+    data = prepare_data(options, data, options["output"])
+    design = (options[name] for name in ("hidden", "activation", "norm", "output"))
+    net = network_for(data, *design, members=options.get("members"))
+    config, _ = find_rate(options, net, data, config_of(options, data, options["output"]))
+    config, objective = config.replace(key=None), config.objective  # `fit_many` makes the key of a member from its seed
 
-    def train(places: list[int], progress: Callable[[int, int], None]) -> Population:
-        seeds = [options["seed"] + place - 1 for place in places]
-        return fit_many(net, data, objective=objective, seeds=seeds, progress=progress, **arguments)
+    def train(indices: list[int], progress: Callable[[int, int], None]) -> Population:
+        seeds = [options["seed"] + i - 1 for i in indices]
+        return fit_many(net, data, config, seeds=seeds, progress=progress)
 
-    def keep(found: Population, places: list[int]) -> None:
-        for place, member in zip(places, found.members, strict=True):
-            if member.diverged is not None:
-                settings["diverged"].append(place)
-            else:
-                model = Model.of(member.net, member.params, data, objective)
-                model_file.write(model_file.member(folder, place), model)
-        run_folder.write_settings(folder, {**settings, "finished": False})
+    def save(population: Population, indices: list[int]) -> None:
+        models = {
+            i: Model.of(member.net, member.params, data, objective)
+            for i, member in zip(indices, population.members, strict=True)
+            if member.diverged is None
+        }
+
+        def write(destination: Path) -> str:
+            for i, model in models.items():
+                model_file.write(model_file.member(destination, i), model)
+            return f"the last round (members {', '.join(map(str, models))})"
+
+        # a diverged member has no file; without this list --resume would train it again
+        settings["diverged"] += [i for i in indices if i not in models]
+        with guard.save_elsewhere_if_gone(write):
+            if not guard.is_gone():
+                write(folder)
+                run_folder.write_settings(folder, {**settings, "finished": False})
 
     settings.setdefault("diverged", [])
-    with run_folder.kept(folder, settings, resumed=resumed), graceful() as stop:
-        how = _in_rounds(_missing(folder, settings), n, options["epochs"], train, keep, stop)
-        missing = len(_missing(folder, settings))
+    # the summary is computed from the files, not from the trained networks, so that a resumed run prints the same one
+    with run_folder.open_run(folder, settings, resumed=resumed), stop_on_signal() as stop:
+        guard = FolderGuard(folder)
+        strategy = _train_rounds(_missing_members(folder, settings), n, options["epochs"], train, save, stop)
+        missing = len(_missing_members(folder, settings))
         summary: dict[str, Any] = {"run": str(folder), "members": n - missing - len(settings["diverged"])}
         if len(settings["diverged"]) == n:
-            raise InputError(
-                sentence("--ensemble", "a member that does not diverge", "none", "lower the learning rate")
-            )
+            expects, remedy = "at least one member that does not diverge", "lower the learning rate"
+            raise InputError(sentence("--ensemble", expects, "none", remedy))
         if summary["members"]:
-            summary |= _summary(Ensemble.load(folder), data)
-        summary |= {"diverged": len(settings["diverged"]), "strategy": how}
+            ensemble = Ensemble.load(folder)
+            summary |= _summarize_ensemble(ensemble, data)
+            summary |= run_folder.environment(ensemble.members[0], options["precision"])
+        summary |= {"diverged": len(settings["diverged"]), "strategy": strategy}
         run_folder.write_settings(folder, {**settings, "result": summary, "finished": not missing})
-    _print(summary, as_json, finished=not missing)
+    if as_json:
+        print_json(summary | {"finished": not missing})
+    else:
+        percentages = {name: f"{value:.2%}" for name, value in summary.items() if name.endswith("accuracy")}
+        console().print(facts_table(f"trained {summary['members']} networks", {**summary, **percentages}))
     if missing:
-        line = f"stopped with {n - missing} of {n} members; {run_folder.go_on(folder)}"
+        line = f"stopped with {n - missing} of {n} members; {run_folder.how_to_resume(folder)}"
         console(stderr=True).print(line, soft_wrap=True)
     return stop.exit_code if missing else 0
 
 
-def _missing(folder: Path, settings: dict[str, Any]) -> list[int]:
-    """The places of members, from 1, that are still to be trained."""
-    places = range(1, settings["options"]["ensemble"] + 1)
-    there = {place for place in places if model_file.member(folder, place).exists()}
-    return [place for place in places if place not in there and place not in settings["diverged"]]
+def _missing_members(folder: Path, settings: Settings) -> list[int]:
+    """Return the numbers of the members that are not trained yet; the first member is 1."""
+    # a file is written as a whole or not at all, so a member that has a file is trained
+    numbers = range(1, settings["options"]["ensemble"] + 1)
+    return [i for i in numbers if not model_file.member(folder, i).exists() and i not in settings["diverged"]]
 
 
-def _in_rounds(
+def _train_rounds(
     missing: list[int],
     n: int,
     epochs: int,
     train: Callable[[list[int], Callable[[int, int], None]], Population],
-    keep: Callable[[Population, list[int]], None],
+    save: Callable[[Population, list[int]], None],
     stop: Stop,
 ) -> str | None:
-    """Train and keep members, round by round, until all are there or a signal comes; say how it was done."""
-    how, size = None, cores() if jax.default_backend() == "cpu" else ROUND
+    """Train and save the members in rounds, until all exist or a signal comes. Return the strategy as text."""
+    text, size = None, n_processors() if on_cpu() else MEMBERS_PER_ROUND
     with counting_bar("epochs of all members") as bar:
         for first in range(0, len(missing), size):
-            places, before = missing[first : first + size], n - len(missing) + first
+            indices, n_before = missing[first : first + size], n - len(missing) + first
 
-            def progress(done: int, _: int, before: int = before) -> None:
-                bar(before * epochs + done, n * epochs)
-                if stop.signal is not None:
+            def progress(done: int, _: int, n_before: int = n_before) -> None:
+                # `fit_many` calls this between two calls of the device. Only here can a signal end a round: a call of
+                # the device cannot be interrupted.
+                bar(n_before * epochs + done, n * epochs)
+                if stop.on_epoch_end():
                     raise _Stopped
 
             try:
-                found = train(places, progress)
+                population = train(indices, progress)
             except _Stopped:
                 break
-            keep(found, places)
-            used = found.strategies[0]
-            how = f"{used.name}, {used.size} to a program ({used.reason})"
-            if stop.signal is not None:
+            save(population, indices)
+            strategy = population.strategies[0]
+            text = f"{strategy.name}, {strategy.size} per program ({strategy.reason})"
+            if stop.on_epoch_end():
                 break
-    return how
+    return text
 
 
-def _summary(ensemble: Ensemble, data: Dataset) -> dict[str, Any]:
-    """Figures of the held-back part, or of the training part where there is none, beside those of a mean member."""
+def _summarize_ensemble(ensemble: Ensemble, data: Dataset) -> dict[str, Any]:
+    """Return metrics of the ensemble and of its members on the test part, else the validation or training part."""
     part = data.test or data.validation or data.train
-    figures = ensemble.evaluate(part)
+    metrics = ensemble.evaluate(part)
     name = "r2" if ensemble.task == "regression" else "accuracy"
-    each = [member.evaluate(part, name)[name] for member in ensemble.members]
+    of_members = [member.evaluate(part, name)[name] for member in ensemble.members]
     return {
         "data": data.name,
         "task": ensemble.task,
         "network": "-".join(map(str, ensemble.members[0].net.sizes)),
-        f"test_{name}" if part is not data.train else f"train_{name}": figures[name],
-        f"mean_member_{name}": sum(each) / len(each),
-        f"best_member_{name}": max(each),
-        "disagreement": figures["disagreement"],
-        "log_loss": figures.get("log_loss"),
-        "member_cost": figures["member_cost"],
+        f"test_{name}" if part is not data.train else f"train_{name}": metrics[name],
+        f"mean_member_{name}": sum(of_members) / len(of_members),
+        f"best_member_{name}": max(of_members),
+        "disagreement": metrics["disagreement"],
+        "log_loss": metrics.get("log_loss"),
+        "member_cost": metrics["member_cost"],
     }
-
-
-def _print(summary: dict[str, Any], as_json: bool, *, finished: bool) -> None:
-    if as_json:
-        print_json(summary | {"finished": finished})
-        return
-    shares = {name: f"{value:.2%}" for name, value in summary.items() if name.endswith("accuracy")}
-    console().print(table(f"trained {summary['members']} networks", {**summary, **shares}))

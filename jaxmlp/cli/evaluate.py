@@ -1,5 +1,6 @@
-"""`jaxmlp evaluate MODEL DATA`: how good a model is on data it was not trained on."""
+"""`jaxmlp evaluate MODEL DATA`: how good a model is on data that it was not trained on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,21 @@ import click
 import numpy as np
 
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.loading import open_data, open_model
-from jaxmlp.cli.output import console, json_option, print_json, table
+from jaxmlp.cli.loading import one_or_several, open_data, open_model, text_loading
+from jaxmlp.cli.options import text_options
+from jaxmlp.cli.output import console, facts_table, json_option, print_json
 from jaxmlp.data.dataset import Dataset, Part
-from jaxmlp.data.sources import NAMES
-from jaxmlp.data.stream import StreamedDataset
+from jaxmlp.data.load import is_table
+from jaxmlp.data.streaming.dataset import StreamedDataset
+from jaxmlp.data.table_targets import Target, target_columns
+from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.model import Model
+from jaxmlp.inference.model import Model
+from jaxmlp.metrics.definitions import METRICS
 from jaxmlp.training.fingerprint import digest_of
-from jaxmlp.training.scores import SCORES
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("model")
 @click.argument("data")
 @click.option(
@@ -26,67 +30,122 @@ from jaxmlp.training.scores import SCORES
     type=click.Choice(["auto", "test", "validation", "train", "all"]),
     default="auto",
     show_default=True,
-    help="Which rows; auto takes the test part, or all rows where there is none.",
+    help="Which rows to measure; auto takes the test part, or all rows if there is none.",
 )
-@click.option("--target", metavar="COLUMN", help="The target column of a .csv, by name or number [as in training].")
+@click.option("--target", metavar="COLUMN", multiple=True, help="Target column of a table [as in training].")
+@text_options
 @click.option(
     "--metric",
     "metrics",
     metavar="NAME",
     multiple=True,
-    help=f"Show this one, and others by repeating: {', '.join(SCORES)} [all of the task].",
+    help=f"Show this metric; may be repeated: {', '.join(METRICS)} [all of the task].",
 )
 @json_option
-def evaluate(model: str, data: str, part: str, target: str | None, metrics: tuple[str, ...], as_json: bool) -> None:
-    """Measure MODEL (a run folder, also of an ensemble, or a model.h5) on DATA, by default on its test part.
+def evaluate_command(
+    model: str, data: str, part: str, target: tuple[str, ...], metrics: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Measure MODEL on DATA, by default on its test part.
 
-    The data that the model was trained on is split again as it was then; any other table counts as a whole. Columns
-    and classes are found by their names.
+    MODEL is a run folder (of one network or of an ensemble) or a model.h5. If DATA is the data of the training, it is
+    split in the same way; this includes a copy of the file, or one with another order of columns. Of other data all
+    rows are used. Columns and classes are matched by name.
     """
-    trained, who = open_model(model)
-    dataset = load_for(model, trained, data, target)
+    trained, predictor = open_model(model)
+    dataset = load_for(model, trained, data, one_or_several(target), text_loading(options, model))
+    for note in dataset.notes:
+        console(stderr=True).print(f"note: {note}", soft_wrap=True)
     rows = choose_part(dataset, part)
-    figures = who.evaluate(Part(rows.rows, translate(rows.targets, dataset, trained)), metrics or None)
-    kind = part if part != "auto" else "test" if dataset.test else "all"
-    answer = {"model": model, "data": dataset.name, "part": kind, "rows": len(rows.rows), **figures}
+    key = part if part != "auto" else "test" if dataset.test else "train"
+    weights = dataset.part_weights(key)
+    values = predictor.evaluate(Part(rows.rows, class_ids(rows.targets, dataset, trained)), metrics or None, weights)
+    part = part if part != "auto" else "test" if dataset.test else "all"
+    answer = {"model": model, "data": dataset.name, "part": part, "rows": len(rows.rows), **values}
     if as_json:
         print_json(answer)
         return
-    shares = {name: f"{figures[name]:.2%}" for name in ("accuracy", "balanced_accuracy") if name in figures}
-    console().print(table("evaluated", {**answer, **shares}))
+    percentages = {name: f"{values[name]:.2%}" for name in ("accuracy", "balanced_accuracy") if name in values}
+    console().print(facts_table("evaluated", {**answer, **percentages}))
 
 
-def load_for(model: str, trained: Model, data: str, target: str | None = None) -> Dataset:
-    """A data set for a model: its own data split as in training, other data whole; columns as the model has them.
+def load_for(
+    model: str, trained: Model, data: str, target: Target = None, text: Mapping[str, Any] | None = None
+) -> Dataset:
+    """Return a data set for a model, with the columns in the model's order.
+
+    The data of the training is split as in the training, so that the test part contains no row of the training part.
+    It is known by its rows: a copy of the file is the same data.
+
+    Args:
+      model: the path of the model.
+      trained: the model.
+      data: name or path of the data.
+      target: the target columns, those of the training if None.
+      text: how the text of a table is read.
 
     Raises:
-      InputError: when the model's own data have changed since, so that the split no longer keeps rows apart.
+      InputError: when that data has changed since the training, which would mix the two parts.
     """
     settings = run_folder.read_settings(model)
-    own = settings.get("data") == (data if data in NAMES else str(Path(data).resolve())) and target is None
-    loading: dict[str, Any] = settings["loading"] if own else {"test_fraction": 0, "target": target}
-    if not own and data not in NAMES:
-        loading["task"] = trained.task
-        if Path(data).suffix.lower() == ".csv" and target is None and trained.target_names:
-            loading["target"] = trained.target_names[0]
+    source = data if data in TOY_DATASETS else str(Path(data).resolve())
+    is_same_source = settings.get("data") == source
+    known: dict[str, Any] = {"standardize": False}  # the model brings its own preprocessing
     if trained.classes and trained.task in ("binary", "multiclass"):
-        loading["known_classes"] = trained.classes
-    dataset = open_data(data, {**loading, "standardize": False})
-    if own and digest_of(dataset) != settings.get("fingerprint"):
-        got, remedy = "other rows than in training", "copy the new rows to a file of their own"
-        raise InputError(sentence(f"{data!r}, the data of {model},", "the rows of the training", got, remedy))
-    if trained.feature_names and dataset.feature_names and dataset.feature_names != trained.feature_names:
-        return dataset.select(trained.feature_names)
-    return dataset
+        known["known_classes"] = trained.classes
+    if is_table(data):
+        known["known_columns"] = trained.known_columns
+    if "loading" in settings and (is_same_source or known.get("known_columns")):
+        # read as in the training first: only the digest of the rows can tell whether it is the same data
+        training = {**settings["loading"], **known}
+        if not is_same_source and trained.target_names:  # a copy may have its columns in another order
+            training["target"] = list(trained.target_names)
+        dataset = _load_training_data(data, training, strict=is_same_source and target is None)
+        if dataset is not None and _has_target(dataset, target, trained):
+            if digest_of(dataset) == settings.get("fingerprint"):
+                return _in_order(dataset, trained)
+            if is_same_source:
+                got, remedy = "other rows than in training", "copy the new rows to a file of their own"
+                raise InputError(sentence(f"{data!r}, the data of {model},", "the rows of the training", got, remedy))
+    loading: dict[str, Any] = {"test_fraction": 0, "target": target, **known}
+    if data not in TOY_DATASETS:
+        loading["task"] = trained.task
+    if is_table(data):
+        loading |= text or {}
+        if target is None and trained.target_names:
+            loading["target"] = list(trained.target_names)
+    return _in_order(open_data(data, loading), trained)
+
+
+def _load_training_data(data: str, loading: dict[str, Any], strict: bool) -> Dataset | None:
+    """Return a data set as it was read for the training; None where other data cannot be read so."""
+    try:
+        return open_data(data, loading)
+    except InputError:
+        if strict:
+            raise
+        return None
+
+
+def _has_target(data: Dataset, target: Target, model: Model) -> bool:
+    """Whether the target that was asked for is that of the training."""
+    if target is None or not data.roles:
+        return target is None
+    return target_columns(target, [role.name for role in data.roles], data.name) == model.target_names
+
+
+def _in_order(data: Dataset, model: Model) -> Dataset:
+    if model.feature_names and data.feature_names and data.feature_names != model.feature_names:
+        return data.select(model.feature_names)
+    return data
 
 
 def choose_part(data: Dataset, part: str) -> Part:
-    """The rows to measure on.
+    """Return the rows to measure.
 
     Raises:
       InputError: when the data set has no such part.
     """
-    parts = {name: found for name in ("train", "validation", "test") if (found := getattr(data, name))}
+    parts = {name: rows for name in ("train", "validation", "test") if (rows := getattr(data, name))}
     if part == "auto":
         return parts.get("test") or data.train
     if part == "all" and len(parts) == 1:
@@ -101,8 +160,8 @@ def choose_part(data: Dataset, part: str) -> Part:
     return parts[part]
 
 
-def translate(targets: np.ndarray, data: Dataset, model: Model) -> np.ndarray:
-    """Class ids of the data set as class ids of the model, by their labels.
+def class_ids(targets: np.ndarray, data: Dataset, model: Model) -> np.ndarray:
+    """Return the class ids of a data set as ids of the model, matched by label; other targets as they are.
 
     Raises:
       InputError: when the task differs, or for a class that the model does not know.

@@ -1,71 +1,133 @@
-"""How a command finds its data and its model: from options to a data set, and whether it is the one of before."""
+"""How a command opens its data and its model: from options to a data set, with the parts that the options ask for."""
 
+import csv
 import dataclasses
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxmlp.cli import run_folder
+from jaxmlp.cli.options import Options
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.limits import as_path
+from jaxmlp.data.load import TOY_DATASETS, load
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.data.sources import load
-from jaxmlp.data.stream import MEMORY, stream
-from jaxmlp.ensemble import Ensemble
+from jaxmlp.data.readers import READERS
+from jaxmlp.data.streaming.dataset import DEFAULT_MEMORY, stream
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.model import Model, load_model
-from jaxmlp.model_file import MEMBERS
+from jaxmlp.inference.model import Model, load_model
+from jaxmlp.inference.model_file import MEMBERS
+from jaxmlp.nn.activations import Activation
+from jaxmlp.population.ensemble import Ensemble
+from jaxmlp.tabular.roles import ROLES
+from jaxmlp.training.presets import find
 
-VALIDATION = 0.1  # held back where early stopping, a plateau or a sweep needs rows to watch
+VALIDATION = 0.1  # fraction of the training rows, where early stopping, a plateau or a sweep needs a validation part
+
+_FILES = ", ".join(reader.suffixes[0] for reader in READERS if reader.has_labels)
+_FOLDERS = " or ".join(f"{reader.name} files" for reader in READERS if reader.read_folder)
+_ROW_FILES = ", ".join(suffix for reader in READERS if reader.has_rows for suffix in reader.suffixes[:5])
+DATA_HELP = f"DATA is a name ({', '.join(TOY_DATASETS)}), or a path: {_FILES}, or a folder with {_FOLDERS}."
+FILE_HELP = f"FILE is one of: {_ROW_FILES}."
+
+TEXT_OPTIONS = ("missing", "separator", "decimal", "thousands", "encoding", "header")
+_ARGUMENTS = {  # option: argument of `load` and `stream`
+    "target": "target",
+    "task": "task",
+    "test_fraction": "test_fraction",
+    "split_seed": "seed",
+    "standardize": "standardize",
+    "memory": "memory",
+    **{name: name for name in ("features", "drop", "keep", "roles", "weights", "numbers", *TEXT_OPTIONS)},
+}
+_OF_STREAM = ("known_classes", "task", "test_fraction", "seed", "standardize", "memory")
 
 
-def loading_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the data options out of a command's options, as arguments of `open_data`; those not given are left out."""
-    names = {"target": "target", "task": "task", "test_fraction": "test_fraction", "split_seed": "seed"}
-    names["standardize"] = "standardize"
-    given = {argument: options.pop(option) for option, argument in names.items()}
-    given["memory"] = options.pop("memory", None)
+def loading_options(options: Options) -> dict[str, Any]:
+    """Remove the data options from a command's options, and return those that are set, as arguments of `open_data`."""
+    loading = {argument: options.pop(option, None) for option, argument in _ARGUMENTS.items()}
+    loading["target"] = one_or_several(loading["target"] or ())
+    for name in ("features", "drop", "keep"):
+        loading[name] = [column for text in loading[name] or () for column in _columns_of(text)]
+    loading["roles"] = dict(_role_of(text) for text in loading["roles"] or ())
     if options.pop("streamed", False):
-        given["memory"] = given["memory"] or MEMORY
-    elif given["memory"] is not None:
+        loading["memory"] = loading["memory"] or DEFAULT_MEMORY
+    elif loading["memory"] is not None:
         raise InputError(sentence("--memory", "--stream", "none", "add it, or leave --memory out"))
-    return {argument: value for argument, value in given.items() if value is not None}
+    return {argument: value for argument, value in loading.items() if value is not None and value not in ((), [], {})}
 
 
-def open_data(data: str, loading: dict[str, Any]) -> Dataset:
-    """The data set of `loading_options`: in memory, or a stream where they have a memory for it."""
+def text_loading(options: Options, model: str) -> dict[str, Any]:
+    """Return how the text of a new table is read: as the options say, else as the table of the training was."""
+    # what was stated for the training table holds for the new one too; its header may differ, and is found anew
+    loading = run_folder.read_settings(model).get("loading", {})
+    inherited = {name: loading[name] for name in TEXT_OPTIONS if name in loading and name != "header"}
+    chosen = {name: options[name] for name in TEXT_OPTIONS if options.get(name) not in (None, ())}
+    return inherited | chosen
+
+
+def one_or_several(target: Sequence[str]) -> str | list[str] | None:
+    """Return one target as it is, several as a list, and None for none."""
+    return list(target) if len(target) > 1 else next(iter(target), None)
+
+
+def _columns_of(text: str) -> list[str]:
+    """Return the names in "a,b"; a name that holds a comma itself is written in quotes, as in the file."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+
+
+def _role_of(text: str) -> tuple[str, str]:
+    name, sign, role = text.rpartition("=")
+    if not sign or role not in ROLES:
+        expects = f"COLUMN=ROLE with a role among {', '.join(ROLES)}"
+        raise InputError(sentence("--role", expects, repr(text), "write zip=category, for example"))
+    return name, role
+
+
+def open_data(data: str, loading: Mapping[str, Any]) -> Dataset:
+    """Return the data set of `loading_options`: in memory, or a stream if they contain a memory for it."""
     if "memory" not in loading:
         return load(data, **loading)
-    if "target" in loading:
-        expects = "no --target, for HDF5 files have no columns to choose from"
-        raise InputError(sentence("--stream", expects, "one", "leave it out"))
+    for name in loading:
+        if name not in _OF_STREAM:
+            flag = f"--{'role' if name == 'roles' else name}"
+            expects = f"no {flag}, because HDF5 files have no columns to choose from"
+            raise InputError(sentence("--stream", expects, flag, "leave it out"))
     return stream(data, **loading)
 
 
-def as_trained(options: dict[str, Any], data: Dataset, output: Any = None) -> Dataset:
-    """The data set as a training takes it: with a validation part, where one is asked for or anything watches it.
+def prepare_data(options: Options, data: Dataset, output: str | Activation | None = None) -> Dataset:
+    """Return the data set for a training, with a validation part if an option asks for one or monitors it.
 
     Args:
       options: of the command.
       data: as it was read.
-      output: the activation that was asked for. Its range is meant for the targets, which then stay as they are: an
-        exponential gives counts or rates, a sigmoid shares; identity alone gives any number, and standardised ones.
+      output: activation of the last layer, if one was chosen. Targets are then not standardized, because its range is
+        meant for them: an exponential gives counts or rates, a sigmoid fractions. Only identity has no bounds.
 
     Raises:
-      InputError: for a share that cannot be held back.
+      InputError: for a fraction that is not in [0, 1).
     """
     if output not in (None, "identity"):
         data = dataclasses.replace(data, target_preprocessing=Preprocessing())
+    preset = options.get("preset")
+    if preset is not None and find(preset, data.task).bounded:
+        data = data.bound_targets()
     fraction = options["validation_fraction"]
     if fraction is not None and not 0 <= fraction < 1:
-        remedy = f"write {VALIDATION:g}, say"
-        raise InputError(sentence("--validation-fraction", "a share from 0 to below 1", fraction, remedy))
+        remedy = f"write {VALIDATION:g}, for example"
+        raise InputError(sentence("--validation-fraction", "a fraction from 0 to below 1", fraction, remedy))
     if fraction is None:
-        watched = options.get("patience") is not None or options["schedule"].startswith("plateau")
-        fraction = VALIDATION if watched and data.validation is None else 0.0
-    return data.hold_back(fraction, options.get("seed", 0)) if fraction else data
+        is_monitored = options.get("patience") is not None or options["schedule"].startswith("plateau")
+        fraction = VALIDATION if is_monitored and data.validation is None else 0.0
+    return data.split_validation(fraction, options.get("seed", 0)) if fraction else data
 
 
 def open_model(path: str) -> tuple[Model, Model | Ensemble]:
-    """The model in a file or a run folder, and who answers: the same, or the ensemble whose first member it is."""
-    if not any(Path(path).glob(MEMBERS)):
+    """Return the model of a file or run folder, and the predictor: the same model, or its ensemble.
+
+    The model of an ensemble is its first member; all members have the same inputs, outputs and classes.
+    """
+    if not any(as_path(path).glob(MEMBERS)):
         model = load_model(path)
         return model, model
     ensemble = Ensemble.load(path)

@@ -1,6 +1,6 @@
-"""Signals: Ctrl-C and SIGTERM end a training after the epoch at hand, or a second's piece of a long one.
+"""Handle signals: Ctrl-C and SIGTERM end a training after the current epoch, or the current segment of a long epoch.
 
-A second one ends the process at once, as it would have without us.
+A second signal ends the process at once, as it would without this module.
 """
 
 import signal
@@ -8,49 +8,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from jaxmlp.training.processes import agreed
+from jaxmlp.parallel.distributed import all_reduce_max
+from jaxmlp.training.callbacks import Callback, Progress
 
 
-class Stop:
-    """Whether somebody wishes the training to end, and the signal that said so."""
+class Stop(Callback):
+    """A callback that ends the training after a signal.
 
-    reports_only = True
+    Attributes:
+      received: the signal that this process has received, or None; the handler may set it at any moment.
+      signal: the signal that ends the training, the same in all processes of a run; None before that.
+    """
 
     def __init__(self) -> None:
+        self.received: signal.Signals | None = None
         self.signal: signal.Signals | None = None
 
-    def __call__(self, *_: object) -> bool:
-        """As an observer of `fit`, after an epoch and within a long one: true once a signal has come to any process."""
-        number = agreed(self.signal or 0)
+    def on_epoch_end(self, progress: Progress | None = None) -> bool:
+        """Return whether any process of the run has received a signal."""
+        # all processes must stop at the same step: if one stopped earlier, the others would wait for it in a reduction
+        number = all_reduce_max(self.received or 0)
+        # `received` is not reset: a signal that comes during the reduction takes effect at the next one
         self.signal = signal.Signals(number) if number else None
         return self.signal is not None
 
-    between = __call__
+    on_segment_end = on_epoch_end
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal's number, as shells have it."""
+        """The exit code: 128 plus the number of the signal, as shells have it; 0 without a signal."""
         return 0 if self.signal is None else 128 + self.signal
 
 
 @contextmanager
-def graceful() -> Iterator[Stop]:
-    """Within the block the first SIGINT or SIGTERM is noted, and the second has its usual effect."""
+def stop_on_signal() -> Iterator[Stop]:
+    """Yield a callback that ends the training after the first SIGINT or SIGTERM; the second has its usual effect."""
     stop = Stop()
-    before = {}
+    previous_handlers = {}
 
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = signal.Signals(number)
-        for name, handler in before.items():
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.received = signal.Signals(number)
+        restore()
+
+    def restore() -> None:
+        for name, handler in previous_handlers.items():
             signal.signal(name, handler)
 
     try:
         for name in (signal.SIGINT, signal.SIGTERM):
-            before[name] = signal.signal(name, note)
-    except ValueError:  # not the main thread: signals are somebody else's
-        before.clear()
+            previous_handlers[name] = signal.signal(name, handle)
+    except ValueError:  # Python allows handlers in the main thread only
+        previous_handlers.clear()
     try:
         yield stop
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        restore()

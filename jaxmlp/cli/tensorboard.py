@@ -1,18 +1,19 @@
-"""TensorBoard: the figures of every epoch as scalars, written as the run goes."""
+"""TensorBoard: the metrics of every epoch as scalars, written during the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.training.state import OfReports, Report
+from jaxmlp.training.callbacks import ReportCallback
+from jaxmlp.training.state import Report
 
 FOLDER = "tensorboard"
 
 
 @contextmanager
-def scalars(folder: Path) -> Iterator[OfReports]:
-    """Yield an observer of `fit` that writes each report's figures into `folder`/tensorboard.
+def scalars(folder: Path) -> Iterator[ReportCallback]:
+    """Yield a callback of `fit` that writes the metrics of each report into `folder`/tensorboard.
 
     Raises:
       InputError: without the package tensorboardX.
@@ -25,13 +26,14 @@ def scalars(folder: Path) -> Iterator[OfReports]:
     writer = SummaryWriter(str(folder / FOLDER))
 
     def write(report: Report) -> None:
-        figures = report._asdict() | (report.scores or {})
-        for name, value in figures.items():
+        metrics = report._asdict() | (report.metrics or {})
+        for name, value in metrics.items():
+            # the epoch is the axis of every scalar
             if isinstance(value, int | float) and name not in ("epoch", "step"):
                 writer.add_scalar(name, value, report.epoch)
-        writer.flush()
+        writer.flush()  # TensorBoard can show the run while it goes on
 
     try:
-        yield OfReports(write)
+        yield ReportCallback(write)
     finally:
         writer.close()

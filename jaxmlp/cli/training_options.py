@@ -1,120 +1,149 @@
-"""The options of `train`, and what `fit` gets of them."""
+"""The options of a training on the command line, read off `TrainConfig`, `EarlyStopping` and `Objective`.
 
+A field of one of these records is an option here: its name, help, choices and default are the field's own.
+"""
+
+import dataclasses
 import re
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
 import jax
 
 from jaxmlp.cli.loading import VALIDATION
-from jaxmlp.cli.options import FIND, BatchSize, Names, Numbers, Rate
+from jaxmlp.cli.options import FIND, BatchSize, Decorator, Names, Numbers, Options, Rate, apply_options
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.nn.activations import ACTIVATIONS
+from jaxmlp.nn.activations import ACTIVATIONS, Activation
 from jaxmlp.nn.costs import COSTS
-from jaxmlp.nn.initializers import INITIALIZERS
 from jaxmlp.nn.network import Network, Params
-from jaxmlp.nn.normalization import KINDS
+from jaxmlp.nn.normalization import NORMS
 from jaxmlp.nn.objective import Objective
-from jaxmlp.training.arguments import PRECISIONS
-from jaxmlp.training.batches import FULL
 from jaxmlp.training.checkpoints import EVERY
-from jaxmlp.training.fit import ACTIVATION, BATCH_SIZE, EPOCHS, HIDDEN
-from jaxmlp.training.optimizers import DEFAULT, OPTIMIZERS
-from jaxmlp.training.range_test import RangeTest, lr_find
-from jaxmlp.training.schedules import DEFAULT as CONSTANT
-from jaxmlp.training.schedules import SCHEDULES
-from jaxmlp.training.scores import SCORES
-from jaxmlp.training.stopping import EarlyStopping
+from jaxmlp.training.config import OPTIONS, TrainConfig
+from jaxmlp.training.early_stopping import MONITORS, EarlyStopping
+from jaxmlp.training.fit import ACTIVATION, HIDDEN
+from jaxmlp.training.lr_finder import RangeTest, lr_find
+from jaxmlp.training.optimizers import OPTIMIZERS
+from jaxmlp.training.options import FULL, Option
+from jaxmlp.training.presets import OPTIMIZER_FIELDS, PRESETS, find, training_fields
+
+# What a flag accepts, where that is not the type of the field itself
+_TYPES: dict[str, dict[str, Any]] = {
+    "batch_size": {"type": BatchSize(), "metavar": BatchSize.name},
+    "learning_rate": {"type": Rate(), "metavar": Rate.name},
+    "freeze": {"type": Numbers()},
+    "key": {"type": click.IntRange(0, 2**32 - 1), "default": 0, "show_default": True},
+    "metrics": {"multiple": True, "metavar": "METRIC"},
+}
+_FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+_OBJECTIVE = {field.name: field for field in dataclasses.fields(Objective) if "help" in field.metadata}
 
 
-def _listed(names: Any) -> str:
-    return ", ".join(names)
+def option_name(field: str) -> str:
+    """Return the name of a field among a command's options, and in run.json."""
+    return "seed" if field == "key" else field
 
 
-_HIDDEN = click.option("--hidden", type=Numbers(), default=_listed(map(str, HIDDEN)), show_default=True,
-                        help="Units per hidden layer, or none.")  # fmt: skip
-# of a population, too
-_SHARED = (
+def _config_option(name: str, option: Option) -> Decorator:
+    """Return the option of a field of `TrainConfig`."""
+    field = _FIELDS[name]
+    flag = "--" + (option.flag or name).replace("_", "-")
+    settings: dict[str, Any] = {"help": option.help}
+    if option.choices:
+        settings["type"] = click.Choice(option.choices)
+    elif isinstance(field.default, bool):
+        flag = f"{flag}/--no-{flag[2:]}"
+    elif field.type == (float | None):
+        settings["type"] = float
+    if field.default is not None and field.default != ():
+        settings |= {"default": field.default, "show_default": True}
+    return click.option(flag, option_name(name), **settings | _TYPES.get(name, {}))
+
+
+def _config_options(accepts: Callable[[Option], bool]) -> list[Decorator]:
+    return [_config_option(name, option) for name, option in OPTIONS.items() if option.flag != "" and accepts(option)]
+
+
+_HIDDEN = click.option("--hidden", type=Numbers(), default=",".join(map(str, HIDDEN)), show_default=True,
+                       help="Units per hidden layer, or none.")  # fmt: skip
+_NETWORK = [
     click.option("--activation", type=Names(), default=ACTIVATION, show_default=True,
-                 help=f"Of all hidden layers, or one for each: {_listed(ACTIVATIONS)}."),
-    click.option("--output", help="Activation of the last layer [sigmoid, softmax or identity, as the task has it]; "
-                                  "the values of another than identity are not standardised."),
-    click.option("--norm", type=click.Choice(KINDS), help="Normalise the Z of hidden layers [not]."),
-    click.option("--cost", help=f"One of {_listed(COSTS)}; numbers in parentheses [follows from the task]."),
-    click.option("--init", "scheme", default="auto", show_default=True,
-                 help=f"Weights: auto, {_listed(INITIALIZERS)}."),
-    click.option("--epochs", type=int, default=EPOCHS, show_default=True, help="Times through the rows."),
-    click.option("--batch-size", type=BatchSize(), default=str(BATCH_SIZE), show_default=True,
-                 help="Rows per step, or full."),
-    click.option("--optimizer", default=DEFAULT, show_default=True, help=f"One of {_listed(OPTIMIZERS)}."),
-    click.option("--learning-rate", type=Rate(),
-                 help=f"α, or {FIND}: what a range test suggests [the optimizer's own, 0.001 for adam]."),
-    click.option("--schedule", default=CONSTANT, show_default=True,
-                 help=f"Of α: {_listed(SCHEDULES)}, as in 'step(0.5, 10)'."),
-    click.option("--warmup", type=float, default=0.0, show_default=True, help="Epochs during which α rises from 0."),
-    click.option("--weight-decay", type=float, help="Decoupled, for adamw and lion [0.01]."),
-    click.option("--clip", type=float, help="The longest gradient [any]."),
-    click.option("--l2", type=float, help="λ of the penalty λ/2m Σ‖W‖² [none]."),
-    click.option("--l1", type=float, help="λ of the penalty λ/m Σ|w| [none]."),
-    click.option("--max-norm", type=float, help="The longest weights into one unit [any]."),
-    click.option("--dropout", type=float, help="Share of hidden units silenced in a step [none]."),
-    click.option("--input-dropout", type=float, help="Share of features silenced in a step [none]."),
-    click.option("--input-noise", type=float, help="σ of the noise added to the features [none]."),
-    click.option("--label-smoothing", type=float, help="s: y ← (1 - s) y + s/C [none]."),
-    click.option("--mixup", type=float, help="α of Beta(α, α), by which examples are mixed [none]."),
-    click.option("--average", type=float, help="Decay of a moving average of the parameters, which is kept [none]."),
-    click.option("--class-weight", help="balanced, or LABEL=WEIGHT,... [all 1]."),
-    click.option("--freeze", type=Numbers(), help="Layers, from 1, that stay as they are [none]."),
-    click.option("--precision", type=click.Choice(PRECISIONS), help="bfloat16: of the matrix products [float32]."),
-    click.option("--validation-fraction", type=float,
-                 help=f"Training rows held back to be watched [0; {VALIDATION:g} with --patience]."),
-)  # fmt: skip
-_ALONE = (
-    click.option("--patience", type=int, help="Stop after so many epochs without improvement [never]."),
-    click.option("--watch", metavar="METRIC",
-                 help=f"What is to improve: cost, validation_cost, validation_accuracy, {_listed(SCORES)}."),
-    click.option("--metric", "metrics", multiple=True, metavar="METRIC",
-                 help="Report it after every epoch; may be repeated."),
-    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-                 help="Of the weights, of the order of the rows and of the noise."),
-    click.option("--checkpoint-every", type=float, default=EVERY, show_default=True, metavar="SECONDS",
-                 help="How often the run is kept, to resume from."),
-)  # fmt: skip
-
-_OBJECTIVE = ("l2", "l1", "max_norm", "dropout", "input_dropout", "input_noise", "label_smoothing", "mixup")
-_RANGE_TEST = (
-    "optimizer",
-    "weight_decay",
-    "batch_size",
-    "scheme",
-    "class_weight",
-    "clip",
-    "freeze",
-    "precision",
-    "key",
+                 help=f"Activation of all hidden layers, or one for each: {', '.join(ACTIVATIONS)}."),
+    click.option("--output", help="Activation of the last layer [follows from the task: sigmoid, softmax or "
+                                  "identity]. With identity the targets of a regression are standardized."),
+    click.option("--norm", type=click.Choice(NORMS), help="Normalise the Z of hidden layers [none]."),
+]  # fmt: skip
+_MEMBERS = click.option(
+    "--members",
+    type=click.IntRange(1),
+    help="Number of networks that share the hidden layers and predict together; 1 is one network that also learns a "
+    "scale of each input [one network without scales].",
 )
-_FIT = ("optimizer", "learning_rate", "schedule", "warmup", "weight_decay", "clip", "average", "epochs", "batch_size")
+_COST = [
+    click.option("--cost", help=f"One of {', '.join(COSTS)}; with a number as in huber(0.5) [follows from the task]."),
+    *(
+        click.option(f"--{name.replace('_', '-')}", type=float, help=field.metadata["help"])
+        for name, field in _OBJECTIVE.items()
+    ),
+]
+_VALIDATION = click.option(
+    "--validation-fraction",
+    type=float,
+    help=f"Fraction of the training rows that becomes the validation part [0; {VALIDATION:g} with --patience].",
+)
+_STOPPING = [
+    click.option("--patience", type=int, help="Stop after this number of epochs without improvement [never]."),
+    click.option("--monitor", metavar="METRIC",
+                 help=f"Metric that must improve: {', '.join(MONITORS)} [validation_cost]."),
+    click.option("--checkpoint-every", type=float, default=EVERY, show_default=True, metavar="SECONDS",
+                 help="Time between two checkpoints; --resume continues from the last one."),
+]  # fmt: skip
 
 
-def training_options(command: Any) -> Any:
-    """All options of a training."""
-    for option in reversed((_HIDDEN, *_SHARED, *_ALONE)):
-        command = option(command)
-    return command
+_PRESET = click.option(
+    "--preset",
+    type=click.Choice([*PRESETS]),
+    help="Settings for tables; they replace the defaults of the options below and of --numbers [none].",
+)
 
 
-def population_options(command: Any) -> Any:
-    """Those that `fit_many` takes, too; units of hidden layers and seeds are a population's own."""
-    for option in reversed(_SHARED):
-        command = option(command)
-    return command
+def training_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Add all options of a training to a command."""
+    options = [_PRESET, _HIDDEN, *_NETWORK, _MEMBERS, *_COST, *_config_options(lambda option: True), _VALIDATION]
+    return apply_options(command, [*options, *_STOPPING])
 
 
-def objective_of(options: dict[str, Any], task: str, output: Any) -> Objective:
-    """The objective that options describe; 0 leaves a part out.
+def population_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Add the options that `fit_many` takes to a command, which has its own options for hidden layers and seeds."""
+    options = [*_NETWORK, *_COST, *_config_options(lambda option: option.in_population), _VALIDATION]
+    return apply_options(command, options)
 
-    Values are no probabilities: for regression a sigmoid's cost is quadratic, unless it is named.
+
+def apply_preset(options: Options, explicit: Collection[str], data: Dataset) -> None:
+    """Write the choices of --preset into a command's options, but for those that the user has written.
+
+    With another optimizer the rate, its schedule and the decay of the preset do not apply.
+    """
+    recipe = find(options["preset"], data.task)
+    if options["validation_fraction"] is None and data.validation is None:
+        options["validation_fraction"] = recipe.validation_fraction
+    n_rows = round(len(data.train.rows) * (1 - (options["validation_fraction"] or 0)))
+    fields = training_fields(options["preset"], n_rows, data.task)
+    fields |= {"hidden": recipe.hidden, "activation": recipe.activation, "members": recipe.members}
+    fields |= recipe.objective
+    fields["patience"] = fields.pop("early_stopping").patience
+    del fields["objective"]
+    if "optimizer" in explicit:
+        fields = {name: value for name, value in fields.items() if name not in OPTIMIZER_FIELDS}
+    options.update({name: value for name, value in fields.items() if name not in explicit})
+
+
+def objective_of(options: Options, task: str, output: str | Activation | None) -> Objective:
+    """Return the objective that options describe; the number 0 means no such term.
+
+    Targets of a regression are not probabilities: the cost of a sigmoid is then quadratic, unless another is named.
     """
     cost = options["cost"]
     if cost is None and task == "regression" and output == "sigmoid":
@@ -122,71 +151,65 @@ def objective_of(options: dict[str, Any], task: str, output: Any) -> Objective:
     return Objective(cost, **{name: options[name] or None for name in _OBJECTIVE})
 
 
-def fit_arguments(options: dict[str, Any], data: Dataset) -> dict[str, Any]:
-    """The arguments of `fit` that options describe, but for network, data, objective and what observes."""
-    stopping = None
-    if options["patience"] is not None:
-        stopping = EarlyStopping(options["patience"], options["watch"])
-    elif options["watch"] is not None:
-        raise InputError(sentence("--watch", "--patience beside it", "none", "write --patience 10, say"))
-    shared = shared_arguments(options, data)
-    metrics, key = tuple(options["metrics"]), jax.random.key(options["seed"])
-    return {**shared, "stopping": stopping, "metrics": metrics, "key": key}
-
-
-def shared_arguments(options: dict[str, Any], data: Dataset) -> dict[str, Any]:
-    """Those of them that `fit_many` takes, too."""
+def config_of(options: Options, data: Dataset, output: str | Activation | None) -> TrainConfig:
+    """Return the configuration that a command's options describe; with --learning-rate find it has no rate yet."""
     name, batch_size = options["optimizer"], options["batch_size"]
     if name in OPTIMIZERS and OPTIMIZERS[name].learning_rate is None and batch_size != FULL:
         got, remedy = f"--batch-size {batch_size}", "add --batch-size full"
         raise InputError(sentence(f"--optimizer {name}", "full batches", got, remedy))
     if options["precision"] == "float64":
+        # before the first array: JAX would make it in float32
         jax.config.update("jax_enable_x64", True)
-    return {
-        **{name: options[name] for name in _FIT},
-        "scheme": options["scheme"],
-        "precision": options["precision"],
-        "class_weight": _class_weight(options["class_weight"], data),
-        "freeze": options["freeze"] or (),
-    }
+    fields = {field: options[option_name(field)] for field in OPTIONS if option_name(field) in options}
+    fields["objective"] = objective_of(options, data.task, output)
+    fields["class_weight"] = _class_weight(options["class_weight"], data)
+    fields["freeze"] = options["freeze"] or ()
+    if options["learning_rate"] == FIND:
+        del fields["learning_rate"]
+    if "seed" in options:
+        fields["key"] = jax.random.key(options["seed"])
+    if options.get("patience") is not None:
+        fields["early_stopping"] = EarlyStopping(options["patience"], options["monitor"])
+    elif options.get("monitor") is not None:
+        raise InputError(sentence("--monitor", "--patience beside it", "none", "write --patience 10, for example"))
+    return TrainConfig(**fields)
 
 
 def find_rate(
-    options: dict[str, Any],
-    net: Network,
-    data: Dataset,
-    objective: Objective,
-    arguments: dict[str, Any],
-    params: Params | None = None,
-) -> RangeTest | None:
-    """Put the rate of a range test, to two digits, where the options ask for one; None where they do not."""
+    options: Options, net: Network, data: Dataset, config: TrainConfig, params: Params | None = None
+) -> tuple[TrainConfig, RangeTest | None]:
+    """Return the configuration and the range test of --learning-rate find, whose rate is then set, to two digits.
+
+    The rate is also written into `options`, which run.json stores: a resumed run does not repeat the test.
+    """
     if options["learning_rate"] != FIND:
-        return None
-    given = {name: arguments[name] for name in _RANGE_TEST}
-    found = lr_find(net, data, params=params, objective=objective, **given)
-    options["learning_rate"] = arguments["learning_rate"] = float(f"{found.suggestion:.2g}")
-    return found
+        return config, None
+    names = (name for name, option in OPTIONS.items() if option.in_range_test)
+    test = lr_find(net, data, params=params, **{name: getattr(config, name) for name in names})
+    options["learning_rate"] = float(f"{test.suggestion:.2g}")
+    return config.replace(learning_rate=options["learning_rate"]), test
 
 
-def _class_weight(text: str | None, data: Dataset) -> Any:
-    """ "balanced", or {class id: weight} of LABEL=WEIGHT,...; None without."""
+def _class_weight(text: str | None, data: Dataset) -> str | dict[Any, float] | None:
+    """Return "balanced", or {label: weight} of LABEL=WEIGHT,...; None without."""
     if text is None or text == "balanced":
         return text
     ids = {str(label): i for i, label in enumerate(data.classes)}
-    weights: dict[int, float] = {}
+    weights: dict[Any, float] = {}
     for part in text.split(","):
         match = re.fullmatch(r"\s*(.+?)\s*=([^=]*)", part)
-        weight = _number(match[2]) if match else None
+        weight = _parse_float(match[2]) if match else None
         if match is None or weight is None or match[1] not in ids:
-            expects = f"balanced, or LABEL=WEIGHT with labels {_listed(ids)}"
-            raise InputError(sentence("--class-weight", expects, repr(part), "write cat=2,dog=1, say"))
-        if ids[match[1]] in weights:
+            expects = f"balanced, or LABEL=WEIGHT with labels {', '.join(ids)}"
+            raise InputError(sentence("--class-weight", expects, repr(part), "write cat=2,dog=1, for example"))
+        label = data.classes[ids[match[1]]]
+        if label in weights:
             raise InputError(sentence("--class-weight", f"one weight for {match[1]}", "two", "leave one of them out"))
-        weights[ids[match[1]]] = weight
+        weights[label] = weight
     return weights
 
 
-def _number(text: str) -> float | None:
+def _parse_float(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:

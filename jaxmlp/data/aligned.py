@@ -1,4 +1,4 @@
-"""Arrays that JAX takes over as they lie: on a CPU it copies what does not begin at a multiple of 64 bytes."""
+"""Arrays that JAX uses in place: on a CPU it copies every array that does not begin at a multiple of 64 bytes."""
 
 import math
 
@@ -8,10 +8,10 @@ from numpy.typing import DTypeLike
 ALIGNMENT = 64  # bytes
 
 
-def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """A new array, with whatever the memory holds.
+def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Return a new array like `np.empty`, whose content is arbitrary, at a multiple of 64 bytes.
 
-    >>> aligned((3, 5), np.float32).ctypes.data % 64
+    >>> empty_aligned((3, 5), np.float32).ctypes.data % 64
     0
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize

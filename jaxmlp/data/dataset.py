@@ -1,51 +1,66 @@
-"""A data set: raw finite rows as the source has them, targets, and how rows become network input.
+"""A data set: finite rows as the source holds them, targets, and how rows become network input.
 
     file → Dataset (rows) → preprocessing (fitted on the training part) → batches
 
-Rows stay rows here, (m, n), because gathering a mini-batch of them is contiguous; the network's columns are made inside
-the compiled program, where the transposition costs nothing. Nothing is scaled in place: `train.rows` is what the file
-holds, and so is what a saved model takes.
+Rows stay (m, n) here, because a mini-batch of them is gathered from contiguous memory; the compiled program transposes
+them to the columns of the network at no cost. Nothing is scaled in place: `train.rows` is what the file holds, and a
+saved model takes the same rows.
 """
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from jaxmlp.data.labels import as_labels, listed
+from jaxmlp.data.parts import ArrayPair, check_pair, check_two_classes, make_part, pair_of
+from jaxmlp.data.parts import Part as Part
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_image_shape, check_names, columns_of
+from jaxmlp.data.rows import (
+    UNNAMED,
+    Columns,
+    ImageShape,
+    check_image_shape,
+    check_names,
+    find_columns,
+)
 from jaxmlp.data.split import split
-from jaxmlp.data.targets import encode
-from jaxmlp.data.tasks import Coding, Task, settle
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.data.tables import TableContent, content_of_frame, rows_of_frame
+from jaxmlp.data.tasks import ALWAYS_CLASSES, Task, find_coding
+from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.tabular.encoder import TableEncoder
+from jaxmlp.tabular.options import FIELDS, TableOptions
+from jaxmlp.tabular.roles import ColumnRole
+from jaxmlp.tabular.table import is_frame
 
-
-class Part(NamedTuple):
-    """One part of a data set: rows (m, n); targets (m,) class ids, (m, k) 0/1 flags or (m, k) numbers."""
-
-    rows: np.ndarray
-    targets: np.ndarray
+_MAX_NAMES = 10  # in a description
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Training rows, and validation and test rows where there are any, with what they mean.
+    """Training rows, with validation and test rows if there are any, and what they mean.
 
     Attributes:
-        name: what to call it.
+        name: for titles, folders and error texts.
         train, validation, test: the parts; the last two may be None.
         task: "binary", "multiclass", "multilabel" or "regression".
         classes: the label of each class id (for multi-label, of each column), in its original type; () for regression.
-        feature_names, target_names: names of the columns, () where the source has none.
-        image_shape: (h, w) or (h, w, c) where a row is an image.
+        feature_names, target_names: names of the columns, () if the source has none.
+        image_shape: (h, w) or (h, w, c) if a row is an image.
         preprocessing: from raw rows to network input.
         target_preprocessing: from raw regression targets to network targets; the identity for every other task.
+        roles: of the columns of a table, those that are left out as well; () for arrays.
+        notes: what was decided about a table, as short texts.
+        weights: (m,), of the rows of the source, as they were before any split; None for equal ones.
+        origins: {part: (m,) the number that each of its rows had before any split}; {} before a split.
 
     >>> data = Dataset.from_arrays([[0.0, 1.5], [2.0, 3.5], [4.0, 0.5]], ["cat", "dog", "cat"], name="pets")
     >>> data
-    Dataset pets: 3 training rows, 2 features, binary, classes cat, dog
+    Dataset pets: binary
+      rows: 3 training
+      features: 2
+      classes: 2 (cat, dog)
     >>> data.train.targets.tolist(), data.n_features, data.n_outputs
     ([0, 1, 0], 2, 1)
     """
@@ -59,65 +74,83 @@ class Dataset:
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     image_shape: ImageShape | None = None
-    preprocessing: Preprocessing = dataclasses.field(default_factory=Preprocessing)
+    preprocessing: Preprocessing | TableEncoder = dataclasses.field(default_factory=Preprocessing)
     target_preprocessing: Preprocessing = dataclasses.field(default_factory=Preprocessing)
+    roles: tuple[ColumnRole, ...] = ()
+    notes: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
+    origins: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_arrays(
         cls,
-        rows: Any,
-        labels: Any,
+        rows: ArrayLike,
+        labels: ArrayLike,
         *,
-        test_rows: Any = None,
-        test_labels: Any = None,
-        validation_rows: Any = None,
-        validation_labels: Any = None,
-        classes: Sequence[Any] | None = None,
-        known_classes: Sequence[Any] | None = None,
+        test: ArrayPair | None = None,
+        validation: ArrayPair | None = None,
         task: str = "auto",
-        name: str = "arrays",
-        feature_names: Sequence[str] = (),
-        target_names: Sequence[str] = (),
-        image_shape: Sequence[int] | None = None,
+        classes: Sequence[object] | None = None,
+        known_classes: Sequence[object] | None = None,
+        columns: Columns = UNNAMED,
         standardize: bool = False,
-        test_fraction: float | None = None,
-        seed: int = 0,
+        name: str = "arrays",
+        **shorthand: Any,
     ) -> Self:
-        """Check arrays and make them a data set.
+        """Check arrays and return them as a data set; `split_test` and `split_validation` then hold rows out.
 
         Args:
-            rows: (m, n) real numbers, one example per row, or images (m, h, w[, c]). Images of bytes get /255.
+            rows: (m, n) real numbers, one example per row, or images (m, h, w[, c]); bytes of images get /255. A frame
+                of pandas or polars, or a dict {name: cells}, keeps its names, and may hold text, dates and gaps.
             labels: (m,) or (m, 1) classes or numbers, (m, C) one-hot, (m, k) flags or numbers; see `data.tasks`.
-            test_rows, test_labels, validation_rows, validation_labels: likewise, each pair together or not at all.
-            classes: names for the class ids 0..C-1 that the labels then are.
-            known_classes: the classes of a trained model, in its order, to evaluate it on new data; () is None. Labels
-                are coded by them, one row or one class is enough, and a label outside them is an error. Where
-                `classes` names the ids, those stay, and only the check that two classes occur is left out.
+            test, validation: a pair (rows, labels) in the same form, or None.
             task: "auto", "binary", "multiclass", "multilabel" or "regression".
-            image_shape: the shape of an image where `rows` already is (m, h·w·c).
-            standardize: fit mean and deviation of the training columns (and regression targets) at once.
-            test_fraction: hold back this share as the test part, by class where there are classes; None or 0 for none.
-            seed: which rows those are.
+            classes: names of the class ids 0..C-1; the labels are then these ids.
+            known_classes: the classes of a trained model, in its order, to evaluate it on new data; () is None. Labels
+                are coded by them, one row or one class is enough, and any other label is an error. If `classes` names
+                the ids, the coding stays as it is, and only the check for two classes is omitted.
+            columns: names of the columns, and the image shape of rows that are flat (m, h·w·c).
+            standardize: whether to standardize the columns, as the method `standardize` does. A frame that does not
+                consist of plain numbers is scaled by its encoder in any case (`numbers`, "standard" by default).
+            name: for titles, folders and error texts.
+            shorthand: feature_names, target_names and image_shape in place of `columns`; test_rows and test_labels in
+                place of `test`, and the same for validation; test_fraction and seed for `split_test`; weights (m,) of
+                the rows, which follow every split; for a frame the fields of `TableOptions`.
 
         Raises:
-            InputError, InputTypeError: anything that could not be trained on, in one sentence that says where it is.
+            InputError, InputTypeError: arrays that cannot be trained on, in one sentence that says where.
+
+        >>> Dataset.from_arrays([[28.0], [35.0]], [1.5, 2.5], columns=Columns(["age"], ["price"])).target_names
+        ('price',)
         """
-        given = {
-            "training": (rows, labels),
-            "validation": (validation_rows, validation_labels),
-            "test": (test_rows, test_labels),
-        }
-        arrays = {kind: _checked(*pair, f"the {kind} part") for kind, pair in given.items() if _present(kind, *pair)}
-        train, train_labels, found_shape = arrays["training"]
-        names = check_names(feature_names, train.shape[1])
-        coding = settle(train_labels, task, classes, "the training part", known_classes)
-        parts = {kind: _part(*array, arrays["training"], coding, names, kind) for kind, array in arrays.items()}
+        fraction, seed = shorthand.pop("test_fraction", None), shorthand.pop("seed", 0)
+        columns = columns._replace(**{key: shorthand.pop(key) for key in Columns._fields if key in shorthand})
+        validation = pair_of("validation", validation, shorthand)
+        test = pair_of("test", test, shorthand)
+        content: TableContent | None = shorthand.pop("content", None)  # of a table that `load` has read
+        weights = shorthand.pop("weights", None)
+        # a frame brings the names of its columns, and may have an encoder for those that are not numbers
+        if content is None and is_frame(rows):
+            options = TableOptions(**{key: shorthand.pop(key) for key in FIELDS if key in shorthand})
+            content = content_of_frame(rows, options)
+            test, validation = (pair and (rows_of_frame(pair[0], content), pair[1]) for pair in (test, validation))
+            rows, columns = content.rows, content.columns(columns, labels)
+        if shorthand:
+            remedy = "see help(jaxmlp.Dataset.from_arrays)"
+            raise InputTypeError(sentence("from_arrays", "its own arguments", next(iter(shorthand)), remedy))
+        pairs = {"training": (rows, labels), "validation": validation, "test": test}
+        arrays = {key: check_pair(pair, f"the {key} part") for key, pair in pairs.items() if pair is not None}
+        # the training part says what width, labels and images the other parts must have
+        training = arrays["training"]
+        n = training.rows.shape[1]
+        names = check_names(columns.feature_names, n)
+        coding = find_coding(training.labels, task, classes, "the training part", known_classes)
+        parts = {key: make_part(part, training, coding, names, f"the {key} part") for key, part in arrays.items()}
         if known_classes is None:
-            check_observed(parts["training"], coding)
-        if test_fraction:
-            parts["training"], parts["test"] = _hold_back(parts, coding.task, test_fraction, seed)
-        shape = check_image_shape(image_shape, found_shape, train.shape[1])
-        pixels = shape is not None and train.dtype == np.uint8
+            check_two_classes(parts["training"], coding)
+        shape = check_image_shape(columns.image_shape, training.image_shape, n)
+        # bytes without an image shape may be counts or codes, which a division by 255 would make tiny
+        is_pixels = shape is not None and training.rows.dtype == np.uint8
         dataset = cls(
             name=name,
             train=parts["training"],
@@ -126,16 +159,33 @@ class Dataset:
             task=coding.task,
             classes=coding.classes,
             feature_names=names,
-            target_names=tuple(target_names),
+            target_names=tuple(columns.target_names),
             image_shape=shape,
-            preprocessing=Preprocessing.images() if pixels else Preprocessing(),
+            preprocessing=Preprocessing.images() if is_pixels else Preprocessing(),
+            weights=None if weights is None else as_weights(weights, len(training.rows)),
         )
+        if content is not None:
+            dataset = dataclasses.replace(dataset, roles=content.roles, notes=content.notes)
+            if content.encoder is not None:
+                dataset = dataclasses.replace(dataset, preprocessing=content.encoder)
+        dataset = dataset.split_test(fraction, seed) if fraction else dataset
         return dataset.standardize() if standardize else dataset
 
     @property
     def n_features(self) -> int:
-        """n_0, the width of a row."""
+        """The width of a row."""
         return self.train.rows.shape[1]
+
+    @property
+    def n_inputs(self) -> int:
+        """n_0, the width of the network's input: that of a row, unless the columns of a table are encoded."""
+        return self.preprocessing.n_inputs(self.n_features)
+
+    def part_weights(self, part: str) -> np.ndarray | None:
+        """Return the weights of the rows of a part ("train", "validation" or "test"); None for equal ones."""
+        if self.weights is None or not self.origins:
+            return self.weights if part == "train" else None
+        return self.weights[self.origins[part]] if part in self.origins else None
 
     @property
     def n_outputs(self) -> int:
@@ -145,154 +195,156 @@ class Dataset:
         return 1 if self.task == "binary" else self.train.targets.shape[1]
 
     def standardize(self, *, targets: bool = True) -> Self:
-        """The same rows with preprocessing fitted on the training part.
-
-        A pixel that is constant in training is divided by 255, not by 1: it may well vary in the test.
+        """Return the same rows with preprocessing fitted on the training part.
 
         Args:
-            targets: whether the targets of a regression are standardised too; counts and rates must not be.
+            targets: whether to standardize the targets of a regression too; those of counts and rates must not be.
         """
-        constant = 255.0 if self.image_shape and self.train.rows.dtype == np.uint8 else 1.0
-        regression = targets and self.task == "regression"
-        return dataclasses.replace(
-            self,
-            preprocessing=Preprocessing.standardize(self.train.rows, constant),
-            target_preprocessing=Preprocessing.standardize(self.train.targets) if regression else Preprocessing(),
-        )
+        constant = constant_scale(self.train.rows.dtype, self.image_shape)
+        return self._with_preprocessing(self.preprocessing.fit_to(self.train.rows, constant), targets)
 
-    def hold_back(self, fraction: float, seed: int = 0) -> Self:
-        """The same data set with a share of the training rows as its validation part, by class where there are classes.
+    def _with_preprocessing(self, preprocessing: Preprocessing | TableEncoder, targets: bool) -> Self:
+        fits_targets = targets and self.task == "regression"
+        target_preprocessing = Preprocessing.standardize(self.train.targets) if fits_targets else Preprocessing()
+        data = dataclasses.replace(self, preprocessing=preprocessing, target_preprocessing=target_preprocessing)
+        return data.bound_targets() if self.target_preprocessing.is_bounded else data
 
-        Columns that were standardised are standardised anew, on the rows that are left.
+    def bound_targets(self) -> Self:
+        """Return the same data set, whose model predicts no value outside the range of the training targets.
+
+        A data set of classes is returned unchanged. The bounds change predictions and the metrics of the validation
+        part, but not the training.
+
+        >>> data = Dataset.from_arrays([[0.0], [1.0]], [2.5, 3.5]).bound_targets()
+        >>> data.target_preprocessing.inverse([[9.0]]).tolist()
+        [[3.5]]
+        """
+        if self.task != "regression":
+            return self
+        return dataclasses.replace(self, target_preprocessing=self.target_preprocessing.bounded(self.train.targets))
+
+    def split_validation(self, fraction: float, seed: int = 0) -> Self:
+        """Return the same data set with a fraction of its training rows as the validation part.
+
+        Rows are drawn from each class in proportion. Standardized columns are standardized again, by the rows that
+        remain for training.
 
         Args:
-            fraction: the share, between 0 and 1.
-            seed: which rows those are.
+            fraction: of the training rows, between 0 and 1.
+            seed: which rows are drawn.
 
         Raises:
             InputError: a fraction out of range, too few rows, or a data set that has a validation part.
 
-        >>> data = Dataset.from_arrays([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]).hold_back(0.5)
+        >>> data = Dataset.from_arrays([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]).split_validation(0.5)
         >>> len(data.train.rows), len(data.validation.rows)
         (2, 2)
         """
-        self._check_whole()
+        return self._split_off("validation", fraction, seed)
+
+    def hold_back(self, fraction: float, seed: int = 0) -> Self:
+        """Return `split_validation(fraction, seed)`, of which this is the former name."""
+        return self.split_validation(fraction, seed)
+
+    def split_test(self, fraction: float, seed: int = 0) -> Self:
+        """Return the same data set with a fraction of its training rows as the test part; see `split_validation`."""
+        return self._split_off("test", fraction, seed)
+
+    def _split_off(self, key: Literal["validation", "test"], fraction: float, seed: int) -> Self:
+        if getattr(self, key) is not None:
+            expects = f"a data set without {key} part"
+            raise InputError(sentence(f"split_{key}", expects, "one with", "use it as it is"))
+        train, held_out, numbers = self._divide_rows(fraction, seed)
+        origins = self.origins
+        if numbers is not None:
+            # a second split goes on from the first: the numbers stay those of the rows of the source
+            before = origins.get("train", np.arange(len(self.train.rows)))
+            origins = {**origins, "train": before[numbers[0]], key: before[numbers[1]]}
+        divided = dataclasses.replace(self, **{"train": train, key: held_out, "origins": origins})
+        # statistics of rows that are now held out must not reach the training
+        if not self.preprocessing.is_fitted:
+            return divided.bound_targets() if self.target_preprocessing.is_bounded else divided
+        return divided.standardize(targets=self.target_preprocessing.shift is not None)
+
+    def _divide_rows(self, fraction: float, seed: int) -> tuple[Part, Part, tuple[np.ndarray, np.ndarray] | None]:
+        """Return the rows that remain, those held out, and the numbers of both; a stream has no such numbers."""
         rows, targets = self.train
         ids = targets if self.task in ("binary", "multiclass") else None
-        kept, held = split(len(rows), fraction, seed, ids)
-        return self._divided(Part(rows[kept], targets[kept]), Part(rows[held], targets[held]))
-
-    def _check_whole(self) -> None:
-        """Raise for a data set that has a validation part."""
-        if self.validation is not None:
-            raise InputError(sentence("hold_back", "a data set without validation part", "one with", "use it as it is"))
-
-    def _divided(self, train: Part, validation: Part) -> Self:
-        """The data set with these parts, and the preprocessing that was fitted fitted anew."""
-        smaller = dataclasses.replace(self, train=train, validation=validation)
-        if self.preprocessing.shift is None:
-            return smaller
-        return smaller.standardize(targets=self.target_preprocessing.shift is not None)
+        remaining, held_out = numbers = split(len(rows), fraction, seed, ids)
+        return Part(rows[remaining], targets[remaining]), Part(rows[held_out], targets[held_out]), numbers
 
     def select(self, names: Sequence[str]) -> Self:
-        """The same data set with these feature columns only, in this order; preprocessing follows.
+        """Return the same data set with these feature columns only, in this order, and their preprocessing.
 
-        A model's evaluation needs it where a table has the model's columns in another order, or others besides.
+        A model needs it to be evaluated on a table that has its columns in another order, or further columns.
 
         Args:
-            names: members of `feature_names`, each once. The shape of an image stays only where nothing changes.
+            names: members of `feature_names`, each once. The image shape is lost, unless all columns stay as they are.
 
         Raises:
-            InputError: a name that is missing or doubled, or a data set without feature names.
+            InputError: a name that is absent or repeated, or a data set without feature names.
 
-        >>> data = Dataset.from_arrays([[1.0, 2.0], [3.0, 4.0]], [0, 1], feature_names=["size", "age"])
+        >>> data = Dataset.from_arrays([[1.0, 2.0], [3.0, 4.0]], [0, 1], columns=Columns(["size", "age"]))
         >>> data.select(["age"]).train.rows.tolist()
         [[2.0], [4.0]]
         """
-        columns = columns_of(names, self.feature_names, self.name)
-        if columns == list(range(self.n_features)):
+        positions = find_columns(names, self.feature_names, self.name)
+        if positions == list(range(self.n_features)):
             return self
-        chosen = {
-            kind: part._replace(rows=np.take(part.rows, columns, axis=1))
-            for kind in ("train", "validation", "test")
-            if (part := getattr(self, kind))
+        # np.take copies into C order; rows[:, positions] would leave columns apart, and gathering a batch slow
+        selected = {
+            key: part._replace(rows=np.take(part.rows, positions, axis=1)) for key, part in self._parts().items()
         }
-        preprocessing = self.preprocessing.select(columns)
+        preprocessing = self.preprocessing.select(positions)
         return dataclasses.replace(
-            self, **chosen, feature_names=tuple(names), image_shape=None, preprocessing=preprocessing
+            self, **selected, feature_names=tuple(names), image_shape=None, preprocessing=preprocessing
         )
 
+    def _parts(self) -> dict[str, Part]:
+        return {key: part for key in ("train", "validation", "test") if (part := getattr(self, key)) is not None}
+
     def __repr__(self) -> str:
-        counts = [f"{len(self.train.rows)} training"]
-        counts += [f"{len(part.rows)} {kind}" for kind in ("validation", "test") if (part := getattr(self, kind))]
-        head, last = ", ".join(counts[:-1]), counts[-1]
-        image = f" (images {'x'.join(map(str, self.image_shape))})" if self.image_shape else ""
-        classes = f", classes {listed(self.classes)}" if self.classes else ""
-        targets = f" of {listed(self.target_names)}" if self.target_names else ""
-        rows = f"{head} and {last} rows" if head else f"{last} rows"
-        what = f"{self.n_features} features{image}, {self.task}{targets}{classes}"
-        return f"{type(self).__name__} {self.name}: {rows}, {what}"
+        rows = ", ".join(f"{len(part.rows)} {key}" for key, part in self._parts().items())
+        image = f", images {'x'.join(map(str, self.image_shape))}" if self.image_shape else ""
+        inputs = f", {self.n_inputs} inputs" if self.n_inputs != self.n_features else ""
+        lines = [
+            f"{type(self).__name__} {self.name}: {self.task}",
+            f"rows: {rows.replace('train', 'training')}",
+            f"features: {_count_and_names(self.n_features, self.feature_names)}{image}{inputs}",
+        ]
+        if self.task == "regression":
+            lines.append(f"targets: {_count_and_names(self.n_outputs, self.target_names)}")
+            if (few := _few_whole_numbers(self.train.targets)) is not None:
+                lines.append(f"the targets are the numbers {few}: with task 'multiclass' they are classes")
+        else:
+            lines.append(f"classes: {_count_and_names(len(self.classes), self.classes)}")
+        return "\n  ".join(lines)
 
 
-_Arrays = tuple[np.ndarray, np.ndarray, ImageShape | None]
+def _few_whole_numbers(targets: np.ndarray) -> str | None:
+    """Return the distinct targets of a single column if they may be classes in a file of floats, else None."""
+    if targets.shape[1] != 1:
+        return None
+    distinct = np.unique(targets)
+    is_few = len(distinct) <= ALWAYS_CLASSES and len(distinct) < len(targets) and (distinct == np.floor(distinct)).all()
+    return ", ".join(f"{value:g}" for value in distinct) if is_few else None
 
 
-def _present(kind: str, rows: Any, labels: Any) -> bool:
-    if kind != "training" and (rows is None) != (labels is None):
-        got = "rows alone" if labels is None else "labels alone"
-        raise InputError(sentence(f"the {kind} part", "rows and labels together", got, "give both or neither"))
-    return rows is not None or kind == "training"
+def _count_and_names(count: int, names: Sequence[object]) -> str:
+    first = ", ".join(str(name) for name in names[:_MAX_NAMES])
+    return f"{count} ({first}{', ...' if len(names) > _MAX_NAMES else ''})" if names else str(count)
 
 
-def _checked(rows: Any, labels: Any, where: str) -> _Arrays:
-    matrix, image_shape = as_rows(rows, where)
-    array = as_labels(labels, where)
-    (m, n), k = matrix.shape, array.shape
-    flipped = m != n == k[-1]
-    if array.ndim == 2 and k[0] == 1 and m != 1:
-        remedy = "one example per row here: pass X.T and Y.T" if flipped else "pass labels.reshape(-1)"
-        raise InputError(sentence(where, f"labels of shape ({m},) or ({m}, 1)", k, remedy))
-    if k[0] != m:
-        remedy = "one example per row here: pass X.T" if flipped else "do both come from the same source?"
-        raise InputError(sentence(where, f"one label for each of its {m} rows", f"{k[0]} labels", remedy))
-    return matrix, array, image_shape
+def as_weights(weights: ArrayLike, m: int) -> np.ndarray:
+    """Return the weights of m rows in float64, or raise unless they are numbers ≥ 0, one for each row."""
+    array = np.asarray(weights)
+    if array.dtype.kind not in "biuf" or array.shape != (m,) or not (np.isfinite(array) & (array >= 0)).all():
+        got = f"{array.dtype} of shape {array.shape}"
+        remedy = "give each row a finite weight of at least 0"
+        raise InputError(sentence("weights", f"a number ≥ 0 for each of the {m} rows", got, remedy))
+    return array.astype(np.float64)
 
 
-def _part(
-    rows: np.ndarray,
-    labels: np.ndarray,
-    image_shape: ImageShape | None,
-    training: _Arrays,
-    coding: Coding,
-    names: tuple[str, ...],
-    kind: str,
-) -> Part:
-    where = f"the {kind} part"
-    if rows.shape[1] != training[0].shape[1]:
-        expects = f"rows with {training[0].shape[1]} columns as in training"
-        raise InputError(sentence(where, expects, rows.shape, "give every part the same columns"))
-    if image_shape != training[2]:
-        expects, got = f"images of the training shape {training[2]}", str(image_shape)
-        raise InputError(sentence(where, expects, got, "give every part images of one shape"))
-    check_finite(rows, where, names)
-    if labels.ndim != training[1].ndim or labels.shape[1:] != training[1].shape[1:]:
-        expects = f"labels of shape {('m', *training[1].shape[1:])} as in training".replace("'", "")
-        raise InputError(sentence(where, expects, labels.shape, "give every part the same kind of labels"))
-    return Part(rows, encode(labels, coding, where))
-
-
-def check_observed(train: Part, coding: Coding) -> None:
-    """Refuse training rows of one class: declared classes are no examples, at least two must occur."""
-    if coding.task in ("binary", "multiclass") and (train.targets == train.targets[0]).all():
-        got, remedy = f"only {coding.classes[train.targets[0]]}", "a classifier needs examples of two or more"
-        raise InputError(sentence("the training part", "at least 2 classes", got, remedy))
-
-
-def _hold_back(parts: dict[str, Part], task: Task, fraction: float, seed: int) -> tuple[Part, Part]:
-    if "test" in parts:
-        remedy = "leave one of them out"
-        raise InputError(sentence("from_arrays", "test_rows or test_fraction", "both", remedy))
-    rows, targets = parts["training"]
-    ids = targets if task in ("binary", "multiclass") else None
-    train, test = split(len(rows), fraction, seed, ids)
-    return Part(rows[train], targets[train]), Part(rows[test], targets[test])
+def constant_scale(dtype: np.dtype, image_shape: ImageShape | None) -> float:
+    """Return what a column that is constant in training is divided by: a pixel by 255, for it may vary in the test."""
+    return 255.0 if image_shape and dtype == np.uint8 else 1.0

@@ -1,24 +1,26 @@
-"""What may enter a data set as its labels: booleans, integers, finite floats or text, one label or row of them each.
+"""Check the labels of a data set: booleans, integers, finite floats or text, one or several per example.
 
-Class labels keep the type they have in the source, so that a prediction can be compared with it by `==`.
+Class labels keep the type that they have in the source, so that a prediction can be compared with them by `==`.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.tabular.table import is_missing, masked_as_missing
 
 
-def as_labels(labels: Any, where: str) -> np.ndarray:
-    """Labels as an array (m,) or (m, k) of booleans, integers, finite floats or text; (m, 1) becomes (m,).
+def as_labels(labels: ArrayLike, where: str) -> np.ndarray:
+    """Return labels as an array (m,) or (m, k) of booleans, integers, finite floats or text; (m, 1) becomes (m,).
 
     Raises:
         InputTypeError: text mixed with numbers, None, complex numbers.
-        InputError: another rank, a nan or infinity, or bytes that are no UTF-8.
+        InputError: another rank, a nan or infinity, or bytes that are not UTF-8.
     """
-    array = _plain(labels, where)
+    array = _plain_array(labels, where)
     if array.ndim not in (1, 2):
         remedy = "pass one label, or one row of labels, per example"
         raise InputError(sentence(where, "labels of shape (m,) or (m, k)", array.shape, remedy))
@@ -29,18 +31,26 @@ def as_labels(labels: Any, where: str) -> np.ndarray:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def _plain(labels: Any, where: str) -> np.ndarray:
-    """NumPy turns [1, "a"] into ["1", "a"] without a word, so lists are looked at before it sees them."""
+def _plain_array(labels: ArrayLike, where: str) -> np.ndarray:
+    """Return an array of numbers or of text, never of objects."""
+    if isinstance(labels, np.ma.MaskedArray):
+        labels = masked_as_missing(labels)
+    # NumPy turns [1, "a"] into ["1", "a"] without an error, so types are checked while members are still objects
     array = np.asarray(labels, dtype=None if hasattr(labels, "dtype") else object)
     if array.dtype.kind == "O":
         members = array.ravel().tolist()
-        text = {isinstance(member, str | bytes) for member in members}
-        if len(text) == 2 or any(member is None for member in members):
-            kinds = ", ".join(sorted({type(member).__name__ for member in members}))
-            raise InputTypeError(sentence(where, "labels of one type", kinds, "make them all text or all numbers"))
-        array = _uniform(decoded(array, where), where)
+        is_text = {isinstance(member, str | bytes) for member in members}
+        missing = next((i for i, member in enumerate(members) if is_missing(member)), None)
+        if missing is not None:
+            row = missing // max(1, math.prod(array.shape[1:]))
+            got = f"{members[missing]} in row {row}"
+            raise InputTypeError(sentence(where, "a label for every row", got, "drop that row"))
+        if len(is_text) == 2:
+            types = ", ".join(sorted({type(member).__name__ for member in members}))
+            raise InputTypeError(sentence(where, "labels of one type", types, "make them all text or all numbers"))
+        array = _regular_array(decode_text(array, where), where)
     if array.dtype.kind == "S":
-        return decoded(array, where)
+        return decode_text(array, where)
     if array.dtype.kind == "T":  # NumPy's variable-width strings
         return np.asarray(array.tolist())
     if array.dtype.kind not in "biufU":
@@ -49,7 +59,7 @@ def _plain(labels: Any, where: str) -> np.ndarray:
     return array
 
 
-def _uniform(array: np.ndarray, where: str) -> np.ndarray:
+def _regular_array(array: np.ndarray, where: str) -> np.ndarray:
     try:
         return np.asarray(array.tolist())
     except ValueError:
@@ -57,45 +67,66 @@ def _uniform(array: np.ndarray, where: str) -> np.ndarray:
         raise InputTypeError(sentence(where, "an array of labels", got, remedy)) from None
 
 
-def decoded(array: np.ndarray, where: str) -> np.ndarray:
-    """Bytes, which is how files keep text, as text; anything else as it is.
+def decode_text(array: np.ndarray, where: str) -> np.ndarray:
+    """Return bytes, in which files store text, as text, and any other array as it is.
 
-    >>> decoded(np.array([b"cat", b"dog"]), "list_classes of a.h5").tolist()
+    >>> decode_text(np.array([b"cat", b"dog"]), "list_classes of a.h5").tolist()
     ['cat', 'dog']
     """
     if array.dtype.kind not in "SO":
         return array
-    members = [utf8(item, where) if isinstance(item, bytes) else item for item in array.ravel().tolist()]
+    members = [decode_utf8(item, where) if isinstance(item, bytes) else item for item in array.ravel().tolist()]
     if array.dtype.kind == "S":
         return np.array(members, dtype=np.str_).reshape(array.shape)
+    # not np.array(members), which would make the numbers of a mixed list into text
     return np.fromiter(members, dtype=object, count=len(members)).reshape(array.shape)
 
 
-def utf8(text: bytes, where: str) -> str:
-    """The text of some bytes, or the error for bytes that are none."""
+def decode_utf8(text: bytes, where: str) -> str:
+    """Return the text of some bytes, or raise if they are not UTF-8."""
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError:
         raise InputError(sentence(where, "text in UTF-8", repr(text), "write it again as UTF-8")) from None
 
 
-def whole(labels: np.ndarray, where: str) -> np.ndarray:
-    """Class labels held as floats (2.0), as integers; a fraction among them is refused."""
+def as_whole(values: np.ndarray) -> np.ndarray:
+    """Return floats 1.0, 2.0 as integers 1, 2 if all are whole, as np.savetxt and a gap in pandas make floats.
+
+    >>> as_whole(np.array([1.0, 2.0])).tolist(), as_whole(np.array([1.0, 2.5])).tolist()
+    ([1, 2], [1.0, 2.5])
+    """
+    if values.dtype.kind == "f" and (values == np.floor(values)).all() and np.abs(values).max(initial=0) < 2**53:
+        return values.astype(np.int64)
+    return values
+
+
+def as_class_values(labels: np.ndarray, where: str) -> np.ndarray:
+    """Return class labels stored as floats (2.0) as integers, or raise for a fraction among them."""
     if labels.dtype.kind != "f":
         return labels
-    broken = labels != np.floor(labels)
-    if broken.any():
-        row = np.flatnonzero(broken)[0]
+    is_fraction = labels != np.floor(labels)
+    if is_fraction.any():
+        row = np.flatnonzero(is_fraction)[0]
         got = f"{labels[row].item()} in row {row}"
-        raise InputError(sentence(where, "whole numbers as classes", got, "take task 'regression'"))
+        raise InputError(sentence(where, "whole numbers as classes", got, "name the task 'regression'"))
     return labels.astype(np.int64)
 
 
-def listed(items: Sequence[Any], most: int = 10) -> str:
-    """A short list for people: the first few, and how many there are.
+def plain_value(label: object) -> object:
+    """Return a NumPy scalar as a Python value, which error texts show as the user writes it.
 
-    >>> listed(range(100), most=3)
+    >>> plain_value(np.int64(2)), plain_value("cat")
+    (2, 'cat')
+    """
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def preview(items: Sequence[object], limit: int = 10) -> str:
+    """Return the first few items as text, and how many there are if there are more.
+
+    >>> preview(range(100), limit=3)
     '0, 1, 2, ... (100)'
     """
-    head = ", ".join(str(item) for item in items[:most])
-    return head if len(items) <= most else f"{head}, ... ({len(items)})"
+    first = ", ".join(str(item) for item in items[:limit])
+    return first if len(items) <= limit else f"{first}, ... ({len(items)})"

@@ -1,33 +1,54 @@
-"""What may enter a data set as its rows: a finite matrix (m, n) of real numbers, one example per row.
+"""Check the rows of a data set: they are a finite matrix (m, n) of real numbers, one example per row.
 
-Images (m, h, w) and (m, h, w, c) become rows of h·w·c intensities, in that order, and their shape is remembered. The
-dtype stays that of the source, a byte per pixel where it was one.
+Images (m, h, w) and (m, h, w, c) become rows of h·w·c intensities, in that order, and their shape is recorded. The
+dtype stays that of the source, so images of bytes take one byte per pixel.
 """
 
 import math
+import numbers
 import operator
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from jaxmlp.data.labels import listed
+from jaxmlp.data.labels import preview
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.tabular.table import TableRows, masked_as_missing
 
 ImageShape = tuple[int, ...]
 
 
-def as_rows(rows: Any, where: str) -> tuple[np.ndarray, ImageShape | None]:
-    """`rows` as (m, n), and the shape of one image where they were images.
+class Columns(NamedTuple):
+    """The names of the columns of a data set, and the shape of its images.
+
+    Attributes:
+        feature_names: one name for each column of the rows, or () without names.
+        target_names: one name for each target, or () without names.
+        image_shape: (h, w) or (h, w, c) if a row is an image of h·w·c pixels, else None.
+    """
+
+    feature_names: Sequence[str] = ()
+    target_names: Sequence[str] = ()
+    image_shape: Sequence[int] | None = None
+
+
+UNNAMED = Columns()
+
+
+def as_rows(rows: ArrayLike, where: str) -> tuple[np.ndarray, ImageShape | None]:
+    """Return `rows` as (m, n), and the shape of one image if they are images.
 
     Raises:
-        InputTypeError: no array of real numbers.
-        InputError: another rank, or nothing in it.
+        InputTypeError: not an array of real numbers.
+        InputError: another rank, or an empty array.
 
     >>> matrix, image_shape = as_rows(np.zeros((5, 8, 8), np.uint8), "the training part")
     >>> matrix.shape, matrix.dtype.name, image_shape
     ((5, 64), 'uint8', (8, 8))
     """
-    array = _real(rows, where)
+    array = _as_real(rows, where)
     if array.ndim == 1:
         remedy = "pass rows.reshape(-1, 1) for one feature, rows.reshape(1, -1) for one example"
         raise InputError(sentence(where, "rows of shape (m, n)", array.shape, remedy))
@@ -39,9 +60,12 @@ def as_rows(rows: Any, where: str) -> tuple[np.ndarray, ImageShape | None]:
     return array.reshape(len(array), -1), array.shape[1:] if array.ndim > 2 else None
 
 
-def _real(rows: Any, where: str) -> np.ndarray:
+def _as_real(rows: ArrayLike, where: str) -> np.ndarray:
+    if hasattr(rows, "toarray"):
+        remedy = "pass X.toarray(), or take jaxmlp.MLPClassifier or MLPRegressor, which read sparse rows"
+        raise InputTypeError(sentence(where, "a dense array", "a sparse matrix", remedy))
     try:
-        array = np.asarray(rows)
+        array = plain_array(rows)  # a list of rows of unequal length is an error since NumPy 1.24
     except ValueError:
         got, remedy = "rows of unequal length", "give every row the same number of columns"
         raise InputTypeError(sentence(where, "an array of numbers", got, remedy)) from None
@@ -51,8 +75,58 @@ def _real(rows: Any, where: str) -> np.ndarray:
     return array
 
 
-def check_finite(rows: np.ndarray, where: str, names: tuple[str, ...] = (), first: int = 0) -> None:
-    """Refuse the first nan or infinity, by row (the number of the first is given) and column (its number or name)."""
+def plain_array(rows: ArrayLike) -> np.ndarray:
+    """Return rows as an array, with nan for masked numbers, and floats for numbers that are stored as objects.
+
+    >>> plain_array(np.array([[1, 2.5], [True, 4]], dtype=object)).dtype.name
+    'float64'
+    """
+    if isinstance(rows, TableRows):
+        return rows
+    if isinstance(rows, np.ma.MaskedArray):
+        return masked_as_missing(rows)
+    array = np.asarray(rows)
+    is_number = array.dtype.kind == "O" and all(isinstance(x, numbers.Real | np.bool) for x in array.flat)
+    return array.astype(np.float64) if is_number and array.size else array
+
+
+def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> None:
+    """Raise if images have another scale than in training: 0..1 in place of 0..255, or standardised intensities.
+
+    Args:
+        rows: (m, n) intensities.
+        extremes: the smallest and the largest intensity in training.
+        where: the name of the rows in the error text.
+    """
+    low, high = extremes
+    if low < 0 or not rows.size or rows.dtype.kind not in "iuf":
+        return
+    bottom, top = float(rows.min()), float(rows.max())
+    has_fractions = rows.dtype.kind == "f" and bool((rows != np.floor(rows)).any())
+    expects = f"intensities 0..{high:g} as in training"
+    # resizing an image can make intensities a little below 0 or above the maximum
+    if bottom < -high / 4 or (has_fractions and bottom < 0 and high > 2 and top <= high / 16):
+        got, remedy = f"intensities {bottom:.3g}..{top:.3g}", "give the images as in training, not scaled or shifted"
+        raise InputError(sentence(where, expects, got, remedy))
+    # integers are not refused: a dark image in 0..255 may have intensities 0 and 1 only
+    if has_fractions and high > 2 and 0 < top <= 1:
+        remedy = "give the images as in training, images * 255"
+        raise InputError(sentence(where, expects, "intensities 0..1", remedy))
+    if high <= 1 and top > 2:
+        got, remedy = f"intensities up to {top:g}", "give the images as in training, images / 255"
+        raise InputError(sentence(where, "intensities 0..1 as in training", got, remedy))
+
+
+def check_finite(rows: np.ndarray, where: str, names: Sequence[str] = (), first: int = 0) -> None:
+    """Raise for the first nan or infinity, and say where it is.
+
+    Args:
+        rows: (m, n).
+        where: the name of the rows in the error text.
+        names: the names of the columns; without them the error gives the column number.
+        first: the number of the first row.
+    """
+    # the position is searched only after an error is certain: this pass makes one array of booleans
     if rows.dtype.kind != "f" or np.isfinite(rows).all():
         return
     row, column = np.argwhere(~np.isfinite(rows))[0]
@@ -61,8 +135,8 @@ def check_finite(rows: np.ndarray, where: str, names: tuple[str, ...] = (), firs
     raise InputError(sentence(where, "finite numbers", got, "drop that row or fill the value in"))
 
 
-def check_names(names: Any, n: int) -> tuple[str, ...]:
-    """The names of the columns as a tuple: none, or one for each of the n."""
+def check_names(names: Sequence[str], n: int) -> tuple[str, ...]:
+    """Return the names of the columns as a tuple: none, or one for each of the n."""
     names = tuple(names)
     if names and len(names) != n:
         got = f"{len(names)} for {n} columns"
@@ -70,14 +144,14 @@ def check_names(names: Any, n: int) -> tuple[str, ...]:
     return names
 
 
-def columns_of(names: Any, available: tuple[str, ...], where: str) -> list[int]:
-    """Where each of the names stands among those available.
+def find_columns(names: Sequence[str], available: tuple[str, ...], where: str) -> list[int]:
+    """Return the positions of the names among those available.
 
     Raises:
-        InputError: one that is missing or named twice, none at all, or none to choose from.
-        InputTypeError: one text instead of several.
+        InputError: no name, a name that is absent or repeated, or a data set without names.
+        InputTypeError: one text instead of a sequence.
 
-    >>> columns_of(["c", "a"], ("a", "b", "c"), "pets")
+    >>> find_columns(["c", "a"], ("a", "b", "c"), "pets")
     [2, 0]
     """
     if isinstance(names, str):
@@ -89,24 +163,24 @@ def columns_of(names: Any, available: tuple[str, ...], where: str) -> list[int]:
         remedy = "give feature_names when the data set is made"
         raise InputError(sentence(where, "feature names to select by", "none", remedy))
     if missing := [name for name in names if name not in available]:
-        expects, got = f"the feature columns {listed(names)}", listed(available)
-        raise InputError(sentence(where, expects, got, f"add {listed(missing)}"))
-    if doubled := [name for name in names if names.count(name) > 1]:
-        raise InputError(sentence("select", "distinct column names", f"{doubled[0]!r} twice", "name it once"))
+        expects, got = f"the feature columns {preview(names)}", preview(available)
+        raise InputError(sentence(where, expects, got, f"add {preview(missing)}"))
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise InputError(sentence("select", "distinct column names", f"{repeated[0]!r} twice", "name it once"))
     return [available.index(name) for name in names]
 
 
-def check_image_shape(given: Any, found: ImageShape | None, n: int) -> ImageShape | None:
-    """One image shape from what the caller said and what the array showed; h·w·c must be n."""
-    if given is None:
-        return found
+def check_image_shape(shape: Sequence[int] | None, array_shape: ImageShape | None, n: int) -> ImageShape | None:
+    """Return the image shape that the caller states or that the array shows; h·w·c must be n."""
+    if shape is None:
+        return array_shape
     expects, remedy = f"(h, w) or (h, w, c) with a product of {n} columns", "give the shape of one image"
     try:
-        shape = tuple(operator.index(size) for size in given)
+        shape = tuple(operator.index(size) for size in shape)
     except TypeError:
-        raise InputTypeError(sentence("image_shape", expects, repr(given), remedy)) from None
-    if found is not None and shape != found:
-        expects, remedy = f"the shape of the images, {found}", "leave image_shape out, the array has it"
+        raise InputTypeError(sentence("image_shape", expects, repr(shape), remedy)) from None
+    if array_shape is not None and shape != array_shape:
+        expects, remedy = f"the shape of the images, {array_shape}", "leave image_shape out, the array has it"
         raise InputError(sentence("image_shape", expects, shape, remedy))
     if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(shape) != n:
         raise InputError(sentence("image_shape", expects, shape, remedy))

@@ -1,279 +1,337 @@
-"""Tables in text, `.csv`: numeric features and one target column, which may be text.
+"""Turn a table into the rows, labels and weights of a data set.
 
-The separator is the semicolon where the first line has one outside quotes, else the comma or tab that it has more of.
-Numbers have decimal points; a decimal comma is refused, never guessed at. The first line is a header when some column
-has a word in it and a number right below; without a header, columns are named by their numbers, "0", "1", ... A header
-names every column: an index that pandas wrote is refused.
-Empty cells, "?" and pandas' other signs (NA, nan, null, ...) are missing values, and refused. Errors count lines of the
-file.
-
-pandas is imported when a table is read; it is optional.
+table of plain numbers     its columns in float64, which are scaled by mean and standard deviation
+any other table            the rows of a `TableEncoder`, which encodes text, dates and gaps
 """
 
-import csv
-import itertools
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.data.labels import listed
-from jaxmlp.data.layouts import Arrays
-from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.data.rows import UNNAMED, Columns
+from jaxmlp.data.table_targets import (
+    Target,
+    check_infinite,
+    check_labels_repeat,
+    target_columns,
+    target_values,
+    weight_values,
+)
+from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence
+from jaxmlp.tabular.cells import parse_numbers
+from jaxmlp.tabular.columns import check_columns, empty_missing_words, match_spelling
+from jaxmlp.tabular.encoder import TableEncoder
+from jaxmlp.tabular.options import TableOptions
+from jaxmlp.tabular.roles import (
+    BOOLEAN,
+    CATEGORY,
+    CONSTANT,
+    NUMBER,
+    TARGET,
+    WEIGHT,
+    ColumnRole,
+    assign_roles,
+    check_names,
+    words_among_numbers,
+)
+from jaxmlp.tabular.table import Table, TableRows, as_table, is_frame
 
-if TYPE_CHECKING:
-    import pandas
-
-_NO_WORDS = {"", "?", "na", "n/a", "null", "none", "-", "."}
+_BOOLEANS = {"true": 1.0, "false": 0.0}
+FIRST_YEAR = 1800
 
 
-class _Head(NamedTuple):
-    """How to read the rest: its separator, the header's names if it has one, the lines before the first row."""
+class KnownColumns(NamedTuple):
+    """The columns of a trained model, by which new tables are read.
 
-    separator: str
-    names: tuple[str, ...] | None
-    skip: int
+    Attributes:
+        feature_names, target_names: the names in its training data.
+        encoder: the encoder of its table; None for rows of plain numbers.
+        fill: the number that replaces a gap in each column of plain numbers, (n,); None to refuse gaps.
+    """
+
+    feature_names: Sequence[str] = ()
+    target_names: Sequence[str] = ()
+    encoder: TableEncoder | None = None
+    fill: np.ndarray | None = None
 
 
-def read(path: Path, target: str | int | None = None) -> Arrays:
-    """Features and target of a table.
+class TableContent(NamedTuple):
+    """What a data set needs of a table.
+
+    Attributes:
+        rows: (m, n) float64.
+        names: the names of their columns.
+        encoder: the encoder that made them; None for plain numbers.
+        roles: the roles of all columns of the source.
+        labels, target_names: the labels and the names of their columns; None and () without a target.
+        weights: (m,), from the column of weights; None without one.
+        notes: the decisions about the file, as texts for the user.
+    """
+
+    rows: np.ndarray
+    names: tuple[str, ...]
+    encoder: TableEncoder | None
+    roles: tuple[ColumnRole, ...]
+    labels: np.ndarray | None = None
+    target_names: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether the only target has a categorical dtype, so that even many numbers are classes."""
+        targets = [role for role in self.roles if role.role == TARGET]
+        return len(targets) == 1 and targets[0].detail == CATEGORY
+
+    def columns(self, names: Columns = UNNAMED, labels: Any = None) -> Columns:
+        """Return the names of features and targets: the caller's, else those of the table, else that of a series."""
+        name = getattr(labels, "name", None)
+        targets = names.target_names or self.target_names or ((name,) if isinstance(name, str) and name else ())
+        return Columns(names.feature_names or self.names, targets)
+
+
+def read_content(
+    table: Table, target: Target = None, options: TableOptions | None = None, known: KnownColumns | None = None
+) -> TableContent:
+    """Return rows, labels and weights of a table with a target.
 
     Args:
-        path: the file.
-        target: the target column by name or by number, from 0 or, from the end, -1; None is the last column.
+        table: the source.
+        target: the target column by name or number, several of them, or None for the last column.
+        options: the options of the user.
+        known: the columns of a trained model, in which the rows are returned.
 
     Raises:
-        InputError: no such target, a missing or infinite value, rows of unequal length, no UTF-8, pandas missing.
-        InputTypeError: text in a feature column.
+        InputError, InputTypeError: names of no column, or cells that do not fit their column; one error lists all.
     """
-    frame, separator = _frame(path)
-    names = tuple(frame.columns)
-    if len(names) < 2:
+    options = options or TableOptions()
+    table = empty_missing_words(table, options)
+    if len(table.names) < 2:
         remedy = "is the separator a comma, semicolon or tab?"
-        raise InputError(sentence(path.name, "feature columns and a target", f"{len(names)} column", remedy))
-    aim = names[_position(target, names, path.name)]
-    features = tuple(name for name in names if name != aim)
-    return Arrays(
-        rows=_numbers(frame, features, path.name, separator),
-        labels=_labels(frame, aim, path.name, separator),
-        feature_names=features,
-        target_names=(aim,),
-    )
+        raise InputError(sentence(table.where, "feature columns and a target", f"{len(table.names)} column", remedy))
+    targets = target_columns(target, table.names, table.where)
+    if known is None:
+        _check_uses(table, target, targets, options)
+    labels = target_values(table, targets)
+    if known is None and len(targets) == 1:
+        check_labels_repeat(table, targets[0], labels)
+    weights = None if options.weights is None else weight_values(table, options.weights)
+    special = {name: ColumnRole(name, TARGET, CATEGORY if name in table.categories else "") for name in targets}
+    if options.weights is not None:
+        special[options.weights] = ColumnRole(options.weights, WEIGHT)
+    check_names(table, [*options.features, *options.drop, *options.keep, *options.roles])
+    features = table.without([*special])
+    if known is not None and (known.encoder is not None or known.feature_names):
+        content = read_features(features, known)
+    else:
+        content = feature_content(features, _feature_options(options, special))
+    # the features were read without target and weights: all roles together, in the order of the file
+    by_name = {role.name: role for role in content.roles} | special
+    roles = tuple(by_name[name] for name in table.names if name in by_name)
+    return content._replace(labels=labels, target_names=targets, weights=weights, roles=roles, notes=table.notes)
 
 
-def read_rows(
-    path: Path, n_features: int, feature_names: tuple[str, ...] = (), target_names: tuple[str, ...] = ()
-) -> np.ndarray:
-    """The feature columns of a table, (m, n_features), for prediction.
-
-    Where the file has a header and the model has feature names, the columns are taken by name, in the model's order,
-    and other columns are left alone. Otherwise they are counted: n_features columns are the features; of more, the
-    target columns are dropped where they are known by name or number, and failing that a single extra column, the last.
+def _check_uses(table: Table, target: Target, targets: Sequence[str], options: TableOptions) -> None:
+    """Raise if the options use the target column for something else too.
 
     Raises:
-        InputError: a feature column is missing, or the count does not fit.
+        InputError: a target that also has the weights or a role, or a dropped last column and no named target.
     """
-    frame, separator = _frame(path)
-    names = tuple(frame.columns)
-    if feature_names and _numbered(feature_names):
-        frame.columns = names = tuple(str(i) for i in range(len(names)))
-    elif feature_names and not _numbered(names):
-        missing = [name for name in feature_names if name not in names]
-        if missing:
-            expects, got = f"the feature columns {listed(feature_names)}", listed(names)
-            raise InputError(sentence(path.name, expects, got, f"add {listed(missing)}"))
-        return _numbers(frame, feature_names, path.name, separator)
-    without_targets = tuple(name for name in names if name not in target_names)
-    for chosen in (names, without_targets, names[:-1]):
-        if len(chosen) == n_features:
-            return _numbers(frame, chosen, path.name, separator)
-    remedy = "give the columns that the model was trained on"
-    raise InputError(sentence(path.name, f"{n_features} feature columns", len(names), remedy))
+    if options.weights in targets:
+        got, remedy = f"{options.weights!r} for both", "name another column for one of them"
+        raise InputError(sentence(table.where, "different columns for target and weights", got, remedy))
+    role = next((name for name in targets if name in options.roles), None)
+    if role is not None:
+        got, remedy = f"a role for the target {role!r}", "name the task instead, such as multiclass or regression"
+        raise InputError(sentence(table.where, "roles of feature columns only", got, remedy))
+    if target is None and targets[0] in options.drop:
+        got, remedy = f"the last column {targets[0]!r} among those to drop", "name another column as the target"
+        raise InputError(sentence(table.where, "a target that is not dropped", got, remedy))
 
 
-def _numbered(names: tuple[str, ...]) -> bool:
-    return all(name.isdigit() for name in names)
+def _feature_options(options: TableOptions, special: dict[str, ColumnRole]) -> TableOptions:
+    """Return the options without the names of target and weights, which are not features."""
+    plain = {name: [n for n in getattr(options, name) if n not in special] for name in ("features", "drop", "keep")}
+    return dataclasses.replace(options, **plain)
 
 
-def _frame(path: Path) -> "tuple[pandas.DataFrame, str]":
-    """The table and its separator: columns by name, the line numbers of the file as index, blank lines dropped."""
-    pandas = _pandas()
-    try:
-        head = _head(path)
-        frame = pandas.read_csv(
-            path,
-            sep=head.separator,
-            header=None,  # given names would turn a surplus column into the index
-            skiprows=head.skip,
-            skip_blank_lines=False,  # a blank line counts, so that errors name the right one
-            skipinitialspace=True,
-            na_values=["?"],
-            low_memory=False,  # one type for the whole of a column
-            encoding="utf-8-sig",
-            **_exact(pandas.__version__),
-        )
-    except UnicodeDecodeError:
-        got = "bytes that are not UTF-8"
-        raise InputError(sentence(path.name, "text in UTF-8", got, "save it as UTF-8")) from None
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, csv.Error) as error:
-        got = str(error).strip().splitlines()[-1].removeprefix("Error tokenizing data. C error: ")
-        remedy = "give every row the same number of cells"
-        raise InputError(sentence(path.name, "a table of rows of equal length", repr(got), remedy)) from None
-    frame.index = frame.index + head.skip + 1
-    frame.columns = _names(head, frame.shape[1], path.name)
-    frame = frame.dropna(how="all")
-    if "" in frame.columns:
-        raise _nameless(frame, path.name)
-    return frame, head.separator
+def feature_content(table: Table, options: TableOptions | None = None) -> TableContent:
+    """Return the rows of a table of features, and their encoder if they are not plain numbers.
+
+    Raises:
+        InputError, InputTypeError: as `read_content`.
+    """
+    options = options or TableOptions()
+    named = {"features": options.features, "drop": options.drop, "keep": options.keep}
+    if not table.names:
+        raise InputError(sentence(table.where, "feature columns", "the target alone", "give a table with more columns"))
+    roles = assign_roles(table, **named, roles=options.roles.items())
+    check_infinite(table, [role.name for role in roles if role.is_encoded])
+    plain = [role for role in roles if role.is_encoded or role.role == CONSTANT]
+    is_scaled = (
+        options.numbers in ("standard", "none") and not options.missing
+    )  # only an encoder stores the missing-value words
+    if is_scaled and plain and all(_is_plain(role, table) for role in plain):
+        names = tuple(role.name for role in plain)
+        rows = np.stack([_plain_numbers(table, name) for name in names], axis=1)
+        return TableContent(rows, names, None, tuple(roles))
+    encoder = TableEncoder.of_table(table, options)
+    rows = encoder.rows(table)
+    return TableContent(rows, encoder.names, encoder.fit_to(rows), encoder.roles)
 
 
-def _nameless(frame: "pandas.DataFrame", where: str) -> InputError:
-    """pandas writes its index, distinct whole numbers, as a first column without a name."""
-    position = list(frame.columns).index("")
-    values = _pandas().to_numeric(frame.iloc[:, position], errors="coerce")
-    index = position == 0 and values.is_unique and bool((values % 1 == 0).all())
-    remedy = "it looks like an index, write the file with index=False" if index else "mend the header"
-    return InputError(sentence(where, "a name for every column", f"none for column {position + 1}", remedy))
-
-
-def _exact(version: str) -> dict[str, str]:
-    """The default number parser of pandas before 3.1 is off by a bit now and then; since then there is no other."""
-    major, minor = version.split(".")[:2]
-    return {} if (int(major), int(minor)) >= (3, 1) else {"float_precision": "round_trip"}
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError:
-        remedy = 'pip install "jaxmlp[all]"'
-        raise InputError(sentence("reading a .csv file", "pandas", "an installation without it", remedy)) from None
-    return pandas
-
-
-def _head(path: Path) -> _Head:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first_line = next((line for line in file if line.strip()), "")
-        separator = _separator(first_line)
-        file.seek(0)
-        reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
-        starts = ((before, row) for before, row in _located(reader) if any(cell.strip() for cell in row))
-        records = list(itertools.islice(starts, 2))
-    if not records:
-        raise InputError(sentence(path.name, "at least one row", "an empty file", "is it the right file?"))
-    first = [cell.strip() for cell in records[0][1]]
-    if len(records) == 2 and _is_header(first, records[1][1]):
-        return _Head(separator, tuple(first), records[1][0])
-    if len(records) == 1 and not any(_is_number(cell) for cell in first):
-        raise InputError(sentence(path.name, "at least one row", "a header alone", "is it the right file?"))
-    return _Head(separator, None, records[0][0])
-
-
-def _separator(line: str) -> str:
-    bare = re.sub(r'"[^"]*"', "", line)
-    return ";" if ";" in bare else max(",\t", key=bare.count)
-
-
-def _located(reader: Any) -> Any:
-    """Each record with the number of lines before it."""
-    before = 0
-    for row in reader:
-        yield before, row
-        before = reader.line_num
-
-
-def _is_header(first: list[str], second: list[str]) -> bool:
-    """age,job over 39,clerk: "age" is a word and 39 is a number. A sign for a missing value is no word."""
-    pairs = zip(first, second, strict=False)
-    return any(not _is_number(a) and a.lower() not in _NO_WORDS and _is_number(b) for a, b in pairs)
-
-
-def _is_number(cell: str) -> bool:
-    """Also with a decimal comma: whatever becomes of it, it is no word of a header."""
-    try:
-        float(cell.replace(",", "."))
-    except ValueError:
+def _is_plain(role: ColumnRole, table: Table) -> bool:
+    """Whether a column has numbers without a gap or a unit; a constant column may be one."""
+    cells = table.column(role.name)
+    if isinstance(cells, np.ndarray):
+        return role.role in (NUMBER, BOOLEAN, CONSTANT) and cells.dtype.kind in "biuf" and not _has_gap(cells)
+    if role.role not in (NUMBER, CONSTANT) or table.unit(role.name):  # only an encoder stores the unit
         return False
-    return True
+    numbers, is_text = parse_numbers(cells, table.number_format(role.name))
+    return not is_text.any() and not _has_gap(numbers)
 
 
-def _names(head: _Head, n: int, where: str) -> list[str]:
-    if head.names is None:
-        return [str(i) for i in range(n)]
-    if len(head.names) != n:
-        got = f"{len(head.names)} names over {n} columns"
-        raise InputError(sentence(where, "one name per column", got, "mend the header"))
-    doubled = sorted({name for name in head.names if name and head.names.count(name) > 1})
-    if doubled:
-        raise InputError(sentence(where, "distinct column names", f"{doubled[0]!r} twice", "rename one of them"))
-    return list(head.names)
+def _has_gap(cells: np.ndarray) -> bool:
+    return cells.dtype.kind == "f" and bool(np.isnan(cells).any())
 
 
-def _position(target: str | int | None, names: tuple[str, ...], where: str) -> int:
-    if target is None:
-        return len(names) - 1
-    if target in names:
-        return names.index(str(target))
-    try:
-        position = int(target)
-    except ValueError:
-        raise unknown(f"the target of {where}", target, names) from None
-    if not -len(names) <= position < len(names):
-        expects = f"a column number from {-len(names)} to {len(names) - 1}"
-        raise InputError(sentence(f"the target of {where}", expects, position, f"the columns are {listed(names)}"))
-    return position
+def _plain_numbers(table: Table, name: str) -> np.ndarray:
+    cells = table.column(name)
+    if isinstance(cells, list):
+        return parse_numbers(cells, table.number_format(name))[0]
+    return cells.astype(np.float64)
 
 
-def _numbers(frame: "pandas.DataFrame", names: tuple[str, ...], where: str, separator: str) -> np.ndarray:
-    """The named columns as float64, (m, n); the first cell that is no finite number is an error."""
-    columns = [_column(frame[name], name, where, separator) for name in names]
-    return np.stack(columns, axis=1)
+def content_of_frame(frame: Any, options: TableOptions) -> TableContent:
+    """Return the rows of a frame of training features; the arguments are those of `feature_content`."""
+    if options.weights is not None or any(value is not None for value in options.of_file.values()):
+        remedy = "leave them out, or use jaxmlp.load with the file or the frame"
+        raise InputError(sentence("from_arrays", "options of columns", "options of a file or a target", remedy))
+    return feature_content(empty_missing_words(as_table(frame, "the training part"), options), options)
 
 
-def _column(series: Any, name: str, where: str, separator: str) -> np.ndarray:
-    values = _pandas().to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    broken = ~np.isfinite(values)
-    if not broken.any():
-        return values
-    row = int(np.flatnonzero(broken)[0])
-    place = f"column {name!r}, line {series.index[row]}"
-    if series.isna().iloc[row]:
+def rows_of_frame(frame: Any, content: TableContent) -> Any:
+    """Return the rows of a held-out part with the columns of the training part; arrays stay as they are."""
+    if not is_frame(frame):
+        return frame if content.encoder is None else rows_by_position(frame, content.encoder, "a held-out part")
+    return read_features(as_table(frame), KnownColumns(content.names, encoder=content.encoder)).rows
+
+
+def rows_by_position(rows: Any, encoder: TableEncoder, where: str) -> np.ndarray:
+    """Return the encoder's rows for lists or an array of numbers and text, whose columns are found by position.
+
+    Raises:
+        InputError: another number of columns.
+        InputTypeError: an array of numbers where some columns have text: its numbers would be read as codes.
+    """
+    if isinstance(rows, TableRows):
+        return rows
+    is_array = hasattr(rows, "dtype") and np.asarray(rows).dtype.kind in "biuf"
+    if is_array and encoder.has_words:
+        words = [column.name for column in encoder.columns if column.role != NUMBER]
+        expects = f"text or dates in {', '.join(repr(name) for name in words[:5])}"
+        remedy = "pass a DataFrame, or a dict {name: cells}"
+        raise InputTypeError(sentence(where, expects, "an array of numbers", remedy))
+    array = np.asarray(rows, dtype=None if is_array else object)
+    if array.ndim != 2 or array.shape[1] != encoder.n_columns:
+        expects, remedy = f"rows of shape (m, {encoder.n_columns})", f"give the columns {', '.join(encoder.names[:10])}"
+        raise InputError(sentence(where, expects, array.shape, remedy))
+    cells = {name: array[:, i] if is_array else array[:, i].tolist() for i, name in enumerate(encoder.names)}
+    return encoder.rows(as_table(cells, where))
+
+
+# --- rows for a model -------------------------------------------------------------------------------------------------
+
+
+def read_features(table: Table, known: KnownColumns, n_features: int | None = None) -> TableContent:
+    """Return the rows that a model reads, from a table that has its columns in any order and may have others.
+
+    If the table has a header and the model has feature names, columns are found by name. Otherwise their number
+    decides: as many as the features, and all of them are features; more, and the target columns are dropped, or else
+    the last column.
+
+    Args:
+        table: new rows.
+        known: the columns of the model.
+        n_features: the width of its rows, where it has no feature names.
+
+    Raises:
+        InputError: absent columns, or a gap where `known` has no `fill`.
+        InputTypeError: text where the model has numbers; one error lists all such columns.
+    """
+    names = known.feature_names if known.encoder is None else known.encoder.names
+    table = _match_columns(table, tuple(names), known.target_names, n_features or len(names))
+    if known.encoder is not None:
+        rows = known.encoder.rows(table)
+        return TableContent(rows, known.encoder.names, known.encoder, known.encoder.roles)
+    names = tuple(names) or table.names
+    rows, notes = _number_rows(table.take(table.names), known.fill)
+    return TableContent(rows, names, None, tuple(ColumnRole(name, NUMBER) for name in names), notes=notes)
+
+
+def _match_columns(table: Table, names: tuple[str, ...], target_names: Sequence[str], n: int) -> Table:
+    """Return the table with the columns of a model, in its order and under its names."""
+    table = match_spelling(table, names)
+    if names and set(names) <= set(table.names) and (table.has_names or not _are_numbers(names)):
+        return table.take(names)
+    if names and not _are_numbers(names) and table.has_names:
+        check_columns(names, table, target_names)
+    if not table.has_names or not names or _are_numbers(names):
+        # a model of a table without a header numbers its columns: the header of this table does not count
+        if names and _are_numbers(names):
+            table = table.rename([str(i) for i in range(len(table.names))])
+        without_targets = tuple(name for name in table.names if name not in target_names)
+        # the most certain choice first: all columns, then those without the targets, then those without the last
+        for selected in (table.names, without_targets, table.names[:-1]):
+            if len(selected) == n:
+                matched = table.take(selected)
+                return matched.rename(names) if names else matched
+    remedy = "give the columns that the model was trained on"
+    raise InputError(sentence(table.where, f"{n} feature columns", len(table.names), remedy))
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    # 2019 and 2020 are names: the columns of a table without a header are numbered from 0
+    return all(name.isdigit() for name in names) and min(map(int, names), default=0) < FIRST_YEAR
+
+
+def _number_rows(table: Table, fill: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return columns of numbers as rows (m, n), with gaps replaced, and notes about the gaps."""
+    # all columns are read before the error, which then lists ten bad columns at once
+    columns, text, gaps, notes = [], {}, [], []
+    for i, name in enumerate(table.names):
+        cells = table.column(name)
+        if isinstance(cells, list):
+            number_format = table.number_format(name)
+            if table.unit(name):  # of which the model has none: 38 % is not the 38 of its training
+                number_format = number_format._replace(unit="")
+            x, is_text = _numbers_or_booleans(cells, number_format)
+            if is_text.any():
+                text[name] = is_text
+        elif cells.dtype.kind == "M":
+            x, text[name] = np.zeros(len(cells)), np.ones(len(cells), bool)
+        else:
+            x = cells.astype(np.float64)
+        missing = np.flatnonzero(np.isnan(x))
+        if len(missing) and name not in text:
+            if fill is None:
+                gaps.append(f"a missing value in {table.place(name, int(missing[0]))}{more_cells(len(missing))}")
+            else:
+                notes.append(f"{name!r}: {len(missing)} missing, replaced by the mean of the training rows")
+                x = np.where(np.isnan(x), fill[i], x)
+        columns.append(x)
+    if text:
+        raise InputTypeError(words_among_numbers(table, text))
+    if gaps:
         remedy = "drop that line or fill the value in"
-        raise InputError(sentence(where, "a number in every feature column", f"a missing value in {place}", remedy))
-    if np.isinf(values[row]):
-        got = f"{values[row]} in {place}"
-        raise InputError(sentence(where, "finite numbers", got, "drop that line or mend the value"))
-    cell = str(series.iloc[row])
-    got, remedy = f"{cell!r} in {place}", "turn text columns into numbers, or drop them"
-    if _has_decimal_comma(cell):
-        got, remedy = _with_separator(got, separator), _DECIMAL_POINTS
-    raise InputTypeError(sentence(where, "a number in every feature column", got, remedy))
+        raise InputError(sentence(table.where, "a number in every feature column", first_problems(gaps), remedy))
+    check_infinite(table, table.names)
+    return np.stack(columns, axis=1), tuple(notes)
 
 
-_DECIMAL_POINTS = "write numbers with decimal points, 1.5"
-
-
-def _has_decimal_comma(cell: str) -> bool:
-    return cell.count(",") == 1 and _is_number(cell)
-
-
-def _with_separator(got: str, separator: str) -> str:
-    return f"{got}, where {separator!r} separates the columns"
-
-
-def _labels(frame: "pandas.DataFrame", name: str, where: str, separator: str) -> np.ndarray:
-    series = frame[name]
-    missing = np.flatnonzero(series.isna())
-    if len(missing):
-        got = f"a missing value in column {name!r}, line {series.index[missing[0]]}"
-        raise InputError(sentence(where, "a target in every row", got, "drop that line"))
-    values = series.to_numpy()
-    if values.dtype.kind in "biuf":
-        return values
-    text = [str(value) for value in values]
-    if all(_is_number(cell) for cell in text) and any(_has_decimal_comma(cell) for cell in text):
-        row = next(i for i, cell in enumerate(text) if _has_decimal_comma(cell))
-        got = _with_separator(f"{text[row]!r} in column {name!r}, line {series.index[row]}", separator)
-        raise InputTypeError(sentence(where, "classes or numbers in the target column", got, _DECIMAL_POINTS))
-    return np.array(text)
+def _numbers_or_booleans(cells: list[str], form: Any) -> tuple[np.ndarray, np.ndarray]:
+    if {cell.lower() for cell in cells} <= {*_BOOLEANS}:
+        return np.array([float(_BOOLEANS[cell.lower()]) for cell in cells]), np.zeros(len(cells), bool)
+    return parse_numbers(cells, form)

@@ -1,12 +1,13 @@
-"""A certificate: rows of checks with their verdicts, as a table for people and as a dictionary for programs.
+"""A certificate: rows of checks with their verdicts, as a table to read and as a dictionary for programs.
 
 PASS           the difference is within its bound
-FAIL           it is not, or something raised
-UNDECIDED      the witness cannot tell, and why: central differences across a kink, say
+FAIL           the difference is beyond its bound, or the function under test raised
+UNDECIDED      the witness has no answer, and why: central differences across a kink, say
 UNSUPPORTED    JAX itself cannot do this, with the number of its issue
 """
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -18,13 +19,13 @@ class Row(NamedTuple):
     """One check.
 
     Attributes:
-      check: what is checked: an equation ("BP2 dZ"), or a question ("under vmap").
-      where: of which layer, leaf or argument; "" for the whole.
-      witness: against what: "autodiff", "central differences", …
-      difference: the relative difference found; None where there is no number.
-      bound: the largest that passes.
+      check: the equation ("BP2 dZ_1") or the question ("under vmap") that is checked.
+      where: its layer, leaf or argument; "" for the whole.
+      witness: the reference: "autodiff", "central differences", …
+      difference: the relative difference from the reference; None where there is no number.
+      bound: the largest difference that passes.
       verdict: see above.
-      note: why, in a few words; "" when there is nothing to say.
+      note: the reason in a few words; "" for none.
     """
 
     check: str
@@ -35,23 +36,33 @@ class Row(NamedTuple):
     verdict: Verdict
     note: str = ""
 
+    @property
+    def equation(self) -> str:
+        """The check without the number of its layer.
+
+        >>> [Row(check, "", "", None, None, "PASS").equation for check in ("BP2 dZ_12", "∇c_i")]
+        ['BP2 dZ', '∇c_i']
+        """
+        return re.sub(r"_\d+$", "", self.check)
+
 
 def judge(check: str, where: str, witness: str, difference: float, bound: float, note: str = "") -> Row:
-    """A row that passes if the difference is a number within the bound.
+    """Return a row that passes if the difference is a number within the bound.
 
     >>> judge("BP4 dW", "layer 2", "autodiff", 3e-16, 1e-12).verdict
     'PASS'
     >>> judge("BP4 dW", "layer 2", "autodiff", float("nan"), 1e-12).verdict
     'FAIL'
     """
+    # NaN fails by name: a check that computed nothing must not pass
     passed = not math.isnan(difference) and difference <= bound
     return Row(check, where, witness, difference, bound, "PASS" if passed else "FAIL", note)
 
 
-def finite(value: Any) -> Any:
-    """The value, None for a float that is not finite: JSON has no number for it.
+def finite_or_none(value: object) -> Any:
+    """Return the value, or None for a float that is not finite, because JSON has no number for it.
 
-    >>> [finite(value) for value in (1.5, math.nan, math.inf, "text")]
+    >>> [finite_or_none(value) for value in (1.5, math.nan, math.inf, "text")]
     [1.5, None, None, 'text']
     """
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -89,17 +100,17 @@ class Certificate:
         return max((row.difference for row in self.rows if row.difference is not None), default=0.0)
 
     def count(self, verdict: Verdict) -> int:
-        """How many rows have this verdict."""
+        """Return the number of rows with this verdict."""
         return sum(row.verdict == verdict for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts, None for what is not finite: title, passed, counts and rows."""
+        """Return title, passed, counts and rows as numbers and texts, with None for a number that is not finite."""
         counts = {verdict: n for verdict in _VERDICTS if (n := self.count(verdict))}
         return {
             "title": self.title,
             "passed": self.passed,
             "counts": counts,
-            "rows": [{name: finite(value) for name, value in row._asdict().items()} for row in self.rows],
+            "rows": [{name: finite_or_none(value) for name, value in row._asdict().items()} for row in self.rows],
         }
 
     def __str__(self) -> str:

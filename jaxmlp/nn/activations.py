@@ -21,21 +21,24 @@ from jax import Array
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn.names import canonical, resolve
+from jaxmlp.nn.slopes import finite, finite_below, gelu_slope, normal_cdf, sigmoid_slope, silu_slope, tanh_slope
 
 
 class Activation(NamedTuple):
     """A record of pure functions.
 
     Attributes:
-      name: how it is written, numbers included: "leaky_relu(0.01)".
+      name: its one spelling, with its numbers: "leaky_relu(0.01)".
       apply: Z (pieces·n, m) -> A (n, m).
-      pullback: (Z, A, dA) -> dZ, shaped like Z.
-      init: the weight initializer that `scheme="auto"` picks for a layer that ends in it.
+      pullback: (Z, A, dA) -> dZ, shaped like Z. Training calls it.
+      init: the weight initializer that `initializer="auto"` picks for a layer that ends in it.
       pieces: rows of Z for each row of A; 1 except for maxout.
       kinks: the z where g' jumps.
       elementwise: whether each entry of A depends on one entry of Z.
       autodiff: whether the pullback is JAX's instead of written by hand.
       formula, derivative: g(z) and g'(z) as text.
+      slope: Z -> g'(Z), which keeps its digits in the tails where the pullback of sigmoid, tanh and gelu, which are the
+        textbook's formulas, loses them (see `slopes`); None where g couples rows.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Activation(NamedTuple):
     autodiff: bool = False
     formula: str = ""
     derivative: str = ""
+    slope: Callable[[Array], Array] | None = None
 
 
 # --- the textbook's ---------------------------------------------------------------------------------------------------
@@ -58,6 +62,7 @@ identity = Activation(
     pullback=lambda Z, A, dA: dA,
     formula="z",
     derivative="1",
+    slope=jnp.ones_like,
 )
 
 step = Activation(
@@ -67,6 +72,7 @@ step = Activation(
     kinks=(0.0,),
     formula="1 if z > 0 else 0",
     derivative="0",
+    slope=jnp.zeros_like,
 )
 
 sigmoid = Activation(
@@ -75,6 +81,7 @@ sigmoid = Activation(
     pullback=lambda Z, A, dA: dA * A * (1 - A),
     formula="1 / (1 + e⁻ᶻ)",
     derivative="a (1 - a)",
+    slope=sigmoid_slope,
 )
 
 tanh = Activation(
@@ -83,6 +90,7 @@ tanh = Activation(
     pullback=lambda Z, A, dA: dA * (1 - A * A),
     formula="(eᶻ - e⁻ᶻ) / (eᶻ + e⁻ᶻ)",
     derivative="1 - a²",
+    slope=tanh_slope,
 )
 
 relu = Activation(
@@ -93,16 +101,22 @@ relu = Activation(
     kinks=(0.0,),
     formula="max(0, z)",
     derivative="1 if z > 0 else 0",
+    slope=lambda Z: (Z > 0).astype(Z.dtype),
 )
 
 
+def _with_slope(g: Activation) -> Activation:
+    """Return the record with g'(Z) by its pullback."""
+    return g._replace(slope=lambda Z: g.pullback(Z, g.apply(Z), jnp.ones_like(Z)))
+
+
 def leaky_relu(alpha: float = 0.01) -> Activation:
-    """z for z ≥ 0, αz below; 0 ≤ α ≤ 1; slope 1 at 0.
+    """Make the leaky rectifier: z for z ≥ 0, αz below; 0 ≤ α ≤ 1; slope 1 at 0.
 
     >>> leaky_relu(0.2).apply(jnp.array([[-1.0, 0.0, 2.0]])).tolist()
     [[-0.20000000298023224, 0.0, 2.0]]
     """
-    return _leaky_relu(_coefficient("leaky_relu", alpha, most=1.0))
+    return _leaky_relu(_coefficient("leaky_relu", alpha, upper=1.0))
 
 
 @cache  # equal α, equal record: equal networks share one compiled program
@@ -116,11 +130,12 @@ def _leaky_relu(alpha: float) -> Activation:
 
     name = canonical("leaky_relu", alpha)
     text = "z if z ≥ 0 else αz", "1 if z ≥ 0 else α"
-    return Activation(name, apply, pullback, "he_normal", kinks=(0.0,), formula=text[0], derivative=text[1])
+    g = Activation(name, apply, pullback, "he_normal", kinks=(0.0,), formula=text[0], derivative=text[1])
+    return _with_slope(g)
 
 
 def elu(alpha: float = 1.0) -> Activation:
-    """z for z ≥ 0, α(eᶻ - 1) below; α ≥ 0; slope 1 at 0 (for α = 1 there is no jump).
+    """Make the exponential linear unit: z for z ≥ 0, α(eᶻ - 1) below; α ≥ 0; slope 1 at 0, without a jump for α = 1.
 
     >>> elu(1.0).apply(jnp.array([[-jnp.inf, 0.0, 2.0]])).tolist()
     [[-1.0, 0.0, 2.0]]
@@ -130,7 +145,7 @@ def elu(alpha: float = 1.0) -> Activation:
 
 @cache
 def _elu(alpha: float) -> Activation:
-    # exp sees min(z, 0): the branch not taken must not overflow, or autodiff would make NaN of 0 · inf
+    # exp of min(z, 0) and not of z: the branch that `where` drops must not overflow, or autodiff makes NaN of 0 · inf
     def apply(Z: Array) -> Array:
         return jnp.where(Z < 0, alpha * jnp.expm1(jnp.minimum(Z, 0)), Z)
 
@@ -140,14 +155,14 @@ def _elu(alpha: float) -> Activation:
     name = canonical("elu", alpha)
     kinks = () if alpha == 1 else (0.0,)
     text = "z if z ≥ 0 else α(eᶻ - 1)", "1 if z ≥ 0 else αeᶻ"
-    return Activation(name, apply, pullback, "he_normal", kinks=kinks, formula=text[0], derivative=text[1])
+    g = Activation(name, apply, pullback, "he_normal", kinks=kinks, formula=text[0], derivative=text[1])
+    return _with_slope(g)
 
 
 def maxout(pieces: int = 2) -> Activation:
-    """The largest of k affine pieces per unit; the gradient goes to the first piece that attains it.
+    """Make maxout: the largest of k affine pieces per unit. The gradient goes to the first piece that attains it.
 
-    Z has k·n rows, all units' first pieces on top, then all second pieces, and so on; the layer has k times the
-    parameters.
+    Z has k·n rows: the first pieces of all units, then all second pieces, and so on. The layer has k times the weights.
 
     >>> maxout(2).apply(jnp.array([[1.0], [5.0], [3.0], [4.0]])).tolist()    # units (1, 3) and (5, 4)
     [[3.0], [5.0]]
@@ -162,24 +177,24 @@ def _maxout(k: int) -> Activation:
     def split(Z: Array) -> Array:
         return Z.reshape(k, -1, Z.shape[1])
 
-    # a fold of comparisons, not max: autodiff of max would share a tie between its pieces
+    # comparisons one after the other and not max: autodiff of max would divide the gradient of a tie among its pieces
     def fold(Z: Array) -> tuple[Array, list[Array]]:
-        top, *others = split(Z)
-        beaten = []
-        for piece in others:
-            beaten.append((piece > top) | jnp.isnan(piece))
-            top = jnp.where(beaten[-1], piece, top)
-        return top, beaten
+        largest, *remaining = split(Z)
+        larger = []
+        for piece in remaining:
+            larger.append((piece > largest) | jnp.isnan(piece))
+            largest = jnp.where(larger[-1], piece, largest)
+        return largest, larger
 
     def apply(Z: Array) -> Array:
         return fold(Z)[0]
 
-    # what the forward pass has compared is all that is needed, and all that XLA keeps: bits, not Z
+    # only the results of the comparisons are needed, so XLA keeps these bits for the backward pass and not Z
     def pullback(Z: Array, A: Array, dA: Array) -> Array:
         dZ = []
-        for later in reversed(fold(Z)[1]):
-            dZ.append(jnp.where(later, dA, 0))
-            dA = jnp.where(later, 0, dA)
+        for is_larger in reversed(fold(Z)[1]):
+            dZ.append(jnp.where(is_larger, dA, 0))
+            dA = jnp.where(is_larger, 0, dA)
         return jnp.concatenate([dA, *reversed(dZ)])
 
     name = canonical("maxout", k)
@@ -188,8 +203,9 @@ def _maxout(k: int) -> Activation:
 
 
 def _softmax(Z: Array) -> Array:
-    # +inf is made finite first: inf - inf would be NaN where the limit is a one-hot column
-    Z = jnp.clip(Z, jnp.finfo(Z.dtype).min, jnp.finfo(Z.dtype).max)
+    # +inf is made finite first: inf - inf would be NaN where the limit is a one-hot column. The largest z is subtracted
+    # so that no exponential overflows; without its gradient, because the quotient does not depend on it
+    Z = finite(Z)
     E = jnp.exp(Z - jax.lax.stop_gradient(Z.max(axis=0, keepdims=True)))
     return E / E.sum(axis=0, keepdims=True)
 
@@ -205,50 +221,33 @@ softmax = Activation(
 )
 
 
-# --- people ask for these ---------------------------------------------------------------------------------------------
+# --- beyond the textbook ----------------------------------------------------------------------------------------------
 
 
-def _finite(Z: Array) -> Array:
-    """±inf as the largest finite numbers, so that inf · 0 at a limit becomes 0."""
-    return jnp.clip(Z, jnp.finfo(Z.dtype).min, jnp.finfo(Z.dtype).max)
-
-
-def _above(Z: Array) -> Array:
-    """-inf as the most negative finite number; +inf stays."""
-    return jnp.maximum(Z, jnp.finfo(Z.dtype).min)
-
-
-def _normal_cdf(Z: Array) -> Array:
-    return 0.5 * jax.lax.erfc(-Z * math.sqrt(0.5))
-
-
-def _gelu_slope(Z: Array) -> Array:
-    Z = _finite(Z)
+def _gelu_pullback(Z: Array, A: Array, dA: Array) -> Array:
+    Z = finite(Z)
     density = jnp.exp(-0.5 * Z * Z) / math.sqrt(2 * math.pi)
-    return _normal_cdf(Z) + Z * density
-
-
-def _silu_slope(Z: Array) -> Array:
-    Z = _finite(Z)
-    return jax.nn.sigmoid(Z) * (1 + Z * jax.nn.sigmoid(-Z))
+    return dA * (normal_cdf(Z) + Z * density)
 
 
 gelu = Activation(
     "gelu",
-    apply=lambda Z: _above(Z) * _normal_cdf(Z),
-    pullback=lambda Z, A, dA: dA * _gelu_slope(Z),
+    apply=lambda Z: finite_below(Z) * normal_cdf(Z),
+    pullback=_gelu_pullback,
     init="he_normal",
     formula="z Φ(z), Φ the normal distribution function (exact, not the tanh form)",
     derivative="Φ(z) + z φ(z)",
+    slope=gelu_slope,
 )
 
 silu = Activation(
     "silu",
-    apply=lambda Z: _above(Z) * jax.nn.sigmoid(Z),
-    pullback=lambda Z, A, dA: dA * _silu_slope(Z),
+    apply=lambda Z: finite_below(Z) * jax.nn.sigmoid(Z),
+    pullback=lambda Z, A, dA: dA * silu_slope(Z),
     init="he_normal",
     formula="z σ(z)",
     derivative="σ(z) (1 + z (1 - σ(z)))",
+    slope=silu_slope,
 )
 
 softplus = Activation(
@@ -258,19 +257,21 @@ softplus = Activation(
     init="he_normal",
     formula="ln(1 + eᶻ)",
     derivative="σ(z)",
+    slope=jax.nn.sigmoid,
 )
 
-# the canonical link of counts: with cost "poisson" δ = a - y. Beyond z = ln of the largest number a is inf, and no
-# formula can help it: 88.7 in float32
+# the canonical link of counts: with cost "poisson" δ = a - y. For z > 88.7 in float32 a is inf, because no number of
+# the dtype is as large
 exp = Activation(
     "exp",
     apply=jnp.exp,
     pullback=lambda Z, A, dA: dA * A,
     formula="eᶻ",
     derivative="a",
+    slope=jnp.exp,
 )
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Activation | Callable[..., Activation]] = {
     "identity": identity,
     "step": step,
     "sigmoid": sigmoid,
@@ -288,7 +289,7 @@ ACTIVATIONS = {
 
 
 def find(spec: "str | Activation") -> Activation:
-    """The record behind a name, or the record itself.
+    """Return the record of that name; return a record as it is.
 
     >>> find("leaky_relu").name, find("maxout(3)").pieces
     ('leaky_relu(0.01)', 3)
@@ -305,21 +306,21 @@ def activation(
     kinks: tuple[float, ...] = (),
     elementwise: bool = True,
 ) -> Activation:
-    """An activation of your own, from `apply` and, better, its hand-written pullback.
+    """Make an activation of your own, from `apply` and, if you can, its hand-written pullback.
 
     Without `pullback` the derivative is JAX's autodiff of `apply`, and `record.autodiff` says so. Make the record once
-    and use it again: two records of equal functions are two activations, each with its own compiled programs.
+    and use it again: JAX compiles the programs of a network for each record, even if its functions are equal.
 
     Args:
-      name: a name that no built-in activation has; a saved model holds it, and loading asks for the record.
+      name: a name that no built-in activation has. A saved model holds the name; to load it, pass the record.
       apply: Z (n, m) -> A (n, m).
       pullback: (Z, A, dA) -> dZ; for an elementwise g, dA * g'(Z).
-      init: the initializer that `scheme="auto"` picks.
+      init: the initializer that `initializer="auto"` picks.
       kinks: the z where g' jumps.
       elementwise: False when an entry of A depends on more than its own entry of Z.
 
     Raises:
-      InputError: when the name is taken.
+      InputError: when a built-in activation has the name.
       InputTypeError: when `apply` or `pullback` is not a function.
 
     >>> square = activation("square", lambda Z: Z * Z, lambda Z, A, dA: 2 * Z * dA)
@@ -338,12 +339,12 @@ def activation(
     def by_autodiff(Z: Array, A: Array, dA: Array) -> Array:
         return jax.vjp(apply, Z)[1](dA)[0]
 
-    hand = pullback is not None
-    return Activation(name, apply, pullback or by_autodiff, init, 1, kinks, elementwise, autodiff=not hand)
+    g = Activation(name, apply, pullback or by_autodiff, init, 1, kinks, elementwise, autodiff=pullback is None)
+    return _with_slope(g) if elementwise else g
 
 
-def _coefficient(where: str, alpha: float, most: float = math.inf) -> float:
-    if not (isinstance(alpha, Real) and 0 <= alpha <= most and math.isfinite(alpha)):
-        bound = f"0 ≤ α ≤ {most:g}" if math.isfinite(most) else "a finite α ≥ 0"
+def _coefficient(where: str, alpha: float, upper: float = math.inf) -> float:
+    if not (isinstance(alpha, Real) and 0 <= alpha <= upper and math.isfinite(alpha)):
+        bound = f"0 ≤ α ≤ {upper:g}" if math.isfinite(upper) else "a finite α ≥ 0"
         raise InputError(sentence(where, bound, alpha, f"write '{where}(0.1)', say"))
     return float(alpha)

@@ -1,51 +1,43 @@
-"""Compiled functions that keep their own error sentences."""
+"""Compile functions that check their arguments, so that their own error sentences reach the user."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
 import jax
 
-from jaxmlp.errors import InputError
-
 T = TypeVar("T")
 
 
-def compiled(*, static: Sequence[str] = ()) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """`jax.jit` for a function that checks its arguments.
+def compiled(function: Callable[..., T]) -> Callable[..., T]:
+    """Compile a function with `jax.jit`, but let the function itself check arguments that `jit` cannot trace.
 
-    jit refuses what it cannot trace (a text where an array belongs) before the function sees it, in words of its own.
-    Such a call is made once more without jit, so that the function's checks can say what they expect.
+    The checks of the function run when it is traced, so a compiled call does not repeat them. (Checks before every call
+    would take 30 to 80 µs; a call of a small network takes 20 µs.) But `jit` raises its own error for an argument that
+    it cannot trace, such as a text instead of an array. With such an argument the function is called without `jit`.
 
-    >>> @compiled()
+    >>> @compiled
     ... def double(x):
     ...     if isinstance(x, str):
-    ...         raise InputError("x expects a number, got a text: convert it with float")
+    ...         raise TypeError("x expects a number, got a text: convert it with float")
     ...     return 2 * x
     >>> float(double(3.0))
     6.0
     >>> double("3")
     Traceback (most recent call last):
-    jaxmlp.errors.InputError: x expects a number, got a text: convert it with float
+    TypeError: x expects a number, got a text: convert it with float
     """
+    jitted = jax.jit(function)
 
-    def decorate(function: Callable[..., T]) -> Callable[..., T]:
-        jitted = jax.jit(function, static_argnames=tuple(static))
+    @wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> T:
+        traceable = all(map(_is_traceable, jax.tree.leaves((arguments, keywords))))
+        return jitted(*arguments, **keywords) if traceable else function(*arguments, **keywords)
 
-        @wraps(function)
-        def call(*arguments: Any, **named: Any) -> T:
-            try:
-                return jitted(*arguments, **named)
-            except InputError:
-                raise
-            except (TypeError, ValueError):
-                try:
-                    function(*arguments, **named)
-                except InputError as mistake:
-                    raise mistake from None
-                raise
+    vars(call)["lower"] = jitted.lower  # every jitted function has it, for inspection of the compiled program
+    return call
 
-        vars(call)["lower"] = jitted.lower  # as of any jitted function
-        return call
 
-    return decorate
+def _is_traceable(leaf: object) -> bool:
+    """Whether `jit` accepts the leaf: an array of JAX or NumPy, or a number."""
+    return hasattr(leaf, "dtype") or isinstance(leaf, bool | int | float | complex)

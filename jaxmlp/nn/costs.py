@@ -9,36 +9,40 @@
     poisson                      c = Σₖ (aₖ - yₖ ln aₖ)                      δ = a - y     for exp alone, counts y ≥ 0
 
 A cost starts from the logits Z, not from a = g(Z): ln σ(z) and ln softmax(z) are finite where a has already rounded to
-0 or 1. Each cost names the outputs for which its δ is true; the ρ and their slopes are those of `residuals`. Sources:
+0 or 1. Each cost names the outputs for which its δ is true; ρ and its slope are those of `residuals`. Sources:
 Nielsen, chapters 1 and 3; Ng's course, logistic and softmax regression; McCullagh and Nelder, Generalized linear
 models, chapter 6.
 """
 
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError
 from jaxmlp.nn import residuals
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.names import resolve
 from jaxmlp.nn.residuals import Residual
+from jaxmlp.nn.rule import Rule
 
 
 class Cost(NamedTuple):
     """A record of pure functions.
 
     Attributes:
-      name: how it is written, numbers included: "huber(1.0)".
+      name: its one spelling, with its numbers: "huber(1.0)".
       losses: (g_L, Z, Y) -> c, (1, m): the loss of every example.
       delta: (g_L, Z, Y) -> δ = ∂c/∂Z, shaped like Z.
       outputs: the output activations it is defined for; empty for any.
       formula, derivative: c and δ as text.
-      kinks: the residuals a - y at which central differences cannot tell, because a derivative jumps there.
+      kinks: the residuals a - y at which a derivative jumps, so that central differences say nothing there.
+      slope: (A, Y) -> ∂c/∂A, the textbook's dA_L. Only `jaxmlp.trace` shows it: training goes from Z to δ, which stays
+        finite where A has rounded to 0 or 1 and this does not.
     """
 
     name: str
@@ -48,14 +52,15 @@ class Cost(NamedTuple):
     formula: str = ""
     derivative: str = ""
     kinks: tuple[float, ...] = ()
+    slope: Callable[[Array, Array], Array] | None = None
 
 
 # --- costs of the residual --------------------------------------------------------------------------------------------
 
 
-@cache  # equal ρ, equal record
+@cache  # equal ρ give the same record, so that equal objectives share one compiled program
 def _of_residual(loss: Residual) -> Cost:
-    """c = Σ ρ(a - y), for any output."""
+    """Make the cost c = Σ ρ(a - y), which is defined for any output."""
 
     def losses(g: Activation, Z: Array, Y: Array) -> Array:
         return loss.rho(g.apply(Z) - Y).sum(axis=0, keepdims=True)
@@ -64,12 +69,17 @@ def _of_residual(loss: Residual) -> Cost:
         A = g.apply(Z)
         return g.pullback(Z, A, loss.slope(A - Y))
 
-    formula, derivative = f"Σₖ ρ(aₖ - yₖ), ρ(r) = {loss.formula}", f"pullback of g at ρ'(r) = {loss.derivative}"
-    return Cost(loss.name, losses, delta, formula=formula, derivative=derivative, kinks=loss.kinks)
+    formula = f"Σₖ ρ(aₖ - yₖ), ρ(r) = {loss.formula}"
+    derivative = f"pullback of g at ρ'(r) = {loss.derivative}"
+
+    def slope(A: Array, Y: Array) -> Array:
+        return loss.slope(A - Y)
+
+    return Cost(loss.name, losses, delta, formula=formula, derivative=derivative, kinks=loss.kinks, slope=slope)
 
 
 def _with_number(maker: Callable[..., Residual]) -> Callable[..., Cost]:
-    """A maker of residual losses as one of costs, with the same numbers and bounds."""
+    """Turn a function that makes residual losses into one that makes costs, of the same numbers and bounds."""
 
     @wraps(maker)
     def make(*numbers: float) -> Cost:
@@ -82,13 +92,15 @@ def _with_number(maker: Callable[..., Residual]) -> Callable[..., Cost]:
 
 
 def _labels(Y: Array) -> Array:
-    """Y, and NaN for what is no label: inside `jit` a failure is a value, and this one cannot go unseen."""
+    """Return Y with NaN for every number outside [0, 1]: inside `jit` nothing can be raised, and NaN shows in J."""
     return jnp.where((Y >= 0) & (Y <= 1), Y, jnp.asarray(jnp.nan, Y.dtype))
 
 
 def _binary_losses(g: Activation, Z: Array, Y: Array) -> Array:
-    # -y ln σ(z) - (1 - y) ln(1 - σ(z)) = ln(1 + eᶻ) - yz; logaddexp, because autodiff of |z| is not 0 at 0
-    return (jnp.logaddexp(Z, jnp.zeros_like(Z)) - _labels(Y) * Z).sum(axis=0, keepdims=True)
+    # -y ln σ(z) - (1 - y) ln(1 - σ(z)) = ln(1 + eᶻ) - yz = ln(e⁻ʸᶻ + e⁽¹⁻ʸ⁾ᶻ), which does not cancel where y = 1 and z
+    # is large; logaddexp, because autodiff of |z| is not 0 at 0
+    Y = _labels(Y)
+    return jnp.logaddexp(-Y * Z, (1 - Y) * Z).sum(axis=0, keepdims=True)
 
 
 def _binary_delta(g: Activation, Z: Array, Y: Array) -> Array:
@@ -102,40 +114,41 @@ binary_cross_entropy = Cost(
     outputs=("sigmoid",),
     formula="-Σₖ (yₖ ln aₖ + (1 - yₖ) ln(1 - aₖ))",
     derivative="a - y",
+    slope=lambda A, Y: (1 - _labels(Y)) / (1 - A) - _labels(Y) / A,
 )
 
 
 # --- categorical cross-entropy ----------------------------------------------------------------------------------------
 
 
-def one_hot(Y: Array, n_classes: int, dtype: Any) -> Array:
-    """Class ids (1, m) -> (C, m) with a 1 in row y; one-hot or soft labels (C, m) pass.
+def one_hot(Y: Array, n_classes: int, dtype: DTypeLike) -> Array:
+    """Turn class ids (1, m) into (C, m) with a 1 in row y; return one-hot or soft labels (C, m) as they are.
 
-    An id outside 0 … C - 1 gives a column of NaN: inside `jit` a failure is a value, and this one cannot go unseen.
+    An id outside 0 … C - 1 gives a column of NaN: inside `jit` nothing can be raised, and NaN shows in J.
 
     >>> one_hot(jnp.array([[1, 0]]), 2, jnp.float32).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
     if Y.shape[0] == n_classes:
         return _labels(Y.astype(dtype))
-    if Y.dtype.itemsize < 4:  # the dtype of the ids need not hold the number of classes: 256 of them in uint8
+    if Y.dtype.itemsize < 4:  # the dtype of the ids may not hold the number of classes: 256 is 0 in uint8
         Y = Y.astype(jnp.int32)
-    rows = jnp.arange(n_classes, dtype=Y.dtype)[:, None]
-    known = (Y >= 0) & (Y < n_classes)
-    return jnp.where(known, (rows == Y).astype(dtype), jnp.asarray(jnp.nan, dtype))
+    rows = jnp.arange(n_classes, dtype=Y.dtype)[:, None]  # (C, 1), against ids (1, m)
+    in_range = (Y >= 0) & (Y < n_classes)
+    return jnp.where(in_range, (rows == Y).astype(dtype), jnp.asarray(jnp.nan, dtype))
 
 
 def _categorical_losses(g: Activation, Z: Array, Y: Array) -> Array:
     Y = one_hot(Y, Z.shape[0], Z.dtype)
-    # -Σ yₖ ln aₖ with ln aₖ = zₖ - ln Σ eᶻ: the largest z is taken out, so that no exponential overflows
+    # -Σ yₖ ln aₖ with ln aₖ = zₖ - ln Σ eᶻ: the largest z is subtracted, so that no exponential overflows
     Z = Z - jax.lax.stop_gradient(Z.max(axis=0, keepdims=True))
-    log_A = Z - jnp.log(jnp.exp(Z).sum(axis=0, keepdims=True))
+    log_A = Z - jnp.log(jnp.exp(Z).sum(axis=0, keepdims=True))  # (C, m)
     return -(Y * log_A).sum(axis=0, keepdims=True)
 
 
 def _categorical_delta(g: Activation, Z: Array, Y: Array) -> Array:
     Y = one_hot(Y, Z.shape[0], Z.dtype)
-    # soft labels that do not sum to 1 weigh their column; for one-hot Y this is A - Y
+    # soft labels that do not sum to 1 weight their column by the sum; for one-hot Y this is A - Y
     return Y.sum(axis=0, keepdims=True) * g.apply(Z) - Y
 
 
@@ -146,6 +159,7 @@ categorical_cross_entropy = Cost(
     outputs=("softmax",),
     formula="-Σₖ yₖ ln aₖ",
     derivative="a - y",
+    slope=lambda A, Y: -one_hot(Y, A.shape[0], A.dtype) / A,
 )
 
 
@@ -153,12 +167,12 @@ categorical_cross_entropy = Cost(
 
 
 def _counts(Y: Array) -> Array:
-    """Y, and NaN for what is no count: a failure inside `jit` that cannot go unseen. Rates need not be whole."""
+    """Return Y with NaN for negative numbers, as `_labels` does. Rates of events need not be whole numbers."""
     return jnp.where(Y >= 0, Y, jnp.asarray(jnp.nan, Y.dtype))
 
 
 def _poisson_losses(g: Activation, Z: Array, Y: Array) -> Array:
-    # ln a = z. The ln y! of the likelihood does not depend on a and is left out, so that c may be negative
+    # ln a = z. The term ln y! of the likelihood does not depend on a and is left out; c may therefore be negative
     return (jnp.exp(Z) - _counts(Y) * Z).sum(axis=0, keepdims=True)
 
 
@@ -173,12 +187,13 @@ poisson = Cost(
     outputs=("exp",),
     formula="Σₖ (aₖ - yₖ ln aₖ)",
     derivative="a - y",
+    slope=lambda A, Y: 1 - _counts(Y) / A,
 )
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
 
-COSTS = {
+COSTS: dict[str, Cost | Callable[..., Cost]] = {
     "quadratic": _of_residual(residuals.quadratic),
     "binary_cross_entropy": binary_cross_entropy,
     "categorical_cross_entropy": categorical_cross_entropy,
@@ -192,9 +207,9 @@ _DEFAULT = {output: name for name in COSTS for output in resolve("cost", name, C
 
 
 def find(spec: str | Cost | None, output: Activation) -> Cost:
-    """The cost by name, or what follows from the output.
+    """Return the cost of that name; for None the one that follows from the output.
 
-    sigmoid → binary cross-entropy, softmax → categorical cross-entropy, exp → Poisson, else quadratic.
+    sigmoid → binary cross-entropy, softmax → categorical cross-entropy, exp → Poisson, any other → quadratic.
 
     Raises:
       InputError: for an unknown name, a number outside its bounds, and a cost that is not defined for this output.
@@ -212,11 +227,11 @@ def find(spec: str | Cost | None, output: Activation) -> Cost:
     default = _DEFAULT.get(output.name, "quadratic")
     cost = spec if isinstance(spec, Cost) else resolve("cost", default if spec is None else spec, COSTS)
     if cost.outputs and output.name not in cost.outputs:
-        wanted = " or ".join(map(repr, cost.outputs))
-        other = " or ".join(map(repr, dict.fromkeys((default, "quadratic"))))
+        outputs = " or ".join(map(repr, cost.outputs))
+        alternatives = " or ".join(map(repr, dict.fromkeys((default, "quadratic"))))
         raise InputError(
-            f"cost {cost.name!r} is defined for output {wanted}; the network has output {output.name!r}: "
-            f"take cost {other}, or output {wanted}"
+            f"cost {cost.name!r} is defined for output {outputs}; the network has output {output.name!r}: "
+            f"take cost {alternatives}, or output {outputs}"
         )
     return cost
 
@@ -225,69 +240,33 @@ def find(spec: str | Cost | None, output: Activation) -> Cost:
 
 
 def weighted_mean(values: Array, weights: Array | None) -> Array:
-    """Σ w v / Σ w over the columns of (1, m); a plain mean without weights."""
+    """Return Σ w v / Σ w over the columns of (1, m), or the plain mean without weights."""
     return values.mean() if weights is None else (weights * values).sum() / weights.sum()
 
 
 def output_error(cost: Cost, g: Activation, Z: Array, Y: Array, weights: Array | None) -> Array:
     """BP1: dZ_L = dJ/dZ_L, shaped like Z. The 1/m of the mean enters here and nowhere else."""
-    delta = cost.delta(g, Z, Y)
+    delta = cost.delta(g, Z, Y)  # shaped like Z, of single losses
     return delta / Z.shape[1] if weights is None else delta * (weights / weights.sum())
 
 
-def mean_cost_undecorated(cost: Cost, g: Activation, Z: Array, Y: Array, weights: Array | None) -> Array:
-    """J from the logits without a rule of its own: autodiff's witness."""
-    return weighted_mean(cost.losses(g, Z, Y), weights)
+MeanCostCache = tuple[Array, Array, Array | None]  # Z, Y, weights
 
 
-def _mean_cost_forward(cost: Cost, g: Activation, Z: Array, Y: Array, weights: Array | None) -> tuple[Array, Any]:
-    return mean_cost_undecorated(cost, g, Z, Y, weights), (Z, Y, weights)
+def _mean_cost_forward(
+    cost: Cost, g: Activation, Z: Array, Y: Array, weights: Array | None
+) -> tuple[Array, MeanCostCache]:
+    return weighted_mean(cost.losses(g, Z, Y), weights), (Z, Y, weights)
 
 
-def _mean_cost_backward(cost: Cost, g: Activation, cache: Any, dJ: Array) -> tuple[Any, Any, Any]:
+def _mean_cost_backward(
+    cost: Cost, g: Activation, cache: MeanCostCache, dJ: Array
+) -> tuple[Array, Array, Array | None]:
     Z, Y, weights = cache
-    # the textbook holds labels and weights fixed; should anybody differentiate by them, autodiff answers
-    _, pullback = jax.vjp(lambda Y, weights: mean_cost_undecorated(cost, g, Z, Y, weights), Y, weights)
+    # the textbook has no equation for derivatives by labels and weights: for a caller who asks, autodiff answers
+    _, pullback = jax.vjp(lambda Y, weights: weighted_mean(cost.losses(g, Z, Y), weights), Y, weights)
     return dJ * output_error(cost, g, Z, Y, weights), *pullback(dJ)
 
 
-# the same J, differentiated by the cost's own δ
-mean_cost = jax.custom_vjp(mean_cost_undecorated, nondiff_argnums=(0, 1))
-mean_cost.defvjp(_mean_cost_forward, _mean_cost_backward)
-
-
-def check_targets(Y: Any, cost: Cost, n_outputs: int, m: int, dtype: Any) -> Array:
-    """Y as an array that `cost` takes, or an error: (n_L, m), or (1, m) class ids for categorical cross-entropy."""
-    if not hasattr(Y, "dtype"):
-        remedy = "convert it with numpy.asarray"
-        raise InputTypeError(sentence("Y", f"an array of shape ({n_outputs}, {m})", type(Y).__name__, remedy))
-    ids = cost.name == "categorical_cross_entropy" and Y.ndim == 2 and Y.shape == (1, m)
-    if not ids and Y.shape != (n_outputs, m):
-        expects = f"shape ({n_outputs}, {m})"
-        if cost.name == "categorical_cross_entropy":
-            expects += f" one-hot, or (1, {m}) class ids"
-        remedy = "is Y one example per column, as many as X?"
-        if Y.ndim == 1:
-            remedy = "reshape it with Y.reshape(1, -1)"
-        raise InputError(sentence(f"Y for cost {cost.name!r}", expects, Y.shape, remedy))
-    if m == 0:
-        raise InputError(sentence("Y", "at least one example", Y.shape, "the mean over no examples is not defined"))
-    if ids and not jnp.issubdtype(Y.dtype, jnp.integer):
-        remedy = "cast class ids with Y.astype(int), or give one-hot columns"
-        raise InputTypeError(sentence("Y", "whole class ids", Y.dtype, remedy))
-    if jnp.issubdtype(Y.dtype, jnp.complexfloating):
-        raise InputTypeError(sentence("Y", "real numbers", Y.dtype, "take Y.real"))
-    return jnp.asarray(Y) if ids else jnp.asarray(Y, dtype)
-
-
-def check_weights(weights: Any, m: int, dtype: Any) -> Array | None:
-    """Weights (1, m), or None."""
-    if weights is None:
-        return None
-    if not hasattr(weights, "dtype") or weights.shape != (1, m):
-        got = getattr(weights, "shape", type(weights).__name__)
-        remedy = "give one weight per column, with weights.reshape(1, -1)"
-        raise InputError(sentence("weights", f"an array of shape (1, {m})", got, remedy))
-    if jnp.issubdtype(weights.dtype, jnp.complexfloating):
-        raise InputTypeError(sentence("weights", "real numbers", weights.dtype, "take weights.real"))
-    return jnp.asarray(weights, dtype)
+# J from the logits as one function: differentiated by `output_error`, and by JAX as a witness
+mean_cost = Rule(_mean_cost_forward, _mean_cost_backward, n_static=2)

@@ -7,13 +7,13 @@
     BP4         dW = dZ A_prevᵀ
 
 No 1/m here: the cost J is already a mean, so dZ_L = (A_L - Y)/m carries it (BP1, in `costs`). `dense_forward` and
-`dense_backward` are the only truth: the `custom_vjp` below and the plain loop of `objective.backprop` both call them.
+`dense_backward` are the only truth: the `Rule` below and the plain loop of `backprop.backprop` both call them.
 """
 
-import jax
 from jax import Array
 
 from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.rule import Rule
 
 LayerParams = dict[str, Array]  # {"W": (n, n_prev), "b": (n, 1)}
 Cache = tuple[Array, Array, Array, Array]  # W, A_prev, Z, A
@@ -39,11 +39,5 @@ def dense_backward(activation: Activation, cache: Cache, dA: Array) -> tuple[Lay
     return {"W": dW, "b": db}, W.T @ dZ
 
 
-def dense_undecorated(activation: Activation, layer: LayerParams, A_prev: Array) -> Array:
-    """A = g(W A_prev + b) without a rule of its own: autodiff's witness."""
-    return dense_forward(activation, layer, A_prev)[0]
-
-
-# the same block, differentiated by `dense_backward`
-dense = jax.custom_vjp(dense_undecorated, nondiff_argnums=(0,))
-dense.defvjp(dense_forward, dense_backward)
+# the block as one function: differentiated by `dense_backward`, and by JAX as a witness
+dense = Rule(dense_forward, dense_backward, n_static=1)

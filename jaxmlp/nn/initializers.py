@@ -5,8 +5,8 @@ With n_in inputs and n_out units to a layer, and entries drawn independently wit
     normal(σ)         N(0, σ²), σ = 0.01: small, to break symmetry and stay off saturation
     lecun_normal      N(0, 1/n_in): keeps the variance of Z at that of A_prev
     xavier_normal     N(0, 2/(n_in + n_out)); xavier_uniform: U(-r, r), r² = 6/(n_in + n_out)
-    he_normal         N(0, 2/n_in): makes up for the half that relu cuts off; he_uniform: U(-r, r), r² = 6/n_in
-    zeros, constant(c)    every unit computes the same for ever: here to show the symmetry problem
+    he_normal         N(0, 2/n_in): twice as much, because relu drops half of Z; he_uniform: U(-r, r), r² = 6/n_in
+    zeros, constant(c)    all units of a layer stay equal for ever: they are here to show the symmetry problem
 
 Sources: LeCun et al. 1998 (Efficient BackProp); Glorot and Bengio 2010; He et al. 2015.
 """
@@ -15,39 +15,41 @@ import math
 from collections.abc import Callable
 from functools import cache
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn.names import canonical, resolve
 
 
 class Initializer(NamedTuple):
-    """A record: how weights are drawn.
+    """A rule by which weights are drawn.
 
     Attributes:
-      name: how it is written, numbers included.
+      name: its one spelling, with its numbers: "normal(0.01)".
       draw: (key, shape, n_in, n_out, dtype) -> W. `shape` is (n_out, n_in), or (k·n_out, n_in) for maxout(k).
       variance: (n_in, n_out) -> the variance of an entry of W.
     """
 
     name: str
-    draw: Callable[[Array, tuple[int, int], int, int, Any], Array]
+    draw: Callable[[Array, tuple[int, int], int, int, DTypeLike], Array]
     variance: Callable[[int, int], float]
 
 
 def _gaussian(name: str, variance: Callable[[int, int], float]) -> Initializer:
-    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: Any) -> Array:
+    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
+        # math.sqrt and not that of NumPy, whose float64 would not be weakly typed: W keeps its dtype
         return math.sqrt(variance(n_in, n_out)) * jax.random.normal(key, shape, dtype)
 
     return Initializer(name, draw, variance)
 
 
 def _uniform(name: str, variance: Callable[[int, int], float]) -> Initializer:
-    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: Any) -> Array:
+    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
         r = math.sqrt(3 * variance(n_in, n_out))  # U(-r, r) has variance r²/3
         return jax.random.uniform(key, shape, dtype, -r, r)
 
@@ -61,7 +63,7 @@ def _finite(where: str, value: float) -> float:
 
 
 def constant(value: float = 0.0) -> Initializer:
-    """Every entry of W is `value`.
+    """Set every entry of W to `value`.
 
     >>> constant(0.5).draw(jax.random.key(0), (1, 2), 2, 1, jnp.float32).tolist()
     [[0.5, 0.5]]
@@ -69,16 +71,16 @@ def constant(value: float = 0.0) -> Initializer:
     return _constant(_finite("constant", value))
 
 
-@cache  # equal numbers, equal record
+@cache  # equal numbers give the same record, so that equal calls share one compiled program
 def _constant(value: float) -> Initializer:
-    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: Any) -> Array:
+    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
         return jnp.full(shape, value, dtype)
 
     return Initializer(canonical("constant", value), draw, lambda n_in, n_out: 0.0)
 
 
 def normal(stddev: float = 0.01) -> Initializer:
-    """Entries of W from N(0, stddev²).
+    """Draw the entries of W from N(0, stddev²).
 
     >>> normal(0.1).variance(3, 4)
     0.010000000000000002
@@ -94,7 +96,7 @@ def _normal(stddev: float) -> Initializer:
     return _gaussian(canonical("normal", stddev), lambda n_in, n_out: stddev**2)
 
 
-INITIALIZERS = {
+INITIALIZERS: dict[str, Initializer | Callable[..., Initializer]] = {
     "zeros": constant(0.0)._replace(name="zeros"),
     "constant": constant,
     "normal": normal,
@@ -107,7 +109,7 @@ INITIALIZERS = {
 
 
 def find(spec: str | Initializer) -> Initializer:
-    """The record behind a name, or the record itself.
+    """Return the record of that name; return a record as it is.
 
     >>> find("he_normal").variance(50, 10)
     0.04

@@ -1,21 +1,23 @@
-"""Names of functions as a person writes them: "relu", "leaky_relu(0.2)", "maxout(3)", "normal(0.01)".
+"""Names of functions as users write them: "relu", "leaky_relu(0.2)", "maxout(3)", "normal(0.01)".
 
 A table maps each name to a record or to a function that makes one from numbers. Equal texts give the same record, so
 two networks with equal names are equal and share one compiled program.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from inspect import signature
-from typing import Any
+from typing import TypeVar, cast
 
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+
+T = TypeVar("T")
 
 _CALL = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*")
 
 
-def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
-    """The record that `name` stands for in `table`; `kind` names the table in the error text.
+def resolve(category: str, name: str, table: Mapping[str, T | Callable[..., T]]) -> T:
+    """Return the record that `name` stands for in `table`; `category` names the table in error sentences.
 
     >>> resolve("power", "cube", {"cube": 3})
     3
@@ -26,41 +28,42 @@ def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
     jaxmlp.errors.InputError: power expects one of root, got 'rot': did you mean 'root'?
     """
     if not isinstance(name, str):
-        raise InputTypeError(sentence(kind, "a name", type(name).__name__, f"take one of {', '.join(table)}"))
+        raise InputTypeError(sentence(category, "a name", type(name).__name__, f"take one of {', '.join(table)}"))
     match = _CALL.fullmatch(name)
     if match is None or match[1] not in table:
-        raise unknown(kind, match[1] if match else name, table)
+        raise unknown(category, match[1] if match else name, table)
     entry = table[match[1]]
-    if match[2] is None and not callable(entry):
-        return entry
-    if not callable(entry):
-        raise InputError(sentence(f"{kind} {match[1]}", "no argument", repr(name), f"write {match[1]!r}"))
-    return _make(kind, name, entry, match[2] or "")
+    if callable(entry):
+        return _call_maker(category, name, cast(Callable[..., T], entry), match[2] or "")
+    if match[2] is not None:
+        raise InputError(sentence(f"{category} {match[1]}", "no argument", repr(name), f"write {match[1]!r}"))
+    return entry
 
 
-def _make(kind: str, name: str, maker: Any, text: str) -> Any:
-    """Call `maker` with the numbers in `text`, or say what is wrong with them."""
+def _call_maker(category: str, name: str, maker: Callable[..., T], text: str) -> T:
+    """Call `maker` with the numbers in `text`."""
     try:
         numbers = [_number(part) for part in text.split(",") if part.strip()]
     except ValueError:
         remedy = f"write it as in '{name.partition('(')[0].strip()}(0.1)'"
-        raise InputError(sentence(f"{kind} {name!r}", "numbers in its parentheses", repr(text), remedy)) from None
-    most = len(signature(maker).parameters)
-    if len(numbers) > most:
-        unit = "number" if most == 1 else "numbers"
-        raise InputError(sentence(f"{kind} {name!r}", f"at most {most} {unit}", len(numbers), "leave the rest out"))
+        raise InputError(sentence(f"{category} {name!r}", "numbers in its parentheses", repr(text), remedy)) from None
+    n_parameters = len(signature(maker).parameters)
+    if len(numbers) > n_parameters:
+        expects = f"at most {n_parameters} number" + ("s" if n_parameters > 1 else "")
+        raise InputError(sentence(f"{category} {name!r}", expects, len(numbers), "remove the last ones"))
     return maker(*numbers)
 
 
 def _number(text: str) -> int | float:
     try:
+        # whole numbers stay whole, as maxout(3) needs them
         return int(text)
     except ValueError:
         return float(text)
 
 
 def canonical(function: str, *numbers: float) -> str:
-    """The one spelling of a function with its numbers.
+    """Return the one spelling of a function with its numbers.
 
     >>> canonical("leaky_relu", 0.01), canonical("maxout", 3)
     ('leaky_relu(0.01)', 'maxout(3)')

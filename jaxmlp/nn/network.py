@@ -4,59 +4,66 @@
 
 A `Network` holds names and numbers only. It is hashable, and for JAX it is a pytree without leaves: it passes through
 `jit`, `grad` and `vmap` as it is, and equal networks share one compiled program. Parameters are a bare tuple of
-`{"W": ..., "b": ...}` dictionaries, one per layer; a normalised layer has a `"gamma"` besides.
+`{"W": ..., "b": ...}` dictionaries, one per layer; a normalised layer has a `"gamma"` besides, the first layer of a
+network with members an `"R"`.
 """
 
+import dataclasses
 import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
-from jax import Array
 
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
-from jaxmlp.nn import activations, initializers, normalization, stacks
+from jaxmlp.nn import activations, layer_stacks, normalization
 from jaxmlp.nn.activations import Activation
-from jaxmlp.nn.compiled import compiled
 from jaxmlp.nn.dense import LayerParams
-from jaxmlp.nn.initializers import Initializer
+from jaxmlp.nn.members import MEAN_LOGITS
 
 Params = tuple[LayerParams, ...]
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network:
-    """What a network is, without its parameters.
+    """Describe a network, without its parameters.
 
     Args:
       sizes: units per layer from the input on, (n0, n1, …, nL). Two sizes make a network without hidden layer:
         logistic, softmax or linear regression by its output.
-      hidden: the activation of all hidden layers, or one for each: a name such as "relu", "leaky_relu(0.2)" or
-        "maxout(3)", or a record made by `jaxmlp.activation`.
+      hidden: the activation of all hidden layers, or a tuple with one for each: a name such as "relu",
+        "leaky_relu(0.2)" or "maxout(3)", or a record made by `jaxmlp.activation`. By default "relu"; a network without
+        hidden layers does not use it.
       output: the activation of the last layer: "sigmoid" (two classes, or several labels at once), "softmax"
-        (several classes), "identity" (values), or any other.
-      norm: "batch" normalises the Z of hidden layers over the examples at hand, "layer" over the units of each example;
-        None does not. For evaluation a batch-normalised network is folded into a plain one, as `fit` does.
+        (several classes), "identity" (values), or any other. It has no default, because the cost follows from it.
+      norm: "batch" normalises the Z of hidden layers over the examples of a batch, "layer" over the units of each
+        example; None does not. For evaluation a batch-normalised network is folded into a plain one, as `fit` does.
+      members: k; the network is then k networks that share their hidden layers, each with scales of the inputs and a
+        last layer of its own. They train together, each by its own cost, and predict the mean of their outputs
+        (`nn.members`). 1 is one network that also learns a scale of each input; None is a network without.
 
     Raises:
       InputError: for sizes that are not at least two positive whole numbers, for a number of hidden activations that
-        does not fit, and for an unknown activation or normalisation.
+        does not fit, for a missing output, for an unknown activation or normalisation, and for members without hidden
+        layer, with normalisation or with an output whose mean has no logits.
 
     >>> net = Network(sizes=(3, 5, 4, 1), hidden=("tanh", "relu"), output="sigmoid")
     >>> net.depth, net.hidden, net == Network((3, 5, 4, 1), ("tanh", "relu"), "sigmoid")
     (3, ('tanh', 'relu'), True)
+    >>> Network(sizes=(2, 1), output="sigmoid")    # logistic regression
+    Network(sizes=(2, 1), hidden=(), output='sigmoid', norm=None)
     """
 
     sizes: tuple[int, ...]
-    hidden: str | Activation | tuple[str | Activation, ...]
-    output: str | Activation
+    hidden: str | Activation | tuple[str | Activation, ...] = "relu"
+    output: str | Activation = ""  # required; a dataclass asks for a default after that of `hidden`
     norm: str | None = None
+    members: int | None = None
 
     def __post_init__(self) -> None:
-        sizes = _sizes(self.sizes)
+        sizes = _checked_sizes(self.sizes)
         hidden = self.hidden
         if isinstance(hidden, (str, Activation)):
             hidden = (hidden,) * (len(sizes) - 2)
@@ -66,15 +73,26 @@ class Network:
         elif len(hidden) != len(sizes) - 2:
             remedy = "give one activation for all, or one for each hidden layer"
             raise InputError(sentence("hidden", f"{len(sizes) - 2} activations", len(hidden), remedy))
-        output = _spelled(self.output)
+        if self.output == "":
+            remedy = "write output='sigmoid', 'softmax' or 'identity'"
+            raise InputError(sentence("Network", "the activation of the last layer", "no output", remedy))
+        output = _canonical_activation(self.output)
         if output == "softmax" and sizes[-1] < 2:
             remedy = "for two classes use one 'sigmoid' output"
             raise InputError(sentence("softmax output", "at least 2 classes", sizes[-1], remedy))
-        if self.norm not in (None, *normalization.KINDS):
-            raise unknown("norm", self.norm, normalization.KINDS)
+        if self.norm not in (None, *normalization.NORMS):
+            raise unknown("norm", self.norm, normalization.NORMS)
+        if self.members is not None:
+            object.__setattr__(self, "members", _checked_members(self.members, len(sizes), self.norm, output))
+        # the normal form is stored, because equal networks must have equal fields: a list and a tuple, or two
+        # spellings, would be two keys of the compiled programs
         object.__setattr__(self, "sizes", sizes)
-        object.__setattr__(self, "hidden", tuple(map(_spelled, hidden)))
+        object.__setattr__(self, "hidden", tuple(map(_canonical_activation, hidden)))
         object.__setattr__(self, "output", output)
+
+    def __repr__(self) -> str:
+        fields = {name: value for name, value in vars(self).items() if name != "members" or value is not None}
+        return f"Network({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
     @property
     def depth(self) -> int:
@@ -89,26 +107,29 @@ class Network:
 
     @property
     def norms(self) -> tuple[str | None, ...]:
-        """How each layer is normalised: the hidden ones all alike, the output never."""
+        """How each layer is normalised: all hidden layers in the same way, the output never."""
         return (*[self.norm] * (self.depth - 1), None)
 
     @property
     def shapes(self) -> tuple["LayerShape", ...]:
         """The table of shapes, a row per layer."""
         rows = zip(self.sizes, self.sizes[1:], self.activations, self.norms, strict=False)
+        copies = [1] * (self.depth - 1) + [self.members or 1]  # the last layer has the members' own below each other
+        scales = [self.members] + [None] * (self.depth - 1)
         return tuple(
-            LayerShape(n_in, n_out, g.name, (g.pieces * n_out, n_in), (g.pieces * n_out, 1), norm)
-            for n_in, n_out, g, norm in rows
+            LayerShape(n_in, n_out, g.name, (k * g.pieces * n_out, n_in), (k * g.pieces * n_out, 1), norm, members)
+            for (n_in, n_out, g, norm), k, members in zip(rows, copies, scales, strict=True)
         )
 
     @property
-    def runs(self) -> stacks.Runs:
-        """How many equal layers in a row stand together where they are stacked: 1 for each where few are equal.
+    def runs(self) -> layer_stacks.Runs:
+        """How many equal layers in a row form a stack, from the input to the output; 1 for a layer outside a stack.
 
         >>> Network((3, *[5] * 11, 2), "relu", "softmax").runs
         (1, 10, 1)
         """
-        return stacks.equal_runs(tuple(zip(self.shapes, self.activations, strict=True)))
+        # with the records besides the names in the shapes: two activations of the user's own may share a name
+        return layer_stacks.equal_runs(tuple(zip(self.shapes, self.activations, strict=True)))
 
     @property
     def n_parameters(self) -> int:
@@ -118,6 +139,20 @@ class Network:
         19
         """
         return sum(row.n_parameters for row in self.shapes)
+
+    @property
+    def n_products(self) -> int:
+        """About how many multiplications one example takes on its way to the output: those of all members.
+
+        >>> Network((3, 2, 1), "relu", "sigmoid").n_products, Network((3, 2, 1), "relu", "sigmoid", None, 4).n_products
+        (11, 44)
+        """
+        return self.n_parameters if self.members is None else self.members * self.of_a_member.n_products
+
+    @property
+    def of_a_member(self) -> "Network":
+        """The network that each member is; the network itself where it has none."""
+        return dataclasses.replace(self, members=None)
 
 
 class LayerShape(NamedTuple):
@@ -129,20 +164,25 @@ class LayerShape(NamedTuple):
     W: tuple[int, int]
     b: tuple[int, int]
     norm: str | None = None
+    members: int | None = None
 
     @property
     def leaves(self) -> dict[str, tuple[int, int]]:
-        """The shape of each array of the layer by its name: W and b, and γ where it is normalised."""
-        plain = {"W": self.W, "b": self.b}
-        return plain if self.norm is None else {**plain, "gamma": self.b}
+        """The shape of each array of the layer by its name: W and b, γ where it is normalised, R (k, n_in) if given."""
+        leaves = {"W": self.W, "b": self.b}
+        if self.norm is not None:
+            leaves["gamma"] = self.b
+        if self.members is not None:
+            leaves["R"] = (self.members, self.n_in)
+        return leaves
 
     @property
     def n_parameters(self) -> int:
-        """Entries of them all."""
+        """The number of entries of these arrays."""
         return sum(rows * columns for rows, columns in self.leaves.values())
 
 
-def _sizes(sizes: Any) -> tuple[int, ...]:
+def _checked_sizes(sizes: Iterable[Any]) -> tuple[int, ...]:
     try:
         checked = tuple(operator.index(n) for n in sizes)
     except TypeError:
@@ -153,128 +193,32 @@ def _sizes(sizes: Any) -> tuple[int, ...]:
     return checked
 
 
-def _spelled(spec: str | Activation) -> str | Activation:
-    """A built-in activation by the one spelling of its name; a user's own as its record."""
+def _checked_members(members: Any, n_sizes: int, norm: str | None, output: str | Activation) -> int:
+    try:
+        k = operator.index(members)
+    except TypeError:
+        k = 0
+    if k < 1 or isinstance(members, bool):
+        raise InputError(sentence("members", "a positive whole number", repr(members), "write members=32, say"))
+    for expects, got, is_absent in (
+        ("a network with a hidden layer, which they share", "none", n_sizes > 2),
+        ("a network without normalisation", f"norm={norm!r}", norm is None),
+        (f"one of the outputs {', '.join(MEAN_LOGITS)}", repr(output), output in MEAN_LOGITS),
+    ):
+        if not is_absent:
+            raise InputError(sentence("members", expects, got, "leave members out for a single network"))
+    return k
+
+
+def _canonical_activation(spec: str | Activation) -> str | Activation:
+    """Return a built-in activation as the one spelling of its name, and a user's own as its record.
+
+    Equal networks must be equal objects, because JAX looks up compiled programs by them.
+    """
     record = activations.find(spec)
     if record.name.partition("(")[0] not in activations.ACTIVATIONS:
         return record
     if activations.find(record.name) != record:
-        got, remedy = f"another one named {record.name!r}", "make it with jaxmlp.activation, under a name of its own"
+        got, remedy = f"a different one named {record.name!r}", "make it with jaxmlp.activation, under a new name"
         raise InputError(sentence("the network", "the built-in activation of that name", got, remedy))
     return record.name
-
-
-# --- parameters -------------------------------------------------------------------------------------------------------
-
-
-def init(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: Any = None) -> Params:
-    """Random weights and zero biases; the scales γ of normalised layers are 1.
-
-    Args:
-      key: a typed key, `jax.random.key(0)`.
-      net: the network.
-      scheme: "auto" takes for each layer the initializer that suits its activation: He for the relu family, Xavier for
-        tanh, sigmoid and the rest. Or one for all layers: "zeros", "constant(c)", "normal(0.01)", "lecun_normal",
-        "xavier_normal", "xavier_uniform", "he_normal", "he_uniform", or an `Initializer`.
-      dtype: of the parameters; JAX's default float (float32, or float64 with x64 enabled) if None.
-
-    Returns:
-      A tuple of {"W": (n_l, n_{l-1}), "b": (n_l, 1)}; for maxout(k) k·n_l rows.
-
-    Raises:
-      InputTypeError: when `key` is not a key.
-      InputError: for an unknown scheme.
-
-    >>> params = init(jax.random.key(0), Network((3, 4, 1), "tanh", "sigmoid"))
-    >>> [(layer["W"].shape, layer["b"].shape) for layer in params]
-    [((4, 3), (4, 1)), ((1, 4), (1, 1))]
-    """
-    return stacks.unstacked(init_stacks(key, net, scheme, dtype), net.runs)
-
-
-@compiled(static=("scheme", "dtype"))
-def init_stacks(key: Array, net: Network, scheme: str | Initializer = "auto", dtype: Any = None) -> Params:
-    """What `init` draws, with equal layers stacked."""
-    check_network(net)
-    check_key(key)
-    dtype = jnp.dtype(dtype or jax.dtypes.canonicalize_dtype(float))
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise InputTypeError(sentence("init", "a float dtype", dtype, "leave it out for the default"))
-    keys, params, l = jax.random.split(key, net.depth), [], 0
-    for k in net.runs:
-        initializer = initializers.find(net.activations[l].init if scheme == "auto" else scheme)
-        params.append(stacks.drawn(partial(_layer, initializer, net.shapes[l], dtype), keys[l : l + k]))
-        l += k
-    return tuple(params)
-
-
-def _layer(initializer: Initializer, row: LayerShape, dtype: Any, key: Array) -> LayerParams:
-    rest = {"b": jnp.zeros, "gamma": jnp.ones}
-    leaves = {name: rest[name](shape, dtype) for name, shape in row.leaves.items() if name != "W"}
-    return {"W": initializer.draw(key, row.W, row.n_in, row.n_out, dtype), **leaves}
-
-
-def check_key(key: Any) -> None:
-    """Raise unless `key` is one typed key."""
-    if not isinstance(key, Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
-        got = f"{key.dtype} of shape {key.shape}" if isinstance(key, Array) else type(key).__name__
-        raise InputTypeError(sentence("key", "a typed key", got, "write jax.random.key(0)"))
-
-
-def check_params(params: Any, net: Network) -> jnp.dtype:
-    """Raise unless `params` are parameters of `net`; return their dtype."""
-    check_network(net)
-    if not isinstance(params, (tuple, list)) or len(params) != net.depth:
-        got = f"{len(params)}" if isinstance(params, (tuple, list)) else type(params).__name__
-        expects = f"a tuple of {net.depth} layers for sizes {net.sizes}"
-        raise InputError(sentence("params", expects, got, "use jaxmlp.init, or these parameters' own network"))
-    for l, (layer, row) in enumerate(zip(params, net.shapes, strict=True), start=1):
-        if not isinstance(layer, dict) or set(layer) != set(row.leaves):
-            got = sorted(layer) if isinstance(layer, dict) else type(layer).__name__
-            *most, last = map(repr, row.leaves)
-            keys, remedy = f"{', '.join(most)} and {last}", "see jaxmlp.init"
-            if isinstance(layer, dict) and {*layer} ^ {*row.leaves} == {"gamma"}:
-                remedy = "only a network with norm has γ, and fit folds batch normalisation: take its own result.net"
-            raise InputError(sentence(f"layer {l}", f"a dictionary with keys {keys}", got, remedy))
-        for name, shape in row.leaves.items():
-            _check_leaf(l, name, layer[name], shape)
-    dtypes = {jnp.dtype(leaf.dtype) for leaf in jax.tree.leaves(params)}
-    if len(dtypes) > 1:
-        names = ", ".join(sorted(map(str, dtypes)))
-        raise InputTypeError(sentence("params", "one dtype for all leaves", names, "cast them with jax.tree.map"))
-    return dtypes.pop()
-
-
-def _check_leaf(l: int, name: str, leaf: Any, shape: tuple[int, int]) -> None:
-    if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
-        got = getattr(leaf, "dtype", type(leaf).__name__)
-        raise InputTypeError(sentence(f"layer {l}", f"{name} to be a float array", got, f"cast {name} to float"))
-    if leaf.shape != shape:
-        remedy = "a row per unit, a column per input"
-        if leaf.shape == shape[::-1]:
-            remedy = f"is {name} transposed?"
-        elif name == "b":
-            remedy = f"reshape it with b.reshape({shape[0]}, 1)"
-        raise InputError(sentence(f"layer {l}", f"{name} of shape {shape}", leaf.shape, remedy))
-
-
-def check_inputs(X: Any, net: Network, dtype: Any) -> Array:
-    """X as an array of `dtype`, the dtype of the parameters, or an error if it is not (n0, m)."""
-    n0 = net.sizes[0]
-    if not hasattr(X, "dtype"):
-        remedy = "convert it with numpy.asarray"
-        raise InputTypeError(sentence("X", f"an array of shape ({n0}, m)", type(X).__name__, remedy))
-    if jnp.issubdtype(X.dtype, jnp.complexfloating):
-        raise InputTypeError(sentence("X", "real numbers", X.dtype, "take X.real or X.imag"))
-    if X.ndim != 2 or X.shape[0] != n0:
-        remedy = "is X one example per column?"
-        if X.ndim == 1:
-            remedy = f"reshape one example with X.reshape({n0}, 1)" if len(X) == n0 else "reshape X to two dimensions"
-        raise InputError(sentence("layer 1", f"A_prev of shape ({n0}, m)", X.shape, remedy))
-    return jnp.asarray(X, dtype)
-
-
-def check_network(net: Any) -> None:
-    """Raise unless `net` is a `Network`."""
-    if not isinstance(net, Network):
-        raise InputTypeError(sentence("net", "a jaxmlp.Network", type(net).__name__, "write jaxmlp.Network(sizes=...)"))

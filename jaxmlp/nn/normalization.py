@@ -11,34 +11,37 @@
     BP3   db = Σ over columns of dZ,   dγ = Σ over columns of dZ Û
     BP4   dW = dU A_prevᵀ
 
-In evaluation a batch has no statistics of its own: μ and σ² are those that training has averaged, and then the block is
-affine. `fold` writes it as W' = γ/s W, b' = b - γ/s μ: what is left is a plain network, the same function to rounding.
+In evaluation μ and σ² are not those of the batch, but the averages that training has collected. With fixed moments the
+block is affine, and `fold_layer` writes it as W' = γ/s W, b' = b - γ/s μ: a plain block, the same function to rounding.
 
 Sources: Ioffe and Szegedy 2015; Ba, Kiros and Hinton 2016; Ng's course, batch norm.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.dense import LayerParams
+from jaxmlp.nn.rule import Rule
 
-KINDS = ("batch", "layer")
+NORMS = ("batch", "layer")
+# as in PyTorch, so that its parameters mean the same here
 EPSILON = 1e-5
 
 
 class Moments(NamedTuple):
-    """μ and σ² of each unit over a batch, (n, 1)."""
+    """The mean μ and the variance σ² of each unit over a batch, (n, 1)."""
 
     mean: Array
     variance: Array
 
 
 class NormalizedCache(NamedTuple):
-    """What the backward pass needs."""
+    """What the backward pass needs from the forward pass."""
 
     layer: LayerParams
     A_prev: Array
@@ -46,7 +49,7 @@ class NormalizedCache(NamedTuple):
     scale: Array  # 1/s
     Z: Array
     A: Array
-    share: Array | None
+    example_weight: Array | None
 
 
 # One unit on two examples by hand, "batch", W = 1, γ = 2, b = 0, g = identity, ε = 0:
@@ -55,78 +58,73 @@ class NormalizedCache(NamedTuple):
 #                       dU_1 = 2 - 1/2·2 - 1/2·(-1)(-2) = 0: moving one of two examples moves no Û
 
 
-def wide(dtype: Any) -> Any:
-    """The dtype, or float32 for a smaller one: to count in, and for numbers that float16 does not hold."""
+def wide(dtype: DTypeLike) -> DTypeLike:
+    """Return the dtype, or float32 for a narrower one: for sums, and for numbers that float16 cannot hold."""
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
-def _mean_over(kind: str, M: Array, share: Array | None) -> Array:
-    if kind == "layer":
+def _mean_over(norm: str, M: Array, example_weight: Array | None) -> Array:
+    if norm == "layer":
         return M.mean(axis=0, keepdims=True)
-    return M.mean(axis=1, keepdims=True) if share is None else (share.astype(M.dtype) * M).sum(axis=1, keepdims=True)
+    if example_weight is None:
+        return M.mean(axis=1, keepdims=True)
+    return (example_weight.astype(M.dtype) * M).sum(axis=1, keepdims=True)
 
 
 def normalized_forward(
-    kind: str, activation: Activation, layer: LayerParams, A_prev: Array, share: Array | None
+    norm: str, activation: Activation, layer: LayerParams, A_prev: Array, example_weight: Array | None
 ) -> tuple[tuple[Array, Moments], NormalizedCache]:
-    """(W, b, γ), A_prev (n_prev, m), the share p of each example (1, m) or None for 1/m -> (A, moments), cache."""
+    """(W, b, γ), A_prev (n_prev, m), the weight p of each example (1, m) or None for 1/m -> (A, moments), cache."""
     narrow = layer["W"] @ A_prev
     U = narrow.astype(wide(narrow.dtype))  # a mean over many examples needs more bits than bfloat16 has
-    mean = _mean_over(kind, U, share)
+    mean = _mean_over(norm, U, example_weight)  # (n, 1), or (1, m) for "layer"
     centred = U - mean
-    variance = _mean_over(kind, jnp.square(centred), share)
+    # Σ(U - μ)² and not ΣU² - mμ², which cancels where the mean is far above the deviation
+    variance = _mean_over(norm, jnp.square(centred), example_weight)
     scale = jax.lax.rsqrt(variance + jnp.asarray(EPSILON, U.dtype))
     U_hat = (centred * scale).astype(narrow.dtype)
-    Z = layer["gamma"] * U_hat + layer["b"]
+    Z = layer["gamma"] * U_hat + layer["b"]  # (n, m), γ and b one number for each unit
     A = activation.apply(Z)
-    cache = NormalizedCache(layer, A_prev, U_hat, scale.astype(narrow.dtype), Z, A, share)
+    cache = NormalizedCache(layer, A_prev, U_hat, scale.astype(narrow.dtype), Z, A, example_weight)
     return (A, Moments(mean, variance)), cache
 
 
 def normalized_backward(
-    kind: str, activation: Activation, cache: NormalizedCache, dA: Array
+    norm: str, activation: Activation, cache: NormalizedCache, dA: Array
 ) -> tuple[LayerParams, Array]:
     """dA (n, m) -> {"W": dW, "b": db, "gamma": dγ}, dA_prev (n_prev, m)."""
-    layer, A_prev, U_hat, scale, Z, A, share = cache
+    layer, A_prev, U_hat, scale, Z, A, example_weight = cache
     dZ = activation.pullback(Z, A, dA)  # BP2
     db = dZ.sum(axis=1, keepdims=True)  # BP3
     dgamma = (dZ * U_hat).sum(axis=1, keepdims=True)
-    dU_hat = layer["gamma"] * dZ
-    axis = 0 if kind == "layer" else 1
-    p = 1 / U_hat.shape[axis] if share is None or kind == "layer" else share
-    moved = dU_hat.sum(axis=axis, keepdims=True)  # by way of μ
-    scaled = (dU_hat * U_hat).sum(axis=axis, keepdims=True)  # by way of s
-    dU = (dU_hat - p * (moved + U_hat * scaled)) * scale
+    dU_hat = layer["gamma"] * dZ  # (n, m)
+    axis = 0 if norm == "layer" else 1
+    p = 1 / U_hat.shape[axis] if example_weight is None or norm == "layer" else example_weight
+    by_mean = dU_hat.sum(axis=axis, keepdims=True)  # what U changes through μ
+    by_scale = (dU_hat * U_hat).sum(axis=axis, keepdims=True)  # and through s
+    dU = (dU_hat - p * (by_mean + U_hat * by_scale)) * scale  # (n, m)
     return {"W": dU @ A_prev.T, "b": db, "gamma": dgamma}, layer["W"].T @ dU  # BP4, BP2
 
 
-def normalized_undecorated(
-    kind: str, activation: Activation, layer: LayerParams, A_prev: Array, share: Array | None
-) -> tuple[Array, Moments]:
-    """A and the moments without a rule of their own: autodiff's witness."""
-    return normalized_forward(kind, activation, layer, A_prev, share)[0]
+def _normalized_rule(
+    norm: str, activation: Activation, cache: NormalizedCache, cotangents: tuple[Array, Moments]
+) -> tuple[LayerParams, Array, Array | None]:
+    def outputs(layer: LayerParams, A_prev: Array, example_weight: Array | None) -> tuple[Array, Moments]:
+        return normalized_forward(norm, activation, layer, A_prev, example_weight)[0]
+
+    dlayer, dA_prev = normalized_backward(norm, activation, cache, cotangents[0])
+    # Training differentiates neither by the weights of the examples nor through the moments, and the textbook has no
+    # equation for them: for a caller who does, autodiff answers. Unused, it is removed by the compiler.
+    pullback = jax.vjp(outputs, cache.layer, cache.A_prev, cache.example_weight)[1]
+    return dlayer, dA_prev, pullback(cotangents)[2]
 
 
-def _backward(kind: str, activation: Activation, cache: NormalizedCache, cotangents: Any) -> tuple[Any, Any, Any]:
-    dA, dmoments = cotangents
-
-    # moments are kept, not trained on, and the textbook holds weights fixed; should anybody differentiate through
-    # either, autodiff answers
-    def rest(layer: LayerParams, A_prev: Array, share: Array | None) -> tuple[Array, Moments]:
-        return normalized_undecorated(kind, activation, layer, A_prev, share)
-
-    dlayer, dA_prev = normalized_backward(kind, activation, cache, dA)
-    dshare = jax.vjp(rest, cache.layer, cache.A_prev, cache.share)[1]((dA, dmoments))[2]
-    return dlayer, dA_prev, dshare
-
-
-# the same block, differentiated by `normalized_backward`
-normalized_dense = jax.custom_vjp(normalized_undecorated, nondiff_argnums=(0, 1))
-normalized_dense.defvjp(normalized_forward, _backward)
+# the block as one function: differentiated by `normalized_backward`, and by JAX as a witness
+normalized_dense = Rule(normalized_forward, _normalized_rule, n_static=2)
 
 
 def fold_layer(layer: LayerParams, moments: Moments) -> LayerParams:
-    """{"W", "b"} of the dense block that equals a batch-normalised one at these moments.
+    """Return {"W", "b"} of the plain dense block that equals a batch-normalised one at these moments.
 
     >>> layer = {"W": jnp.array([[2.0]]), "b": jnp.array([[1.0]]), "gamma": jnp.array([[3.0]])}
     >>> moments = Moments(jnp.array([[4.0]]), jnp.array([[9.0 - EPSILON]]))

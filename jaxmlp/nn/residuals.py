@@ -5,7 +5,7 @@
     absolute       ρ = |r|                                       ρ' = sign r
     quantile(τ)    ρ = (1 - τ) r for r ≥ 0, else -τ r            ρ' = 1 - τ for r > 0, -τ for r < 0
 
-Least for the mean of y, for something between mean and median, for the median, for the τ-quantile.
+The constant that minimises their mean is the mean of y, a value between mean and median, the median, the τ-quantile.
 
 Convention where ρ' jumps, at r = 0: the slope of `absolute` and of `quantile` is 0. `rho` is written so that autodiff
 of it follows the same convention (of `jnp.abs` it would give 1). NaN goes in and comes out.
@@ -28,11 +28,11 @@ class Residual(NamedTuple):
     """A record of pure functions.
 
     Attributes:
-      name: how it is written, numbers included: "huber(1.0)".
+      name: its one spelling, with its numbers: "huber(1.0)".
       rho: r -> ρ(r).
       slope: r -> ρ'(r).
       formula, derivative: ρ(r) and ρ'(r) as text.
-      kinks: the r where ρ' or ρ'' jumps, so that differences across them cannot tell.
+      kinks: the r where ρ' or ρ'' jumps, so that central differences say nothing there.
     """
 
     name: str
@@ -62,7 +62,7 @@ absolute = Residual(
 
 
 def huber(d: float = 1.0) -> Residual:
-    """Quadratic for |r| ≤ d, straight beyond: an outlier pulls with d at most; d > 0.
+    """Make the loss that is quadratic for |r| ≤ d and linear beyond, so that no residual has a slope above d; d > 0.
 
     With s = r cut to [-d, d], both pieces are s (r - s/2). Source: Huber, Robust estimation of a location parameter,
     1964.
@@ -76,13 +76,13 @@ def huber(d: float = 1.0) -> Residual:
     return _huber(float(d))
 
 
-@cache  # equal d, equal record: equal objectives share one compiled program
+@cache  # equal d give the same record, so that equal objectives share one compiled program
 def _huber(d: float) -> Residual:
     def slope(R: Array) -> Array:
         return jnp.clip(R, -d, d)
 
     def rho(R: Array) -> Array:
-        S = slope(R)  # no square of a large r, which may overflow; by autodiff (r - s) ds + s dr, and ds or r - s is 0
+        S = slope(R)  # no r², which may overflow. Autodiff gives (r - s) ds + s dr, in which ds or r - s is 0
         return S * (R - 0.5 * S)
 
     name = canonical("huber", d)
@@ -91,11 +91,11 @@ def _huber(d: float) -> Residual:
 
 
 def quantile(tau: float = 0.5) -> Residual:
-    """The pinball loss: τ (y - a) where y ≥ a, else (1 - τ) (a - y); 0 < τ < 1.
+    """Make the pinball loss: τ (y - a) where y ≥ a, else (1 - τ) (a - y); 0 < τ < 1.
 
     `quantile(0.5)` is half of `absolute`. Source: Koenker and Bassett, Regression quantiles, 1978.
 
-    >>> R = jnp.array([-2.0, 0.0, 2.0])    # too small by 2, right, too large by 2
+    >>> R = jnp.array([-2.0, 0.0, 2.0])    # too small by 2, exact, too large by 2
     >>> quantile(0.75).rho(R).tolist(), quantile(0.75).slope(R).tolist()
     ([1.5, 0.0, 0.5], [-0.75, 0.0, 0.25])
     """

@@ -1,9 +1,8 @@
-"""The fingerprint of a run: what a checkpoint must have in common with a run that goes on from it.
+"""The fingerprint of a run: what a checkpoint must have in common with a run that continues from it.
 
-Everything that the numbers of a run follow from, as short texts by name, arrays as digests. The number of epochs is a
-part of it only where the rates depend on it: else a run may be made longer. Devices are none: a run of one mesh goes on
-on any other. Of a function that gives the rates only those of the first epoch are known, and of an optax transformation
-of one's own nothing but its state's shapes.
+It holds everything that the numbers of a run follow from, as short texts by name, arrays as digests. The number of
+epochs is part of it only where the rates depend on it: otherwise a run may be made longer. Devices are not: a run of
+one mesh continues on any other. Of an optax transformation only the shapes of its state are compared.
 """
 
 import dataclasses
@@ -16,76 +15,103 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.data.file_rows import FileRows
-from jaxmlp.data.stream import StreamedDataset
-from jaxmlp.nn.network import Network
-from jaxmlp.nn.objective import Objective
+from jaxmlp.data.preprocessing import Preprocessing
+from jaxmlp.data.streaming.dataset import StreamedDataset
+from jaxmlp.data.streaming.file_rows import FileRows
+from jaxmlp.nn.network import Params
+from jaxmlp.tabular.encoder import TableEncoder
+from jaxmlp.training.config import OPTIONS, TrainConfig, resolve_optimizer
+from jaxmlp.training.preparation import PreparedRun
+from jaxmlp.training.schedules import needs_length
 
-STRETCH, STRETCHES = 2**20, 64  # bytes, and how many of them: of a file whose rows are not all read
+SAMPLE_BYTES, N_SAMPLES = 2**20, 64  # of a file whose rows are not all read
 
 
 def digest_of(data: Dataset) -> str:
-    """A digest of rows and targets: whether two data sets, and how they are split, are the same."""
+    """Return a digest of rows, targets and how they are split."""
     parts = (part for part in (data.train, data.validation, data.test) if part is not None)
     return _digest(*(array for part in parts for array in part))
 
 
 def _digest(*arrays: Any) -> str:
-    """Of shapes, dtypes and bytes.
-
-    Of rows that stay in their file it takes all up to 64 MB, and of more a sample of as much: stretches from all over.
-    """
+    """Return a digest of shapes, dtypes and bytes; of rows that stay in a file larger than 64 MB, of a sample."""
     digest = hashlib.sha256()
     for array in arrays:
+        # shape and dtype as well: rows (2, 3) and (3, 2) may have the same bytes
         digest.update(f"{array.shape} {array.dtype}".encode())
         for piece in _sampled(array) if isinstance(array, FileRows) else [np.asarray(array)]:
-            digest.update(np.ascontiguousarray(piece).view(np.uint8))  # of bytes: bfloat16 has no buffer of its own
+            digest.update(np.ascontiguousarray(piece).view(np.uint8).data)  # as bytes: bfloat16 has no buffer protocol
     return digest.hexdigest()
 
 
 def _sampled(rows: FileRows) -> Iterator[np.ndarray]:
-    """Stretches of at most STRETCH bytes, STRETCHES of them at even distances."""
-    length = max(1, STRETCH // (rows.shape[1] * rows.dtype.itemsize))
-    return (piece for _, piece in rows.stretches(length, STRETCHES))
+    """Stretches of at most SAMPLE_BYTES bytes, N_SAMPLES of them at even distances."""
+    length = max(1, SAMPLE_BYTES // (rows.shape[1] * rows.dtype.itemsize))
+    return (piece for _, piece in rows.iter_blocks(length, N_SAMPLES))
 
 
-def fingerprint(net: Network, data: Dataset, objective: Objective, settings: Mapping[str, Any]) -> dict[str, str]:
-    """The texts.
+# options that stand there as what they come to: numbers of the objective, the product of the weights, drawn parameters
+_RENAMED = ("objective", "sample_weight", "class_weight", "initializer")
+
+
+def run_fingerprint(
+    data: Dataset, config: TrainConfig, run: PreparedRun, first: tuple[Params | None] | None
+) -> dict[str, str]:
+    """Return what identifies a run, as short texts by name.
 
     Args:
-      net: the network.
       data: rows count as they are, those of a stream by a sample.
-      objective: with its cost found.
-      settings: of the run, by name: numbers, texts, arrays, keys, None.
-
-    >>> from jaxmlp.nn.objective import completed
-    >>> net = Network((2, 3, 1), "tanh", "sigmoid")
-    >>> data = Dataset.from_arrays([[0.0, 1.0], [1.0, 0.0]], [0, 1])
-    >>> found = fingerprint(net, data, completed(Objective(l2=0.5), net), {"batch_size": 2, "clip": None})
-    >>> found["network"], found["l2"], found["batch_size"], found["clip"]
-    ('2-3-1 tanh sigmoid', '0.5', '2', 'none')
-    >>> found["training rows"][:22]
-    '(2, 2) float64, digest'
+      config: every option of it with a place in the fingerprint.
+      run: as prepared: options are compared by what they come to, such as the rates of a schedule.
+      first: the parameters that the run begins with, None for drawn ones; no tuple where they are not known any more.
     """
-    numbers = {field.name: getattr(objective, field.name) for field in dataclasses.fields(objective)}
-    units = "-".join(map(str, net.sizes))
-    norm = () if net.norm is None else (f"norm {net.norm}",)
-    found = {
-        "network": " ".join([units, *(g.name for g in net.activations), *norm]),
-        **numbers,
-        **settings,
-        "preprocessing": [*vars(data.preprocessing).values(), *vars(data.target_preprocessing).values()],
+    # options as they were set
+    static, batches, objective = run.spec.static, run.spec.batches, run.spec.hyper.objective
+    settings: dict[str, Any] = {
+        name: getattr(config, name)
+        for name, option in OPTIONS.items()
+        if option.in_fingerprint and name not in _RENAMED
+    }
+    # options as what they came to, because two ways to write one run must have one fingerprint
+    settings |= {field.name: getattr(objective, field.name) for field in dataclasses.fields(objective)}
+    settings |= {
+        "key": run.snapshot.state.key,
+        "batch_size": batches.batch_size,
+        "freeze": static.frozen,
+        "weights": run.weights,
+        "epochs of the schedule": config.epochs if needs_length(config.schedule) else None,
+    }
+    if run.rates is not None:  # of a function only the rates of the first epoch are compared
+        whole = callable(config.learning_rate)
+        settings["learning_rate"] = run.rates.steps[: batches.steps] if whole else resolve_optimizer(config)[1]
+    if first is not None:
+        settings["first parameters"] = config.initializer if first[0] is None else jax.tree.leaves(first[0])
+    # the network, and the data themselves
+    units, norm, k = "-".join(map(str, static.net.sizes)), static.net.norm, static.net.members
+    hidden = (g.name for g in static.net.activations)
+    settings |= {
+        "network": " ".join([units, *hidden, *([f"norm {norm}"] if norm else []), *([f"members {k}"] if k else [])]),
+        "preprocessing": _preprocessing_values(data),
         "training rows": data.train.rows,
         "training targets": data.train.targets,
-        "memory": data.memory if isinstance(data, StreamedDataset) else None,  # by which buffers are cut
+        "memory": data.memory if isinstance(data, StreamedDataset) else None,  # buffers are cut by it
         "validation rows": data.validation and data.validation.rows,
         "validation targets": data.validation and data.validation.targets,
     }
-    return {name: _text(value) for name, value in found.items()}
+    return {name: _text(value) for name, value in settings.items()}
+
+
+def _preprocessing_values(data: Dataset) -> list[Any]:
+    records = (data.preprocessing, data.target_preprocessing)
+    return [value for record in records for value in _values_of(record)]
+
+
+def _values_of(record: Preprocessing | TableEncoder) -> list[Any]:
+    return [record.to_json()] if isinstance(record, TableEncoder) else list(vars(record).values())
 
 
 def _text(value: Any) -> str:
-    """One line for anything; equal things, equal lines, in every process."""
+    """Return one line for a value: equal values, equal lines, in every process."""
     if value is None:
         return "none"
     if isinstance(value, str | bool | int | np.number | np.bool):
@@ -104,4 +130,4 @@ def _text(value: Any) -> str:
         return _text(value._asdict())
     if isinstance(value, tuple | list):
         return ", ".join(map(_text, value)) or "none"
-    return "one of its own"
+    return "custom"

@@ -1,15 +1,16 @@
-"""A bar over the epochs with rate and time left: in terminals and notebooks, and nothing where nobody looks."""
+"""A bar over the epochs with rate and remaining time: in terminals and notebooks, and none where output is a file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jaxmlp.training.state import OfReports, Report
+from jaxmlp.training.callbacks import ReportCallback
+from jaxmlp.training.state import Report
 
 
 @contextmanager
-def progress_bar(total: int, heading: str = "") -> Iterator[OfReports]:
-    """An observer of `fit` that shows, on stderr or in the notebook, a bar with cost and validation accuracy.
+def progress_bar(total: int, heading: str = "") -> Iterator[ReportCallback]:
+    """Yield a callback of `fit` that shows, on stderr or in the notebook, a bar with cost and validation accuracy.
 
     Args:
       total: epochs.
@@ -18,16 +19,16 @@ def progress_bar(total: int, heading: str = "") -> Iterator[OfReports]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     out = _console()
-    said = not heading
+    printed = not heading
 
-    def head() -> None:
-        nonlocal said
-        if not said:  # not before: a mistake that training refuses is to be the only line
+    def print_heading() -> None:
+        nonlocal printed
+        if not printed:  # with the first epoch: an error that `fit` raises before it is the only line
             out.print(heading, soft_wrap=True)
-            said = True
+            printed = True
 
     if not (out.is_terminal or out.is_jupyter):
-        yield OfReports(lambda report: head())
+        yield ReportCallback(lambda report: print_heading())
         return
     figures, rate = TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[rate]}")
     columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), figures, rate, TimeRemainingColumn())
@@ -35,19 +36,19 @@ def progress_bar(total: int, heading: str = "") -> Iterator[OfReports]:
         task = bar.add_task("train", total=total, figures="", rate="")
 
         def show(report: Report) -> None:
-            head()
+            print_heading()
             speed = f"{report.epoch / report.seconds:.1f} epochs/s" if report.epoch and report.seconds else ""
             bar.update(task, completed=report.epoch, figures=_figures(report), rate=speed)
 
-        yield OfReports(show)
+        yield ReportCallback(show)
 
 
 @contextmanager
 def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """The `progress` of `fit_many`: (done, all) -> None, a bar on stderr or in the notebook.
+    """Yield the `progress` of `fit_many`, (done, total) -> None: a bar on stderr or in the notebook.
 
     Args:
-      what: is counted.
+      what: the name of what is counted.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from jaxmlp.cli.main import run
-from jaxmlp.evidence.speed.backward import compare_backward, example, program
+from jaxmlp.evidence.speed.backward import compare_backward, program, random_batch
 from jaxmlp.evidence.speed.bench import WORKLOADS, Workload, measure
-from jaxmlp.evidence.speed.products import by_columns, by_rows, flops, matrices, scanned
-from jaxmlp.nn.backprop import AUTODIFF, TEXTBOOK
-from jaxmlp.nn.network import Network, init
+from jaxmlp.evidence.speed.products import by_columns, by_rows, flops, random_weights, scan_products
+from jaxmlp.nn.network import Network
+from jaxmlp.nn.parameters import init
+from jaxmlp.nn.rule import AUTODIFF, TEXTBOOK
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,7 @@ def as_a_user():
         yield
 
 
+@pytest.mark.slow
 def test_json_names_the_machine_and_the_figures(capsys):
     assert run(["bench", "small", "--rounds", "1", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -30,14 +32,15 @@ def test_json_names_the_machine_and_the_figures(capsys):
     (small,) = answer["workloads"]
     assert small["sizes"] == [20, 32, 2]
     assert min(small["microseconds"], small["limit"]) > 0
-    assert small["share"]["median"] == pytest.approx(small["limit"] / small["microseconds"])  # of one round
+    assert small["efficiency"]["median"] == pytest.approx(small["limit"] / small["microseconds"])  # of one round
     assert small["backward"]["manual"]["flops"] > flops((20, 32, 2), 64)
 
 
+@pytest.mark.slow
 def test_tables_for_people(capsys):
     assert run(["bench", "small,digits", "--rounds", "1"]) == 0
     shown = capsys.readouterr().out
-    for text in ("machine", "20-32-2", "64-100-10", "µs a step", "share", "over autodiff's"):
+    for text in ("machine", "20-32-2", "64-100-10", "µs a step", "efficiency", "over autodiff's"):
         assert text in shown
     assert "…" not in shown, "a column is cut off"
 
@@ -52,28 +55,29 @@ def test_an_unknown_workload_is_one_line(capsys):
 def test_the_products_are_those_of_both_layouts(rng):
     sizes = (5, 4, 3)
     X = rng.standard_normal((2, 5, 6)).astype(np.float32)
-    columns, rows = matrices(sizes, True), matrices(sizes, False)
+    columns, rows = random_weights(sizes, True), random_weights(sizes, False)
     expected = by_columns(columns, X[1])
     for found, dW in zip(by_rows(rows, X[1].T), expected, strict=True):
         np.testing.assert_allclose(found.T, dW, rtol=1e-5)
     assert [dW.shape for dW in expected] == [(3, 4), (4, 5)]
-    for found, dW in zip(scanned(by_columns, columns, X)(), expected, strict=True):  # the last batch is left
+    for found, dW in zip(scan_products(by_columns, columns, X)(), expected, strict=True):  # the last batch is left
         np.testing.assert_allclose(found, dW, rtol=1e-4)
 
 
 def test_xla_counts_the_flops_of_the_products():
     sizes, m = (7, 5, 3), 11
-    compiled = jax.jit(by_columns).lower(matrices(sizes, True), jnp.zeros((7, m))).compile()
+    compiled = jax.jit(by_columns).lower(random_weights(sizes, True), jnp.zeros((7, m))).compile()
     costs = compiled.cost_analysis()
     costs = costs[0] if isinstance(costs, list) else costs
     assert costs is not None
     assert costs["flops"] == flops(sizes, m)
 
 
+@pytest.mark.quick("sigmoid")
 @pytest.mark.parametrize("output", ["softmax", "sigmoid", "identity"])
 def test_both_backward_passes_give_the_same_gradient(output):
     net = Network((4, 6, 3), "tanh", output)
-    params, batch = init(jax.random.key(0), net), example(net, 8)
+    params, batch = init(jax.random.key(0), net), random_batch(net, 8)
     (J, manual), (J_too, autodiff) = (program(net, rules, params, batch).run() for rules in (TEXTBOOK, AUTODIFF))
     assert float(J) == pytest.approx(float(J_too), rel=1e-6)
     for ours, theirs in zip(jax.tree.leaves(manual), jax.tree.leaves(autodiff), strict=True):
@@ -87,6 +91,7 @@ def test_a_comparison_has_both_sides():
     assert found["ratio"]["least"] <= found["ratio"]["median"] <= found["ratio"]["greatest"]
 
 
-def test_share_is_limit_over_step():
+@pytest.mark.slow
+def test_efficiency_is_limit_over_step():
     found = measure("one", Workload((4, 6, 3), 8, 4), rounds=1)
-    assert found.share.median == pytest.approx(found.limit / found.microseconds)
+    assert found.efficiency.median == pytest.approx(found.limit / found.microseconds)

@@ -13,7 +13,7 @@ import jaxmlp
 from jaxmlp.cli.diagnose import diagnose_command, sgd_rate
 from jaxmlp.cli.main import run
 from jaxmlp.errors import InputError
-from jaxmlp.evidence.health.diagnose import diagnose
+from jaxmlp.evidence.diagnostics.diagnose import diagnose
 from jaxmlp.plots import layers_picture, save
 
 
@@ -78,6 +78,7 @@ def test_a_sick_model_and_its_picture(dead, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_layers_picture_shows_the_numbers(dead):
     net = jaxmlp.Network((2, 4, 1), "sigmoid", "sigmoid")
     params = jaxmlp.init(jax.random.key(0), net)
@@ -90,6 +91,7 @@ def test_layers_picture_shows_the_numbers(dead):
     assert heights[:4] == pytest.approx([*gradients, *signals])
 
 
+@pytest.mark.slow
 def test_the_layers_of_a_picture_are_whole_numbers_and_a_gradient_of_0_is_marked():
     net = jaxmlp.Network((2, *[4] * 20, 1), "sigmoid", "sigmoid")
     params = jaxmlp.init(jax.random.key(0), net, "normal(0.0001)")

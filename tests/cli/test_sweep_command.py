@@ -11,11 +11,12 @@ import h5py
 import jax
 import numpy as np
 import pytest
+from marks import slow_except
 
 import jaxmlp
-from jaxmlp.cli.loading import as_trained
+from jaxmlp.cli.loading import prepare_data
 from jaxmlp.cli.main import run
-from jaxmlp.training.fit_many import fit_many
+from jaxmlp.population.fit_many import fit_many
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,6 +44,7 @@ def test_sweep(capsys):
     assert "run as" in err
 
 
+@pytest.mark.slow
 def test_a_sweep_holds_rows_back_to_rank_by(capsys):
     command = ["sweep", "moons", "--hidden", "4", "--epochs", "2", "--grid", "l2=0,0.1", "--json"]
     answers = {}
@@ -51,7 +53,7 @@ def test_a_sweep_holds_rows_back_to_rank_by(capsys):
         answers[more] = json.loads(capsys.readouterr().out)
     data = jaxmlp.load("moons")
     net = jaxmlp.network_for(data, (4,))
-    held = jaxmlp.fit_many(net, data.hold_back(0.1), grid={"l2": [0, 0.1]}, epochs=2)
+    held = jaxmlp.fit_many(net, data.split_validation(0.1), grid={"l2": [0, 0.1]}, epochs=2)
     assert answers[()]["metric"] == "validation_cost"
     assert [row["mean"] for row in answers[()]["leaderboard"]] == pytest.approx([row.mean for row in held.leaderboard])
     assert answers["--metric", "cost"]["metric"] == "cost"
@@ -63,9 +65,9 @@ def test_what_watches_rows_gets_some_held_back(tmp_path):
         file["X"], file["y"] = np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 2
     options = {"output": None, "validation_fraction": None, "patience": None, "schedule": "constant", "seed": 0}
     for data in (jaxmlp.load("moons"), jaxmlp.stream(tmp_path / "a.h5")):
-        assert as_trained(options, data).validation is None
+        assert prepare_data(options, data).validation is None
         for more in ({"schedule": "plateau(0.5, 3)"}, {"patience": 3}, {"validation_fraction": 0.1}):
-            held = as_trained({**options, **more}, data)
+            held = prepare_data({**options, **more}, data)
             assert held.validation is not None
             assert len(held.validation.rows) == pytest.approx(0.1 * len(data.train.rows), abs=2)
 
@@ -73,7 +75,7 @@ def test_what_watches_rows_gets_some_held_back(tmp_path):
 def test_sweep_names_mistakes(capsys):
     for arguments, says in (
         ("--learning-rate find", "--learning-rate of a sweep expects a number, got find: write --grid"),
-        ("--folds 2 --validation-fraction 0.2", "--folds expects no --validation-fraction beside it, got both"),
+        ("--folds 2 --validation-fraction 0.2", "--folds expects no --validation-fraction, got both"),
         ("--metric r2", "metric for task 'binary' expects one of accuracy, balanced_accuracy"),
     ):
         assert run(["sweep", "xor", *arguments.split()]) == 2
@@ -108,11 +110,11 @@ OPTIONS = {
     "--schedule": "one_cycle",
     "--warmup": "1",
     "--optimizer adamw --weight-decay": "9",
-    "--clip": "0.01",
+    "--clip-norm": "0.01",
     "--l2": "9",
     "--dropout": "0.4",
     "--input-dropout": "0.1",
-    "--average": "0.5",
+    "--ema": "0.5",
     "--class-weight": "1=5",
     "--freeze": "1",
     "--precision": "bfloat16",
@@ -123,13 +125,15 @@ OPTIONS = {
 
 
 def board(arguments):
-    """The leaderboard's figures after a sweep of one network."""
+    """Return the figures of the leaderboard after a sweep of one network."""
+    epochs = [] if "--epochs" in arguments else ["--epochs", "2"]
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert run(["sweep", "table.csv", "--hidden", "4", "--epochs", "2", "--json", *arguments]) == 0
+        assert run(["sweep", "table.csv", "--hidden", "4", *epochs, "--json", *arguments]) == 0
     (row,) = json.loads(out.getvalue())["leaderboard"]
     return row["mean"], row["accuracy"]
 
 
+@pytest.mark.slow
 def test_sweep_takes_the_options_of_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = np.random.default_rng(0).normal(3, 2, size=(60, 3)).round(3)
@@ -139,6 +143,7 @@ def test_sweep_takes_the_options_of_training(tmp_path, monkeypatch):
         assert board([*option.split(), value]) != plain, option
 
 
+@pytest.mark.slow
 def test_train_ensemble(capsys, tmp_path):
     folder = tmp_path / "many"
     command = ["train", "moons", "--ensemble", "3", "--hidden", "4", "--epochs", "2", "--seed", "5"]
@@ -189,7 +194,9 @@ def test_an_ensemble_is_measured_and_answers(capsys, tmp_path):
         assert f"{line}{folder / 'member-1.h5'}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", slow_except([signal.SIGINT, signal.SIGTERM], signal.SIGINT), ids=lambda kind: kind.name
+)
 def test_a_stopped_ensemble_keeps_its_members_and_goes_on(kind, capsys, tmp_path, monkeypatch):
     folder, whole = tmp_path / "stopped", tmp_path / "whole"
     command = ["train", "moons", "--ensemble", "4", "--hidden", "4", "--epochs", "3", "--seed", "5"]
@@ -206,7 +213,7 @@ def test_a_stopped_ensemble_keeps_its_members_and_goes_on(kind, capsys, tmp_path
 
     with monkeypatch.context() as interrupted:
         interrupted.setattr("jaxmlp.cli.ensemble.fit_many", stopped)
-        interrupted.setattr("jaxmlp.cli.ensemble.cores", lambda: 2)
+        interrupted.setattr("jaxmlp.cli.ensemble.n_processors", lambda: 2)
         assert run([*command, "--out", str(folder)]) == 128 + kind
     assert rounds == [[5, 6], [7, 8]]
     out, err = capsys.readouterr()
@@ -220,11 +227,12 @@ def test_a_stopped_ensemble_keeps_its_members_and_goes_on(kind, capsys, tmp_path
     assert json.loads((folder / "run.json").read_text())["finished"] is True
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_which_all_diverge_leaves_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "far.csv").write_text("x,y\n" + "".join(f"{i}e6,{i}.5\n" for i in range(9)))
     far = ["train", "far.csv", "--no-standardize", "--optimizer", "sgd", "--learning-rate", "1e30", "--ensemble", "2"]
     assert run(far) == 2
-    line = "error: --ensemble expects a member that does not diverge, got none: lower the learning rate"
+    line = "error: --ensemble expects at least one member that does not diverge, got none: lower the learning rate"
     assert capsys.readouterr().err.strip() == line
     assert [path.name for path in tmp_path.iterdir()] == ["far.csv"]

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 import jaxmlp
 from jaxmlp import Network
 from jaxmlp.cli import verify as module
-from jaxmlp.cli.verify import verify
+from jaxmlp.cli.verify import verify_command
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.errors import InputError
 from jaxmlp.evidence.certificate import Certificate, Row, judge
-from jaxmlp.model import Model
+from jaxmlp.inference.model import Model
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,7 +40,7 @@ def model(tmp_path_factory):
 
 def run(*arguments):
     """The exit code and what stands on stdout."""
-    result = CliRunner().invoke(verify, arguments, standalone_mode=False, catch_exceptions=False)
+    result = CliRunner().invoke(verify_command, arguments, standalone_mode=False, catch_exceptions=False)
     return result.return_value, result.stdout
 
 
@@ -71,7 +71,7 @@ def test_a_models_own_parameters_are_verified(model, monkeypatch):
         seen.update(net=net, cost=objective.cost, params=params, seed=seed)
         return FAILING
 
-    monkeypatch.setattr(module, "certify", note)
+    monkeypatch.setattr(module, "verify", note)
     run(model, "--seed", "3")
     trained = jaxmlp.load_model(model)
     assert (seen["net"], seen["cost"], seen["seed"]) == (trained.net, trained.cost, 3)
@@ -90,7 +90,7 @@ def test_json_is_one_object_with_the_worst_of_each_witness(model):
 
 
 def test_a_failure_is_shown_and_the_exit_code_is_1(monkeypatch):
-    monkeypatch.setattr(module, "certify", lambda *a, **k: FAILING)
+    monkeypatch.setattr(module, "verify", lambda *a, **k: FAILING)
     code, out = run()
     assert code == 1
     assert "FAIL  BP2 dZ_1  tanh  autodiff  5.0e-01  [is] W transposed?" in out
@@ -118,6 +118,25 @@ def test_without_a_model_a_line_per_network_and_with_all_everything(monkeypatch)
     assert lines == [["hidden tanh", "2", "5.0e-16", "", "PASS"], ["hidden relu", "1", "", "1.0e-09", "PASS"]]
 
 
+def test_tables_are_whole_at_80_columns(monkeypatch, capsys):
+    rows = (
+        judge("∇c_i", "algebra, tanh 3-5-4", "autodiff", 3e-16, 1e-12),
+        judge("‖∇c_i‖", "algebra, tanh 3-5-4", "their norms", 3e-16, 1e-12),
+        judge("class ids, dZ", "cost categorical_cross_entropy, output softmax", "autodiff", 5e-16, 1e-12),
+    )
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(module, "verify", lambda *a, **k: Certificate("a title", rows))
+    _, out = run()
+    cells = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
+    assert {"∇c_i", "‖∇c_i‖", "class ids, dZ", "algebra", "cost categorical_cross_entropy"} == {*cells}
+    module.show([Certificate("a title", rows)], by_layer=True)
+    by_layer = capsys.readouterr().out
+    assert "categorical_cross_entropy" in by_layer.replace("│\n", "")
+    for line in (*out.splitlines(), *by_layer.splitlines()):
+        assert len(line) <= 80
+        assert "…" not in line
+
+
 def test_the_device_is_told_with_its_digits(model):
     code, out = run(model, "--device")
     assert code == 0
@@ -134,7 +153,7 @@ def test_mistakes(model):
         run(model, "--all")
     with pytest.raises(click.BadParameter, match="-1 is not in the range"):
         run("--seed", "-1")
-    with pytest.raises(InputError, match="--mutants expects to stand alone"):
+    with pytest.raises(InputError, match="--mutants expects no other check"):
         run("--mutants", "--all")
     with pytest.raises(InputError, match="nowhere"):
         run("nowhere")

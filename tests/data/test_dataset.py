@@ -1,9 +1,12 @@
 """What becomes a data set, as what, and what does not, in which words."""
 
+# preprocessing is that of numbers here, not an encoder of columns
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
 import numpy as np
 import pytest
 
-from jaxmlp.data import Dataset
+from jaxmlp.data import Columns, Dataset
 from jaxmlp.data.targets import encode
 from jaxmlp.data.tasks import Coding
 from jaxmlp.errors import InputError, InputTypeError
@@ -11,6 +14,13 @@ from jaxmlp.errors import InputError, InputTypeError
 ROWS = np.arange(12.0).reshape(6, 2)
 BINARY = [0, 1] * 3
 make = Dataset.from_arrays
+
+
+class SparseRows:
+    """What tells a sparse matrix from an array."""
+
+    def toarray(self):
+        return np.array(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +104,7 @@ def test_names_of_ids_stay_beside_known_classes():
 def test_selecting_columns_by_name():
     rows = np.arange(18.0).reshape(6, 3) ** 2
     names = ["a", "b", "c"]
-    data = make(rows, BINARY, test_rows=rows[:2], test_labels=[0, 1], feature_names=names, standardize=True)
+    data = make(rows, BINARY, test=(rows[:2], [0, 1]), columns=Columns(names), standardize=True)
     chosen = data.select(["c", "a"])
     assert (chosen.feature_names, chosen.n_features) == (("c", "a"), 2)
     assert chosen.test is not None
@@ -108,13 +118,13 @@ def test_selecting_columns_by_name():
 
 def test_selecting_pixels_keeps_their_scale_and_loses_their_shape():
     images = np.zeros((6, 1, 2), np.uint8)
-    data = make(images, BINARY, feature_names=["left", "right"])
+    data = make(images, BINARY, columns=Columns(["left", "right"]))
     assert data.select(["left", "right"]).image_shape == (1, 2)
     assert (data.select(["right"]).image_shape, data.select(["right"]).preprocessing.scale) == (None, 255)
 
 
 def test_columns_it_cannot_select(refused):
-    data = make(ROWS, BINARY, feature_names=["size", "age"], name="pets")
+    data = make(ROWS, BINARY, columns=Columns(["size", "age"]), name="pets")
     with refused(InputError, "pets expects the feature columns age, weight, job, got size, age: add weight, job"):
         data.select(["age", "weight", "job"])
     with refused(InputError, "select expects distinct column names, got 'age' twice: name it once"):
@@ -158,7 +168,7 @@ def test_classes_name_the_ids(labels):
 @pytest.mark.parametrize("shape", [(8, 4), (8, 4, 3)])
 def test_images_become_rows_and_keep_their_shape(shape):
     images = np.random.default_rng(0).integers(0, 256, (6, *shape), dtype=np.uint8)
-    data = make(images, [0, 1] * 3, test_rows=images[:2], test_labels=[0, 1])
+    data = make(images, [0, 1] * 3, test=(images[:2], [0, 1]))
     assert data.image_shape == shape
     assert data.train.rows.dtype == np.uint8
     np.testing.assert_array_equal(data.train.rows, images.reshape(6, -1))
@@ -168,13 +178,13 @@ def test_images_become_rows_and_keep_their_shape(shape):
 
 def test_flat_images_with_their_shape_given():
     rows = np.zeros((6, 12), np.uint8)
-    data = make(rows, [0, 1] * 3, image_shape=[2, 2, 3])
+    data = make(rows, [0, 1] * 3, columns=Columns(image_shape=[2, 2, 3]))
     assert (data.image_shape, data.preprocessing.scale) == ((2, 2, 3), 255)
     assert make(rows, [0, 1] * 3).preprocessing.scale is None
 
 
 def test_standardize_looks_at_the_training_part_alone():
-    data = make(ROWS, [1.0, 2.0, 4.0] * 2, test_rows=ROWS * 100, test_labels=[9.0] * 6, standardize=True)
+    data = make(ROWS, [1.0, 2.0, 4.0] * 2, test=(ROWS * 100, [9.0] * 6), standardize=True)
     np.testing.assert_allclose(data.preprocessing.shift, ROWS.mean(axis=0))
     np.testing.assert_allclose(data.preprocessing.scale, ROWS.std(axis=0))
     np.testing.assert_allclose(data.target_preprocessing.shift, [7 / 3])
@@ -193,21 +203,20 @@ def test_a_pixel_constant_in_training_is_scaled_as_a_pixel():
 def test_holding_back_by_class():
     rows = np.arange(100.0).reshape(100, 1)
     labels = np.repeat(["a", "b"], [80, 20])
-    data = make(rows, labels, test_fraction=0.1, seed=3)
+    data = make(rows, labels).split_test(0.1, seed=3)
     assert data.test is not None
     assert np.bincount(data.test.targets).tolist() == [8, 2]
     assert sorted([*data.train.rows[:, 0], *data.test.rows[:, 0]]) == list(range(100))
     for part in (data.train, data.test):
         np.testing.assert_array_equal(part.targets, part.rows[:, 0] >= 80)
-    other = make(rows, labels, test_fraction=0.1, seed=4).test
+    other = make(rows, labels).split_test(0.1, seed=4).test
     assert other is not None
     assert not np.array_equal(other.rows, data.test.rows)
-    assert make(rows, labels, test_fraction=0).test is None
 
 
 @pytest.mark.parametrize("labels", [np.linspace(0, 1, 20), np.tile([[1, 1], [0, 1]], (10, 1))])
 def test_holding_back_without_classes(labels):
-    data = make(np.arange(40).reshape(20, 2), labels, test_fraction=0.25)
+    data = make(np.arange(40).reshape(20, 2), labels).split_test(0.25)
     assert data.test is not None
     assert (len(data.train.rows), len(data.test.rows)) == (15, 5)
 
@@ -216,20 +225,24 @@ def test_a_short_description():
     data = make(
         np.zeros((3, 8, 8)),
         [0, 1, 2],
-        validation_rows=np.zeros((2, 8, 8)),
-        validation_labels=[0, 1],
-        test_rows=np.zeros((1, 8, 8)),
-        test_labels=[2],
+        validation=(np.zeros((2, 8, 8)), [0, 1]),
+        test=(np.zeros((1, 8, 8)), [2]),
         name="tiny",
     )
     assert repr(data) == (
-        "Dataset tiny: 3 training, 2 validation and 1 test rows, 64 features (images 8x8), multiclass, classes 0, 1, 2"
+        "Dataset tiny: multiclass\n"
+        "  rows: 3 training, 2 validation, 1 test\n"
+        "  features: 64, images 8x8\n"
+        "  classes: 3 (0, 1, 2)"
     )
-    assert repr(make(ROWS, [0.5] * 6, target_names=["price"])) == (
-        "Dataset arrays: 6 training rows, 2 features, regression of price"
+    assert repr(make(ROWS, [0.5] * 6, columns=Columns(["size", "age"], ["price"]))) == (
+        "Dataset arrays: regression\n  rows: 6 training\n  features: 2 (size, age)\n  targets: 1 (price)"
     )
     assert repr(make(np.zeros((24, 1)), np.arange(24) % 12)) == (
-        "Dataset arrays: 24 training rows, 1 features, multiclass, classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (12)"
+        "Dataset arrays: multiclass\n"
+        "  rows: 24 training\n"
+        "  features: 1\n"
+        "  classes: 12 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...)"
     )
 
 
@@ -281,23 +294,23 @@ def test_a_short_description():
             InputError,
             "the training part expects finite numbers, got -inf in row 4, column 'age': "
             "drop that row or fill the value in",
-            np.where(ROWS == 9, -np.inf, ROWS), BINARY, {"feature_names": ["size", "age"]},
+            np.where(ROWS == 9, -np.inf, ROWS), BINARY, {"columns": Columns(["size", "age"])},
         ),
         (
             InputError,
             "feature_names expects one name per column, got 1 for 2 columns: give all names or none",
-            ROWS, BINARY, {"feature_names": ["size"]},
+            ROWS, BINARY, {"columns": Columns(["size"])},
         ),
         (
             InputError,
             "image_shape expects (h, w) or (h, w, c) with a product of 2 columns, got (2, 2): "
             "give the shape of one image",
-            ROWS, BINARY, {"image_shape": (2, 2)},
+            ROWS, BINARY, {"columns": Columns(image_shape=(2, 2))},
         ),
         (
             InputError,
             "image_shape expects the shape of the images, (2, 1), got (1, 2): leave image_shape out, the array has it",
-            ROWS.reshape(6, 2, 1), BINARY, {"image_shape": (1, 2)},
+            ROWS.reshape(6, 2, 1), BINARY, {"columns": Columns(image_shape=(1, 2))},
         ),
         (
             InputError,
@@ -340,13 +353,40 @@ def test_a_short_description():
         ),
         (
             InputTypeError,
-            "the training part expects labels of one type, got NoneType, str: make them all text or all numbers",
+            "the training part expects a label for every row, got None in row 0: drop that row",
             ROWS, np.array([None, "a"] * 3), {},
         ),
         (
             InputTypeError,
-            "the training part expects labels of one type, got NoneType: make them all text or all numbers",
+            "the training part expects a label for every row, got None in row 0: drop that row",
             ROWS, [None] * 6, {},
+        ),
+        (
+            InputTypeError,
+            "the training part expects a label for every row, got nan in row 1: drop that row",
+            ROWS, np.array(["a", np.nan] * 3, dtype=object), {},
+        ),
+        (
+            InputError,
+            "the training part expects finite labels, got nan in row 0: drop that row",
+            ROWS, np.ma.masked_array([0, 1] * 3, mask=np.array([True, False] * 3)), {},
+        ),
+        (
+            InputError,
+            "the training part expects finite numbers, got nan in row 2, column 0: drop that row or fill the value in",
+            np.ma.masked_equal(ROWS, ROWS[2][0]), BINARY, {},
+        ),
+        (
+            InputError,
+            "the test part expects intensities 0..200 as in training, got intensities 0..1: "
+            "give the images as in training, images * 255",
+            np.full((6, 2, 2), 200, np.uint8), BINARY, {"test": (np.full((2, 2, 2), 0.3), [0, 1])},
+        ),
+        (
+            InputTypeError,
+            "the training part expects a dense array, got a sparse matrix: "
+            "pass X.toarray(), or take jaxmlp.MLPClassifier or MLPRegressor, which read sparse rows",
+            SparseRows(), BINARY, {},
         ),
         (
             InputTypeError,
@@ -383,7 +423,7 @@ def test_a_short_description():
         ),
         (
             InputError,
-            "the training part expects whole numbers as classes, got 0.5 in row 1: take task 'regression'",
+            "the training part expects whole numbers as classes, got 0.5 in row 1: name the task 'regression'",
             ROWS, [0, 0.5] * 3, {"task": "multiclass"},
         ),
         (
@@ -399,7 +439,7 @@ def test_a_short_description():
         (
             InputError,
             "the training part expects multi-label targets of shape (m, k), got (6,): "
-            "one column per label; for one label in all take task 'binary'",
+            "one column per label; for a single label take task 'binary'",
             ROWS, BINARY, {"task": "multilabel"},
         ),
         (
@@ -442,76 +482,76 @@ def test_a_short_description():
         ),
         (
             InputError,
-            "the test part expects rows and labels together, got rows alone: give both or neither",
-            ROWS, BINARY, {"test_rows": ROWS},
+            "the test part expects rows and labels together, got only rows: give both or neither",
+            ROWS, BINARY, {"test": (ROWS, None)},
         ),
         (
             InputError,
-            "the validation part expects rows and labels together, got labels alone: give both or neither",
-            ROWS, BINARY, {"validation_labels": BINARY},
+            "the validation part expects rows and labels together, got only labels: give both or neither",
+            ROWS, BINARY, {"validation": (None, BINARY)},
         ),
         (
             InputError,
             "the test part expects rows with 2 columns as in training, got (6, 3): give every part the same columns",
-            ROWS, BINARY, {"test_rows": np.zeros((6, 3)), "test_labels": BINARY},
+            ROWS, BINARY, {"test": (np.zeros((6, 3)), BINARY)},
         ),
         (
             InputError,
             "the test part expects images of the training shape (2, 1), got (1, 2): "
             "give every part images of one shape",
-            ROWS.reshape(6, 2, 1), BINARY, {"test_rows": ROWS.reshape(6, 1, 2), "test_labels": BINARY},
+            ROWS.reshape(6, 2, 1), BINARY, {"test": (ROWS.reshape(6, 1, 2), BINARY)},
         ),
         (
             InputError,
             "the test part expects finite numbers, got nan in row 0, column 0: drop that row or fill the value in",
-            ROWS, BINARY, {"test_rows": [[np.nan, 1.0]], "test_labels": [0]},
+            ROWS, BINARY, {"test": ([[np.nan, 1.0]], [0])},
         ),
         (
             InputError,
             "the test part expects the classes of training (0, 1), got 2 in row 1: "
             "add examples of it to the training part, or drop that row",
-            ROWS, BINARY, {"test_rows": ROWS[:2], "test_labels": [0, 2]},
+            ROWS, BINARY, {"test": (ROWS[:2], [0, 2])},
         ),
         (
             InputError,
             "the test part expects the classes of training (cat, dog), got 'cow' in row 0: "
             "add examples of it to the training part, or drop that row",
-            ROWS, ["cat", "dog"] * 3, {"test_rows": ROWS[:1], "test_labels": ["cow"]},
+            ROWS, ["cat", "dog"] * 3, {"test": (ROWS[:1], ["cow"])},
         ),
         (
             InputTypeError,
             "the test part expects labels among cat, dog, got int64 of shape (2,): "
             "give every part the same kind of labels",
-            ROWS, ["cat", "dog"] * 3, {"test_rows": ROWS[:2], "test_labels": [0, 1]},
+            ROWS, ["cat", "dog"] * 3, {"test": (ROWS[:2], [0, 1])},
         ),
         (
             InputError,
             "the test part expects labels of shape (m,) as in training, got (2, 2): "
             "give every part the same kind of labels",
-            ROWS, BINARY, {"test_rows": ROWS[:2], "test_labels": [[0, 1], [1, 0]]},
+            ROWS, BINARY, {"test": (ROWS[:2], [[0, 1], [1, 0]])},
         ),
         (
             InputError,
             "the test part expects labels of shape (m, 3) as in training, got (2, 2): "
             "give every part the same kind of labels",
-            ROWS, np.ones((6, 3)) / 2, {"test_rows": ROWS[:2], "test_labels": np.zeros((2, 2))},
+            ROWS, np.ones((6, 3)) / 2, {"test": (ROWS[:2], np.zeros((2, 2)))},
         ),
         (
             InputTypeError,
             "the test part expects numbers as regression targets, got 'a': convert them first",
-            ROWS, np.ones(6) / 2, {"test_rows": ROWS[:1], "test_labels": ["a"]},
+            ROWS, np.ones(6) / 2, {"test": (ROWS[:1], ["a"])},
         ),
         (
             InputTypeError,
             "image_shape expects (h, w) or (h, w, c) with a product of 2 columns, got 2: "
             "give the shape of one image",
-            ROWS, BINARY, {"image_shape": 2},
+            ROWS, BINARY, {"columns": Columns(image_shape=2)},  # pyright: ignore[reportArgumentType]
         ),
         (
             InputError,
             "image_shape expects (h, w) or (h, w, c) with a product of 2 columns, got (-1, -2): "
             "give the shape of one image",
-            ROWS, BINARY, {"image_shape": (-1, -2)},
+            ROWS, BINARY, {"columns": Columns(image_shape=(-1, -2))},
         ),
         (
             InputTypeError,
@@ -588,20 +628,26 @@ def test_a_short_description():
             ROWS, BINARY, {"known_classes": [0, 1], "task": "regression"},
         ),
         (
-            InputError,
-            "from_arrays expects test_rows or test_fraction, got both: leave one of them out",
-            ROWS, BINARY, {"test_rows": ROWS[:2], "test_labels": [0, 1], "test_fraction": 0.5},
-        ),
-        (
-            InputError,
-            "the split expects a test_fraction between 0 and 1, got -0.1: 0.2 is usual",
-            ROWS, BINARY, {"test_fraction": -0.1},
+            InputTypeError,
+            "the test part expects a pair (rows, labels), got ndarray: give both",
+            ROWS, BINARY, {"test": ROWS},
         ),
     ],
 )  # fmt: skip
 def test_what_it_refuses(refused, kind, text, rows, labels, options):
     with refused(kind, text):
         make(rows, labels, **options)
+
+
+def test_splits_it_refuses(refused):
+    data = make(ROWS, BINARY, test=(ROWS[:2], [0, 1]), validation=(ROWS[:2], [0, 1]))
+    for part, split in (("test", data.split_test), ("validation", data.split_validation)):
+        expects = f"split_{part} expects a data set without {part} part"
+        with refused(InputError, f"{expects}, got one with: use it as it is"):
+            split(0.5)
+    for split in (make(ROWS, BINARY).split_test, make(ROWS, BINARY).split_validation):
+        with refused(InputError, "the split expects a test_fraction between 0 and 1, got -0.1: 0.2 is usual"):
+            split(-0.1)
 
 
 def test_encoding_checks_the_columns_on_its_own(refused):

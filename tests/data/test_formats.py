@@ -1,5 +1,8 @@
 """HDF5, npz and idx: each layout read, each damage named."""
 
+# preprocessing is that of numbers here, not an encoder of columns
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
 import gzip
 import shutil
 import subprocess
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxmlp.data import load
-from jaxmlp.data.sources import load_rows
+from jaxmlp.data.load import load_rows
 from jaxmlp.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 4, 3, 3), dtype=np.uint8)
@@ -161,7 +164,7 @@ def test_a_key_in_two_files(tmp_path, refused):
 
 def test_a_course_file_with_half_a_test_part(tmp_path, refused):
     path = write_h5(tmp_path / "a.h5", **course(test_set_y=None))
-    with refused(InputError, "the test part expects rows and labels together, got rows alone: give both or neither"):
+    with refused(InputError, "the test part expects rows and labels together, got only rows: give both or neither"):
         load(path)
 
 
@@ -171,6 +174,23 @@ def test_npz_with_both_parts(tmp_path, names):
     arrays["list_classes"] = np.array(["non-cat", "cat"])
     np.savez_compressed(tmp_path / "a.npz", **arrays)  # pyright: ignore[reportArgumentType]
     check_course(load(tmp_path / "a.npz"))
+
+
+def test_the_validation_part_of_a_file_is_one(tmp_path):
+    arrays = {"x_train": IMAGES[:7], "y_train": LABELS[:7], "x_val": IMAGES[7:], "y_val": LABELS[7:]}
+    np.savez(tmp_path / "a.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    for path in (tmp_path / "a.npz", write_h5(tmp_path / "a.h5", **arrays)):
+        data = load(path, test_fraction=0)
+        assert data.validation is not None
+        np.testing.assert_array_equal(data.validation.rows, IMAGES[7:].reshape(len(IMAGES) - 7, -1))
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_classes_that_a_file_stores_as_floats(tmp_path, shape):
+    labels = np.reshape(np.arange(30) % 3 + 1.0, shape)
+    np.savez(tmp_path / "a.npz", x=np.zeros((30, 2)), y=labels)
+    for path in (tmp_path / "a.npz", write_h5(tmp_path / "a.h5", x=np.zeros((30, 2)), y=labels)):
+        assert load(path, test_fraction=0).classes == (1, 2, 3)
 
 
 @pytest.mark.parametrize("rows", ["x", "X", "rows"])
@@ -269,8 +289,8 @@ def test_mnist(data_folder):
     [
         (b"", "expects the idx magic number 00000803, got an empty file: is it the right file?"),
         (idx(LABELS), "expects the idx magic number 00000803, got 00000801: is it the right file?"),
-        (idx(IMAGES[:2, :, :, 0])[:-1], "expects 24 bytes after its header, got 23: fetch the file again"),
-        (idx(IMAGES[:2, :, :, 0])[:9], "expects 0 bytes after its header, got 0: fetch the file again"),
+        (idx(IMAGES[:2, :, :, 0])[:-1], "expects 24 bytes after its header, got 23: download the file again"),
+        (idx(IMAGES[:2, :, :, 0])[:9], "expects 0 bytes after its header, got 0: download the file again"),
     ],
 )
 def test_damaged_idx(tmp_path, refused, content, text):
@@ -287,7 +307,7 @@ def test_damaged_gzip(tmp_path, refused, damage):
     path.write_bytes(damage(path.read_bytes()))
     with refused(
         InputError,
-        f"{path.name} expects a whole gzip file, got one that is damaged or cut short: fetch the file again",
+        f"{path.name} expects a whole gzip file, got one that is damaged or cut short: download the file again",
     ):
         load(tmp_path)
 

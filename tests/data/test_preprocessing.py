@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxmlp.data import Preprocessing
-from jaxmlp.data.preprocessing import LARGE
+from jaxmlp.data.preprocessing import ALIGNED_SIZE
 from jaxmlp.errors import InputError, InputTypeError
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(2, 128)
@@ -24,7 +24,9 @@ def test_the_identity_changes_the_dtype_alone():
     assert Preprocessing().n_columns is None
 
 
-@pytest.mark.parametrize("rows", [np.ones((2, 3), np.float32), np.ones((LARGE, 3), np.float32)], ids=["few", "many"])
+@pytest.mark.parametrize(
+    "rows", [np.ones((2, 3), np.float32), np.ones((ALIGNED_SIZE, 3), np.float32)], ids=["few", "many"]
+)
 def test_rows_that_need_no_change_are_copied_unless_told_not_to(rows):
     same = Preprocessing()
     assert not np.shares_memory(same(rows), rows)
@@ -38,7 +40,7 @@ def test_rows_that_need_no_change_are_copied_unless_told_not_to(rows):
 @pytest.mark.parametrize("preprocessing", [Preprocessing(), Preprocessing(scale=2.0)], ids=["identity", "scale"])
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="other devices have memory of their own")
 def test_many_rows_are_taken_over_by_jax_as_they_lie(preprocessing, dtype):
-    result = preprocessing(np.ones((LARGE, 3), dtype))
+    result = preprocessing(np.ones((ALIGNED_SIZE, 3), dtype))
     assert jax.device_put(result).unsafe_buffer_pointer() == result.ctypes.data
 
 
@@ -74,8 +76,10 @@ def test_a_constant_column_becomes_zero(value):
     assert Preprocessing.standardize(rows, constant=255).scale.tolist() == [255]
 
 
-def test_deviations_below_the_range_of_float64_count_as_constant():
-    assert Preprocessing.standardize([[0.0], [1e-200]]).scale.tolist() == [1]
+@pytest.mark.parametrize("size", [1e-200, 1e-310])
+def test_squares_below_the_range_of_float64_make_no_column_constant(size):
+    p = Preprocessing.standardize([[0.0, 5.0], [size, 5.0]])
+    np.testing.assert_allclose(p([[0.0, 5.0], [size, 6.0]]), [[-1, 0], [1, 1]], rtol=1e-6)
 
 
 @given(hnp.arrays(np.float64, (5, 3), elements=st.floats(-1e6, 1e6)))
@@ -99,6 +103,17 @@ def test_the_record_survives_a_dict_of_arrays(p):
     assert again.to_dict().keys() == p.to_dict().keys()
     rows = np.array([[1.5, 2.5]])
     np.testing.assert_array_equal(again(rows), p(rows))
+
+
+def test_bounds_are_those_of_the_inverse_alone():
+    p = Preprocessing.standardize([[1.0, 5.0], [3.0, 9.0]]).bounded([[1.0, 5.0], [3.0, 9.0]])
+    assert p(np.array([[7.0, 0.0]])).tolist() == [[5.0, -3.5]]
+    assert p.inverse([[5.0, -3.5], [0.5, np.nan]])[0].tolist() == [3.0, 5.0]
+    assert np.isnan(p.inverse([[0.5, np.nan]])[0, 1])
+    again = Preprocessing.from_dict(p.to_dict())
+    assert (again.low.tolist(), again.high.tolist()) == ([1.0, 5.0], [3.0, 9.0])
+    assert p.select([1]).inverse([[99.0]]).tolist() == [[9.0]]
+    assert not Preprocessing.images().is_bounded
 
 
 def test_what_it_refuses_to_transform(refused):
@@ -134,23 +149,27 @@ def test_what_it_refuses_to_be(refused):
         Preprocessing(scale=[1, 0])
     with refused(
         InputError,
-        "preprocessing expects shift and scale of one shape (n,), got shift (2,) and scale (3,): "
-        "fit both on the same rows",
+        "preprocessing expects coefficients of one shape (n,), got shift (2,) and scale (3,): fit all on the same rows",
     ):
         Preprocessing(shift=[1, 2], scale=[1, 2, 3])
     with refused(
         InputError, "preprocessing expects a shift of shape () or (n,), got (1, 2): give one number per column"
     ):
         Preprocessing(shift=[[1, 2]])
+    two = "preprocessing expects two bounds, low ≤ high, or none, got low 2.0 and high"
+    for high in (1.0, None):
+        with refused(InputError, f"{two} {high}: call bounded(rows), which sets both"):
+            Preprocessing(low=2.0, high=high)
     with refused(InputError, "preprocessing expects a finite scale, got nan: fit it on finite rows"):
         Preprocessing(scale=[1, np.nan])
     with refused(
         InputError,
-        "preprocessing expects the keys shift and scale, got ['mean']: was the file saved by jaxmlp?",
+        "preprocessing expects the keys shift, scale, low and high, got ['mean']: was the file saved by jaxmlp?",
     ):
         Preprocessing.from_dict({"mean": np.zeros(2)})
     with refused(
         InputError,
-        "preprocessing expects columns with a finite deviation, got a number as large as 1e+200: rescale that column",
+        "preprocessing expects columns with a finite standard deviation, got a number as large as 1e+200: "
+        "rescale that column",
     ):
         Preprocessing.standardize([[1e200], [-1e200]])

@@ -6,24 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from derivative_rules import rule
+from marks import slow_except
 
 from jaxmlp.errors import InputError, InputTypeError
-from jaxmlp.evidence.vjp.check_vjp import assert_vjp, check_vjp
-from jaxmlp.evidence.vjp.undecorated import undecorated
+from jaxmlp.evidence.vjp_check.check_vjp import assert_vjp, check_vjp
+from jaxmlp.evidence.vjp_check.jaxpr import strip_rules
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.dense import dense
-from jaxmlp.nn.penalties import PENALTIES, penalty
+from jaxmlp.nn.penalties import PENALTIES, weight_penalty
 
 RNG = np.random.default_rng(1)
 LAYER = {"W": RNG.normal(size=(4, 3)), "b": RNG.normal(size=(4, 1))}
 X = RNG.normal(size=(3, 5))
-
-
-def rule(fun, fwd, bwd, **how):
-    """A custom_vjp in one expression."""
-    decorated = jax.custom_vjp(fun, **how)
-    decorated.defvjp(fwd, bwd)
-    return decorated
 
 
 def verdicts(report):
@@ -49,11 +44,11 @@ def ours():
     ids = np.array([[0, 2, 1, 3, 3]])
     weights = RNG.uniform(1, 2, size=(1, 5))
     return {
-        "dense tanh": (functools.partial(dense, activations.tanh), LAYER, X),
-        "dense maxout, static first argument": (dense, activations.maxout(2), LAYER, X),
-        "mean_cost, class ids and weights": (costs.mean_cost, categorical, softmax, Z, ids, weights),
-        "mean_cost, None": (costs.mean_cost, categorical, softmax, Z, 0.8 * np.eye(4)[:, ids[0]] + 0.05, None),
-        "penalty": (functools.partial(penalty, PENALTIES["l2"]), (LAYER, LAYER), 0.3, 5.0),
+        "dense tanh": (functools.partial(dense.apply, activations.tanh), LAYER, X),
+        "dense maxout, static first argument": (dense.apply, activations.maxout(2), LAYER, X),
+        "mean_cost, class ids and weights": (costs.mean_cost.apply, categorical, softmax, Z, ids, weights),
+        "mean_cost, None": (costs.mean_cost.apply, categorical, softmax, Z, 0.8 * np.eye(4)[:, ids[0]] + 0.05, None),
+        "penalty": (functools.partial(weight_penalty.apply, PENALTIES["l2"]), (LAYER, LAYER), 0.3, 5.0),
     }
 
 
@@ -103,9 +98,10 @@ def theirs():
 @functools.cache
 def report_of(name):
     """Some reports answer more than one test."""
-    return check_vjp(*(ours() | theirs())[name])
+    return check_vjp(*(ours() | theirs())[name], time_limit=None)  # every row, on a busy machine too
 
 
+@pytest.mark.quick("dense tanh")
 @pytest.mark.parametrize("name", list(ours()))
 def test_our_rules_pass(name):
     report = report_of(name)
@@ -114,18 +110,21 @@ def test_our_rules_pass(name):
     assert report.count("UNDECIDED") == 0, str(report)
 
 
-@pytest.mark.parametrize("name", list(theirs()))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", slow_except(theirs(), "relu", "integer labels"))
 def test_rules_of_others_pass(name):
     report = report_of(name)
     assert report.passed, str(report)
 
 
+@pytest.mark.slow
 def test_every_question_is_asked():
     report = report_of("mean_cost, class ids and weights")
     checks = [row.check for row in report.rows]
     assert {
         "value of the forward rule",
         "gradient",
+        "gradient at point 2",
         "linear in the cotangent",
         "jvp",
         "under jit",
@@ -138,6 +137,7 @@ def test_every_question_is_asked():
         "reverse over reverse",
         "forward over reverse",
         "Hessian symmetric",
+        "derivative by the cotangent",
         "dtype of the cotangent",
         "whole-number argument",
         "in float32",
@@ -145,23 +145,36 @@ def test_every_question_is_asked():
         "residuals",
         "FLOPs",
         "with JAX_CUSTOM_VJP3=1",
+        "Taylor remainder",
+        "several cotangents",
+        "jacrev",
+        "has_aux",
+        "one argument at a time",
+        "zero cotangent",
+        "inputs unchanged",
+        "compiled once",
+        "weak types",
     } == set(checks)
     assert [row.where for row in report.rows if row.check == "vmap of grad"] == ["over Z", "over Y", "over weights"]
     assert {row.witness for row in report.rows if row.check == "gradient"} == {"autodiff", "central differences"}
     assert report.to_dict()["passed"] is True
-    assert [row.note for row in report.rows if row.check == "jvp"] == ["no jvp of a custom_vjp: jax-ml/jax#3996"]
+    (jvp,) = [row for row in report.rows if row.check == "jvp"]
+    assert jvp.note == "JAX has no jvp of a custom_vjp: jax-ml/jax#3996"
 
 
+@pytest.mark.slow
 def test_a_none_argument_is_asked():
     assert verdicts(report_of("mean_cost, None"))["None argument weights"] == "PASS"
 
 
+@pytest.mark.slow
 def test_the_process_stays_as_it_was():
     with jax.enable_x64(False):
         assert_vjp(jnp.tanh, jnp.array([0.5, -1.0], jnp.float32))
         assert jnp.ones(1).dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_without_a_witness_differences_decide():
     report = report_of("implicit function")
     found = verdicts(report)
@@ -173,16 +186,19 @@ def test_without_a_witness_differences_decide():
     assert (row.verdict, row.note) == ("UNSUPPORTED", "fwd calls the decorated function: jax-ml/jax#16049")
 
 
+@pytest.mark.slow
 def test_a_kink_is_undecided_for_differences():
     notes = [row.note for row in report_of("relu at its kink").rows if row.witness == "central differences"]
     assert notes == ["1 entries at a kink: undecided"]
 
 
+@pytest.mark.slow
 def test_large_leaves_are_sampled_and_say_so():
     report = check_vjp(jnp.sin, RNG.normal(size=(20, 10)))
     assert [row.note for row in report.rows if row.witness == "central differences"] == ["64 of 200 entries, at random"]
 
 
+@pytest.mark.slow
 def test_given_dtypes_stay_with_dtype_none():
     report = check_vjp(*(ours()["dense tanh"][0], jax.tree.map(jnp.float32, LAYER), jnp.float32(X)), dtype=None)
     assert report.passed, str(report)
@@ -212,6 +228,7 @@ def dense_with(fault):
     return rule(plain_dense, forward, backward)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", [0, 3])
 def test_a_thousandth_in_one_bias_entry(entry):
     f = dense_with(lambda dW, db, dA: (dW, db.at[entry, 0].multiply(1.001), dA))
@@ -223,6 +240,7 @@ def test_a_thousandth_in_one_bias_entry(entry):
     assert wrong[0].note.startswith(f"only entry [{entry}, 0]: ")
 
 
+@pytest.mark.slow
 def test_a_transposed_square_weight():
     square = {"W": RNG.normal(size=(3, 3)), "b": RNG.normal(size=(3, 1))}
     report = check_vjp(dense_with(lambda dW, db, dA: (dW.T, db, dA)), square, X)
@@ -230,6 +248,7 @@ def test_a_transposed_square_weight():
     assert [(row.where, row.note) for row in wrong] == [("layer['W']", "this is the transpose")]
 
 
+@pytest.mark.slow
 def test_a_wrong_dtype_of_a_cotangent():
     report = check_vjp(dense_with(lambda dW, db, dA: (dW, db.astype(jnp.float32), dA)), LAYER, X)
     wrong = [row for row in report.failures if row.check == "dtype of the cotangent"]
@@ -238,6 +257,7 @@ def test_a_wrong_dtype_of_a_cotangent():
     ]
 
 
+@pytest.mark.slow
 def test_a_dtype_that_is_wrong_in_bfloat16_alone():
     def backward(x, u):
         dx = u * jnp.cos(x)
@@ -264,9 +284,10 @@ def test_a_closed_over_tracer(inside):
 
     report = check_vjp(f, np.array([3.0, 1.0]), np.array([5.0, 2.0]))
     assert "closed-over tracers" in failed(report)
-    assert report.failures[-1].note.startswith("the rule holds on to a value that JAX is tracing")
+    assert report.failures[-1].note.startswith("the rule keeps a value that JAX is tracing")
 
 
+@pytest.mark.slow
 def test_a_tracer_kept_between_passes():
     kept = []
 
@@ -279,6 +300,7 @@ def test_a_tracer_kept_between_passes():
     assert failed(report) == {"closed-over tracers"}
 
 
+@pytest.mark.slow
 def test_a_closed_over_constant_is_named():
     w = jnp.array([2.0, 3.0])
     f = rule(lambda x: w * x, lambda x: (w * x, None), lambda _, u: (w * u,))
@@ -298,6 +320,7 @@ def test_wrong_under_vmap_alone():
     assert not found & {"gradient", "under jit", "under scan", "linear in the cotangent"}
 
 
+@pytest.mark.slow
 def test_a_wrong_batching_rule():
     @jax.custom_batching.custom_vmap
     def double(u):
@@ -320,6 +343,7 @@ def test_wrong_at_second_order_alone():
     assert "does a residual stop a gradient?" in report.failures[0].note
 
 
+@pytest.mark.slow
 def test_a_hessian_that_is_not_symmetric():
     # the gradient of x y, (y, x), with the x of its second entry held fixed
     f = rule(
@@ -335,11 +359,13 @@ def test_a_forward_rule_with_another_value():
     assert failed(check_vjp(f, X)) == {"value of the forward rule"}
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_not_linear():
     f = rule(jnp.sin, lambda x: (jnp.sin(x), x), lambda x, u: (jnp.clip(u, -0.1, 0.1) * jnp.cos(x),))
     assert {"gradient", "linear in the cotangent"} <= failed(check_vjp(f, X))
 
 
+@pytest.mark.slow
 def test_a_fault_deep_in_a_larger_function():
     sine = rule(jnp.sin, lambda x: (jnp.sin(x), x), lambda x, u: (1.001 * u * jnp.cos(x),))
 
@@ -363,9 +389,14 @@ def clipped(f, low):
     return rule(f, lambda x: (f(x), None), lambda _, u: (jnp.clip(u, low, 0.1),))
 
 
+@pytest.mark.slow
 def test_a_clipped_gradient_needs_its_reference():
     identity = clipped(lambda x: x, -0.1)
-    assert not check_vjp(identity, X).passed
+    report = check_vjp(identity, X)
+    notes = {row.check: row.note for row in reversed(report.failures)}
+    assert not report.passed
+    assert notes["linear in the cotangent"].endswith("clipped or normalised on purpose, give reference")
+    assert notes["gradient"].endswith("unchanged: where another gradient is intended, give reference")
 
     report = check_vjp(identity, X, reference=clipped(lambda x: 1 * x, -0.1))
     assert report.passed, str(report)
@@ -378,6 +409,7 @@ def test_a_clipped_gradient_needs_its_reference():
     assert ("gradient", "autodiff of reference") in {(row.check, row.witness) for row in report.failures}
 
 
+@pytest.mark.slow
 def test_a_straight_through_gradient():
     rounded = rule(lambda x: jnp.round(x), lambda x: (jnp.round(x), None), lambda _, u: (u,))
     assert check_vjp(rounded, X, reference=lambda x: x).passed
@@ -389,7 +421,7 @@ def test_a_straight_through_gradient():
 
 def test_assert_vjp_raises_with_the_failures_alone():
     f = dense_with(lambda dW, db, dA: (dW, 2 * db, dA))
-    with pytest.raises(AssertionError, match=r"layer\['b'\].*FAIL +2 times what it should be") as caught:
+    with pytest.raises(AssertionError, match=r"layer\['b'\].*FAIL +2 times the correct gradient") as caught:
         assert_vjp(f, LAYER, X)
     assert "PASS  " not in str(caught.value)
 
@@ -399,13 +431,12 @@ def test_mistakes_of_the_user():
         check_vjp(3, X)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="check_vjp expects a real array among the arguments, got str"):
         check_vjp(lambda name: 1.0, "relu")
-    with pytest.raises(InputTypeError, match="z expects real numbers, got complex128"):
-        check_vjp(lambda z: z.real, np.array([1j]))
     with pytest.raises(InputTypeError, match="check_vjp expects a real array as output, got none"):
         check_vjp(lambda x: (x > 0).astype(int), X)
 
 
-def test_undecorated_reads_through_every_construct():
+@pytest.mark.slow
+def test_strip_rules_reads_through_every_construct():
     wrong = rule(jnp.sin, lambda x: (jnp.sin(x), x), lambda x, u: (-7 * u,))
     constructs = {
         "scan": lambda x: jax.lax.scan(lambda c, _: (wrong(c), None), x, None, length=2)[0],
@@ -423,5 +454,5 @@ def test_undecorated_reads_through_every_construct():
         "jit in vmap": lambda x: right(x) + right(2 * x),
     }
     for name, f in constructs.items():
-        np.testing.assert_allclose(undecorated(f)(0.5), f(0.5), err_msg=name)
-        np.testing.assert_allclose(jax.grad(undecorated(f))(0.5), jax.grad(expected[name])(0.5), err_msg=name)
+        np.testing.assert_allclose(strip_rules(f)(0.5), f(0.5), err_msg=name)
+        np.testing.assert_allclose(jax.grad(strip_rules(f))(0.5), jax.grad(expected[name])(0.5), err_msg=name)

@@ -9,15 +9,17 @@ import numpy as np
 import oracle
 import pytest
 import zoo
+from marks import slow_except
 
 import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.errors import InputError, InputTypeError
+from jaxmlp.evidence.network_check import verify as module
+from jaxmlp.evidence.network_check.cases import make_case
+from jaxmlp.evidence.network_check.device import verify_device
+from jaxmlp.evidence.network_check.equations import UserEquations, equation_rows
+from jaxmlp.evidence.network_check.verify import verify, verify_all
 from jaxmlp.evidence.precision import float64
-from jaxmlp.evidence.proof import verify as module
-from jaxmlp.evidence.proof.device import verify_device
-from jaxmlp.evidence.proof.equations import Own, equation_rows
-from jaxmlp.evidence.proof.verify import verify, verify_all
 from jaxmlp.nn import activations, costs
 
 NET = Network((3, 5, 2, 4), "tanh", "sigmoid")
@@ -26,6 +28,7 @@ NET = Network((3, 5, 2, 4), "tanh", "sigmoid")
 # --- right equations --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_standard_certificate_passes():
     report = verify()
     assert report.passed
@@ -114,6 +117,7 @@ def test_data_that_no_equation_survives_is_refused_and_not_blamed_on_the_equatio
         verify(classes, X=X, Y=ids)
 
 
+@pytest.mark.slow
 def test_the_algebra_of_the_textbook_is_in_the_certificate():
     rows = [row for row in verify().rows if row.where.startswith("algebra")]
     found = {(row.check, row.witness) for row in rows}
@@ -131,7 +135,8 @@ def test_the_algebra_of_the_textbook_is_in_the_certificate():
     assert {row.verdict for row in rows} == {"PASS"}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", slow_except(range(4), 0))
 def test_big_and_saturated_weights_raise_no_false_alarm(seed):
     rng = np.random.default_rng(seed)
     for hidden in ("sigmoid", "relu", "gelu"):
@@ -375,6 +380,7 @@ def test_the_seed_decides_what_is_drawn():
 # --- everything -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_verify_all_covers_every_activation_cost_output_and_depth(monkeypatch):
     cases = []
 
@@ -404,10 +410,11 @@ def test_verify_all_covers_every_activation_cost_output_and_depth(monkeypatch):
         assert len({*widths}) == len(widths)
 
 
+@pytest.mark.slow
 def test_the_worst_layer_stands_for_an_equation_and_failures_for_themselves():
     with float64():
-        case = module._case("", NET, None, np.random.default_rng(0))
-        rows = equation_rows(case, Own(bp3=lambda dZ: 2 * bp3(dZ)), np.random.default_rng(0), compiled=False)
+        case = make_case("", NET, None, np.random.default_rng(0))
+        rows = equation_rows(case, UserEquations(bp3=lambda dZ: 2 * bp3(dZ)), np.random.default_rng(0), compiled=False)
     short = module._worst_by_equation(rows)
     assert [row for row in short if row.verdict == "FAIL"] == [row for row in rows if row.verdict == "FAIL"]
     bp4s = [row for row in rows if row.check.startswith("BP4") and row.witness == "central differences"]
@@ -416,10 +423,11 @@ def test_the_worst_layer_stands_for_an_equation_and_failures_for_themselves():
     assert len(bp4s) == 3
 
 
+@pytest.mark.slow
 def test_compiled_or_not_says_the_same():
     with float64():
-        case = module._case("", Network((3, 5, 4), "maxout(2)", "softmax"), Objective(l2=0.7), np.random.default_rng(0))
-        one, other = (equation_rows(case, Own(), np.random.default_rng(0), compiled=c) for c in (True, False))
+        case = make_case("", Network((3, 5, 4), "maxout(2)", "softmax"), Objective(l2=0.7), np.random.default_rng(0))
+        one, other = (equation_rows(case, UserEquations(), np.random.default_rng(0), compiled=c) for c in (True, False))
     assert [row[:3] for row in one] == [row[:3] for row in other]
     assert {row.verdict for row in [*one, *other]} == {"PASS"}
 
@@ -441,6 +449,8 @@ def test_mistakes_are_said_in_one_sentence():
         verify(NET, bp1=bp1, X=np.zeros((3, 2)), Y=np.zeros((4, 2)), weights=np.ones((1, 2)))
     with pytest.raises(InputTypeError, match="bp3 expects a function of arrays, got str"):
         verify(NET, bp3="sum")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match=r"equation of verify expects one of bp1, .*, got 'bp': did you mean 'bp"):
+        verify(NET, bp=bp1)
     with pytest.raises(InputTypeError, match=r"net expects a jaxmlp\.Network, got str"):
         verify("relu")  # pyright: ignore[reportArgumentType]
 
@@ -448,6 +458,7 @@ def test_mistakes_are_said_in_one_sentence():
 # --- the device -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_device_loses_few_digits_at_highest_precision():
     report = verify_device()
     assert report.passed

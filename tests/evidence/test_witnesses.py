@@ -7,10 +7,11 @@ import oracle
 import pytest
 import zoo
 
-from jaxmlp.evidence.formulas import formula, losses, residual
-from jaxmlp.evidence.precision import cpu, float64
-from jaxmlp.evidence.proof import witnesses
-from jaxmlp.evidence.proof.witnesses import ENTRIES, piece, relative_difference, slopes
+from jaxmlp.evidence.formulas import formula, losses, residual_loss
+from jaxmlp.evidence.network_check import witnesses
+from jaxmlp.evidence.network_check.cases import random_targets
+from jaxmlp.evidence.network_check.witnesses import MAX_ENTRIES, activation_piece, relative_difference, slopes
+from jaxmlp.evidence.precision import cpu_device, float64
 from jaxmlp.nn import activations, costs
 
 
@@ -37,7 +38,7 @@ def test_formulas_are_those_of_the_oracle(g, rng):
 def test_a_users_activation_has_no_formula_and_is_applied_as_it_is(rng):
     assert formula(zoo.SINE) is None
     Z = rng.normal(size=(5, 3, 2))
-    np.testing.assert_allclose(witnesses.apply(zoo.SINE, Z), np.sin(Z), rtol=1e-15)
+    np.testing.assert_allclose(witnesses.apply_activation(zoo.SINE, Z), np.sin(Z), rtol=1e-15)
 
 
 @pytest.mark.parametrize(("loss", "g"), zoo.HEADS, ids=lambda item: getattr(item, "name", item))
@@ -47,8 +48,8 @@ def test_losses_are_the_costs_without_jax(loss, g, rng):
     cost = costs.find(loss, g)
     expected = cost.losses(g, jnp.asarray(Z), jnp.asarray(Y))[0]
     assert (losses(cost, g, Z, Y) is None) == (g in (zoo.SINE, zoo.SOFTSIGN))
-    shares = witnesses.shares(cost, g, np.stack([Z, Z]), Y, None)
-    np.testing.assert_allclose(shares, np.stack([expected, expected]) / 7, rtol=1e-13)
+    parts = witnesses.cost_parts(cost, g, np.stack([Z, Z]), Y, None)
+    np.testing.assert_allclose(parts, np.stack([expected, expected]) / 7, rtol=1e-13)
 
 
 def test_losses_stay_finite_where_a_rounds_to_0_or_1():
@@ -75,30 +76,30 @@ def test_a_large_leaf_is_sampled_and_moved_in_blocks(rng):
         return (moved**2).reshape(len(moved), -1), ()
 
     found = slopes(square, x, rng)
-    assert len(found.places) == ENTRIES == len({*found.places})
+    assert len(found.indices) == MAX_ENTRIES == len({*found.indices})
     assert len(copies) > 1
     assert max(copies) * x.size <= 1 << 20
-    np.testing.assert_allclose(found.values, 2 * x.reshape(-1)[found.places], rtol=1e-7)
+    np.testing.assert_allclose(found.values, 2 * x.reshape(-1)[found.indices], rtol=1e-7)
 
 
 def test_slopes_across_a_kink_are_undecided_and_all_others_decided(rng):
     relu = activations.relu
     x = np.array([[-1.0, 1e-6, 0.0, 2.0]])
-    found = slopes(lambda x: (witnesses.apply(relu, x), [piece(relu, x)]), x, rng)
+    found = slopes(lambda x: (witnesses.apply_activation(relu, x), [activation_piece(relu, x)]), x, rng)
     assert found.decided.tolist() == [True, False, False, True]
     np.testing.assert_allclose(found.values[[0, 3]], [0, 1], atol=1e-10)
 
 
 def test_pieces_tell_the_sides_of_kinks_and_the_winner_of_maxout():
     Z = np.array([[[-1.0, 0.0, 1.0]], [[2.0, 3.0, -4.0]]])
-    assert piece(activations.relu, Z)[:, 0].tolist() == [[0, 0, 1], [1, 1, 0]]
-    assert not piece(activations.tanh, Z).any()
-    assert piece(activations.find("maxout(3)"), Z.transpose(0, 2, 1))[:, 0, 0].tolist() == [2, 1]
+    assert activation_piece(activations.relu, Z)[:, 0].tolist() == [[0, 0, 1], [1, 1, 0]]
+    assert not activation_piece(activations.tanh, Z).any()
+    assert activation_piece(activations.find("maxout(3)"), Z.transpose(0, 2, 1))[:, 0, 0].tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("name", zoo.RESIDUAL_COSTS)
 def test_residual_losses_have_the_slopes_of_the_oracle(name, rng):
-    rho, R = residual(name), np.append(rng.normal(size=(3, 7)), np.zeros((1, 7)), axis=0)
+    rho, R = residual_loss(name), np.append(rng.normal(size=(3, 7)), np.zeros((1, 7)), axis=0)
     assert rho is not None
     c, dA = oracle.cost(name)(R, 0 * R)
     np.testing.assert_allclose(rho.loss(R).sum(axis=0), c, rtol=1e-14)
@@ -118,22 +119,22 @@ def test_pieces_of_a_cost_are_those_of_its_residual(rng):
 
 
 def test_draws_fit_the_cost(rng):
-    binary = witnesses.draw_targets(3, costs.binary_cross_entropy, rng, 50)
+    binary = random_targets(3, costs.binary_cross_entropy, rng, 50)
     assert {*binary.flat} == {0.0, 1.0}
-    classes = witnesses.draw_targets(3, costs.categorical_cross_entropy, rng, 50)
+    classes = random_targets(3, costs.categorical_cross_entropy, rng, 50)
     assert (classes.sum(axis=0) == 1).all()
     assert (classes.sum(axis=1) > 0).all()
-    counts = witnesses.draw_targets(3, costs.poisson, rng, 50)
+    counts = random_targets(3, costs.poisson, rng, 50)
     assert counts.min() == 0
     assert (counts == counts.round()).all()
-    assert len({*witnesses.draw_targets(3, costs.find("quadratic", activations.identity), rng, 50).flat}) == 150
+    assert len({*random_targets(3, costs.find("quadratic", activations.identity), rng, 50).flat}) == 150
 
 
 def test_float64_is_a_context():
     with jax.enable_x64(False):
         with float64():
             assert jnp.ones(2).dtype == jnp.float64
-            assert jnp.ones(2).devices() == {cpu()}
+            assert jnp.ones(2).devices() == {cpu_device()}
         assert jnp.ones(2).dtype == jnp.float32
         with pytest.raises(KeyError), float64():
             raise KeyError

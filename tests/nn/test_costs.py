@@ -41,7 +41,7 @@ def test_cost_is_the_oracles_mean(name, g, weights):
     cost = costs.find(name, g)
 
     np.testing.assert_allclose(cost.losses(g, *jax_arrays(Z, Y)), losses[None], rtol=1e-12)
-    J = costs.mean_cost(cost, g, *jax_arrays(Z, Y), None if weights is None else jnp.asarray(weights))
+    J = costs.mean_cost.apply(cost, g, *jax_arrays(Z, Y), None if weights is None else jnp.asarray(weights))
     assert J.shape == ()
     assert float(J) == pytest.approx(np.average(losses, weights=None if weights is None else weights[0]), rel=1e-13)
 
@@ -186,8 +186,8 @@ def test_whole_weights_are_repeated_columns(head):
     Y, cost = targets(name, 12), costs.find(name, g)
     repeated = np.repeat(np.arange(7), w[0])
 
-    weighted = costs.mean_cost(cost, g, *jax_arrays(Z, Y, w.astype(float)))
-    plain = costs.mean_cost(cost, g, *jax_arrays(Z[:, repeated], Y[:, repeated]), None)
+    weighted = costs.mean_cost.apply(cost, g, *jax_arrays(Z, Y, w.astype(float)))
+    plain = costs.mean_cost.apply(cost, g, *jax_arrays(Z[:, repeated], Y[:, repeated]), None)
     assert float(weighted) == pytest.approx(float(plain), rel=1e-15)
 
     dZ = costs.output_error(cost, g, *jax_arrays(Z, Y, w.astype(float)))
@@ -214,7 +214,7 @@ def test_scale_of_weights_does_not_matter():
     args = jax_arrays(Z, targets("quadratic", 12))
     cost = costs.find("quadratic", sigmoid)
 
-    J = [float(costs.mean_cost(cost, sigmoid, *args, jnp.asarray(c * WEIGHTS))) for c in (1, 1000)]
+    J = [float(costs.mean_cost.apply(cost, sigmoid, *args, jnp.asarray(c * WEIGHTS))) for c in (1, 1000)]
     assert J[0] == pytest.approx(J[1], rel=1e-14)
 
 
@@ -223,8 +223,8 @@ def test_gradients_by_logits_labels_and_weights_are_autodiffs(name, g):
     cost = costs.find(name, g)
     args = jax_arrays(Z, targets(name, 12 // g.pieces), WEIGHTS)
 
-    ours = jax.grad(lambda *args: 2 * costs.mean_cost(cost, g, *args), argnums=(0, 1, 2))(*args)
-    autodiff = jax.grad(lambda *args: 2 * costs.mean_cost_undecorated(cost, g, *args), argnums=(0, 1, 2))(*args)
+    ours = jax.grad(lambda *args: 2 * costs.mean_cost.apply(cost, g, *args), argnums=(0, 1, 2))(*args)
+    autodiff = jax.grad(lambda *args: 2 * costs.mean_cost.reference(cost, g, *args), argnums=(0, 1, 2))(*args)
     for i, (a, b) in enumerate(zip(ours, autodiff, strict=True)):
         assert np.abs(b).max() > 0 or (i == 0 and g.name == "step")
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-16)
@@ -423,7 +423,7 @@ NAMES = "quadratic, binary_cross_entropy, categorical_cross_entropy, huber, abso
         ("huber(inf)", "huber expects a finite d > 0, got inf: write 'huber(1.0)', say"),
         ("huber(nan)", "huber expects a finite d > 0, got nan: write 'huber(1.0)', say"),
         ("huber(x)", "cost 'huber(x)' expects numbers in its parentheses, got 'x': write it as in 'huber(0.1)'"),
-        ("huber(1, 2)", "cost 'huber(1, 2)' expects at most 1 number, got 2: leave the rest out"),
+        ("huber(1, 2)", "cost 'huber(1, 2)' expects at most 1 number, got 2: remove the last ones"),
         ("quantile(0)", "quantile expects 0 < τ < 1, got 0: write 'quantile(0.5)', say"),
         ("quantile(1)", "quantile expects 0 < τ < 1, got 1: write 'quantile(0.5)', say"),
         ("quantile(nan)", "quantile expects 0 < τ < 1, got nan: write 'quantile(0.5)', say"),

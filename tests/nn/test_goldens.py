@@ -83,6 +83,7 @@ def cats(data_folder) -> tuple[Split, Split]:
     return split(folder / "train_catvnoncat.h5", "train"), split(folder / "test_catvnoncat.h5", "test")
 
 
+@pytest.mark.slow
 def test_logistic_regression_on_cats(published, cats):
     golden = published["logistic_regression_cat"]
     train, test = cats
@@ -104,6 +105,7 @@ def test_logistic_regression_on_cats(published, cats):
         assert [accuracy(one, train, net), accuracy(one, test, net)] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_two_layers_on_cats(published, cats):
     golden = published["two_layer_cat"]
     train, test = cats
@@ -116,6 +118,7 @@ def test_two_layers_on_cats(published, cats):
     assert accuracy(params, test, net) == pytest.approx(golden["test_accuracy"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["backprop", "grad"])
 def test_five_layers_on_cats(cats, by):
     net = Network((12288, 20, 7, 5, 1), "relu", "sigmoid")
@@ -152,6 +155,7 @@ def test_flower_with_four_hidden_units(published, flower, by):
     assert [round(J, golden["digits"]) for J in rows(costs, golden["every"])] == expected
 
 
+@pytest.mark.quick("4")
 @pytest.mark.parametrize("units", range(1, 6))
 def test_flower_accuracy_by_hidden_units(published, flower, units):
     golden = published["planar_flower"]
@@ -175,6 +179,7 @@ def test_flower_is_beyond_logistic_regression(published, flower):
 # --- circles ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_he_initialisation_on_circles(published):
     datasets = pytest.importorskip("sklearn.datasets")
     golden = published["he_initialisation_circles"]

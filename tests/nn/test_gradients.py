@@ -15,12 +15,14 @@ import oracle
 import pytest
 import zoo
 from jax.flatten_util import ravel_pytree
+from marks import slow_except
 
 import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.nn import backprop as backprops
 from jaxmlp.nn import objective as objectives
-from jaxmlp.nn.dense import dense, dense_backward, dense_forward, dense_undecorated
+from jaxmlp.nn.dense import dense, dense_backward, dense_forward
+from jaxmlp.nn.rule import AUTODIFF
 
 cost, backprop = map(inspect.unwrap, (jaxmlp.cost, jaxmlp.backprop))  # not compiled
 
@@ -28,13 +30,15 @@ every_network = pytest.mark.parametrize(("net", "loss"), zoo.NETWORKS.values(), 
 
 # each activation in one place only, so that its operations are compiled for one shape; the last place is filled up
 TRIOS = list(zip(zoo.ACTIVATIONS[:7], zoo.ACTIVATIONS[7:14], (zoo.ACTIVATIONS[14:] * 2)[:7], strict=True))
-every_trio = pytest.mark.parametrize("trio", TRIOS, ids=lambda trio: ", ".join(g.name for g in trio))
+every_trio = pytest.mark.parametrize(
+    "trio", slow_except(TRIOS, TRIOS[-1]), ids=lambda trio: ", ".join(g.name for g in trio)
+)
 
 
 def autodiff_cost(params, X, Y, net, objective=None, weights=None) -> jax.Array:
     """J of the undecorated functions, for JAX's own rules."""
     batch, objective = objectives.check_batch(params, X, Y, net, objective, weights)
-    return backprops.evaluate(params, batch, net, objective, backprops.AUTODIFF).J
+    return backprops.evaluate(params, batch, net, objective, AUTODIFF).J
 
 
 def worst_of_three(example: zoo.Example, net: Network, objective: Objective, weights) -> float:
@@ -54,6 +58,7 @@ def worst_of_three(example: zoo.Example, net: Network, objective: Objective, wei
 # --- three ways, everything with everything ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_three_ways_agree_without_hidden_layer():
     for i, (loss, output) in enumerate(zoo.HEADS):
         net = Network(zoo.SIZES[0], "relu", output)
@@ -63,6 +68,7 @@ def test_three_ways_agree_without_hidden_layer():
             assert worst_of_three(example, net, Objective(loss, l2), weights) <= 1e-12, (net, loss, l2)
 
 
+@pytest.mark.slow
 @every_trio
 def test_three_ways_agree(trio):
     # three hidden layers, three activations at a time: every activation meets every cost and output, with L2 and
@@ -77,7 +83,8 @@ def test_three_ways_agree(trio):
         assert worst_of_three(example, net, Objective(loss, l2), weights) <= 1e-12, (net, loss, l2)
 
 
-@pytest.mark.parametrize("name", ["tutorial", "mixed"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", slow_except(["tutorial", "mixed"], "mixed"))
 def test_three_ways_agree_at_kinks(name):
     # X = 0 and b = 0: all Z of the first layer are 0, and after relu and its like all others too
     net, loss = zoo.NETWORKS[name]
@@ -87,6 +94,7 @@ def test_three_ways_agree_at_kinks(name):
     assert worst_of_three(example._replace(params=params, X=0 * example.X), net, Objective(loss), None) <= 1e-12
 
 
+@pytest.mark.quick("step", "leaky_relu(0.2)")
 @pytest.mark.parametrize("name", ["relu", "leaky_relu(0.2)", "elu(0.5)", "maxout(2)", "maxout(3)", "step"])
 def test_two_columns_at_a_kink_among_others(name):
     net = Network((3, 5, 2, 4), name, name)
@@ -165,12 +173,13 @@ def test_a_block_passes_back_to_its_input(g):
     params, X, _, _ = jax.tree.map(jnp.asarray, zoo.example(net, "quadratic"))
     dA = jnp.asarray(np.random.default_rng(5).normal(size=(5, 7)))
 
-    ours = jax.vjp(partial(dense, g), params[0], X)[1](dA)
-    autodiff = jax.vjp(partial(dense_undecorated, g), params[0], X)[1](dA)
+    ours = jax.vjp(partial(dense.apply, g), params[0], X)[1](dA)
+    autodiff = jax.vjp(partial(dense.reference, g), params[0], X)[1](dA)
     assert oracle.relative_difference(ours[1], autodiff[1]) <= 1e-13
     assert oracle.worst_leaf([ours[0]], [autodiff[0]]) <= 1e-13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixed", "tutorial"])
 def test_gradients_by_inputs_labels_and_weights_are_autodiffs(name):
     net, loss = zoo.NETWORKS[name]
@@ -249,7 +258,7 @@ def test_population_over_lambda():
 # --- second derivatives -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["tutorial", "maxout output"])
+@pytest.mark.parametrize("name", slow_except(["tutorial", "maxout output"], "maxout output"))
 def test_hessian_is_symmetric_and_autodiffs(name):
     net, loss = zoo.NETWORKS[name]
     params, X, Y, w = zoo.example(net, loss)
@@ -369,6 +378,7 @@ def test_public_functions_compile_once():
     assert traces["g"] == 1
 
 
+@pytest.mark.slow
 def test_nothing_leaks():
     net = Network((3, 5, 2, 4), ("maxout(3)", "gelu"), "softmax")
     params, X, Y, w = zoo.example(net, "categorical_cross_entropy")

@@ -5,8 +5,10 @@ import inspect
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracle
 import pytest
 import zoo
+from marks import slow_except
 
 import jaxmlp
 from jaxmlp import Network, init
@@ -29,40 +31,40 @@ VARIANCES = {  # of an entry of W
 }
 
 
-def weights(scheme: str, hidden: str = "tanh") -> np.ndarray:
-    return np.asarray(draw(KEY, Network((N_IN, N_OUT, 1), hidden, "identity"), scheme)[0]["W"])
+def weights(initializer: str, hidden: str = "tanh") -> np.ndarray:
+    return np.asarray(draw(KEY, Network((N_IN, N_OUT, 1), hidden, "identity"), initializer)[0]["W"])
 
 
-@pytest.mark.parametrize("scheme", zoo.INITIALIZERS)
-def test_variance_is_that_of_theory(scheme):
-    W, variance = weights(scheme), VARIANCES[scheme]
+@pytest.mark.parametrize("initializer", slow_except(zoo.INITIALIZERS, "he_normal", "xavier_uniform"))
+def test_variance_is_that_of_theory(initializer):
+    W, variance = weights(initializer), VARIANCES[initializer]
 
-    assert find(scheme).variance(N_IN, N_OUT) == pytest.approx(variance, rel=1e-12)
+    assert find(initializer).variance(N_IN, N_OUT) == pytest.approx(variance, rel=1e-12)
     assert W.var() == pytest.approx(variance, rel=0.02, abs=1e-30)  # 320,000 draws: about 0.25 % is chance
     assert W.mean() == pytest.approx(
-        0.3 if scheme == "constant(0.3)" else 0, abs=5 * np.sqrt(variance / W.size) + 1e-12
+        0.3 if initializer == "constant(0.3)" else 0, abs=5 * np.sqrt(variance / W.size) + 1e-12
     )
 
 
-@pytest.mark.parametrize("scheme", ["normal", "lecun_normal", "xavier_normal", "he_normal"])
-def test_normal_has_the_shares_of_a_bell(scheme):
-    deviations = np.abs(weights(scheme)) / np.sqrt(VARIANCES[scheme])
+@pytest.mark.parametrize("initializer", ["normal", "lecun_normal", "xavier_normal", "he_normal"])
+def test_normal_has_the_shares_of_a_bell(initializer):
+    deviations = np.abs(weights(initializer)) / np.sqrt(VARIANCES[initializer])
 
     assert [(deviations < k).mean() for k in (1, 2, 3)] == pytest.approx([0.6827, 0.9545, 0.9973], abs=0.005)
 
 
-@pytest.mark.parametrize("scheme", ["xavier_uniform", "he_uniform"])
-def test_uniform_fills_its_range_evenly(scheme):
-    W, r = weights(scheme), np.sqrt(3 * VARIANCES[scheme])
+@pytest.mark.parametrize("initializer", ["xavier_uniform", "he_uniform"])
+def test_uniform_fills_its_range_evenly(initializer):
+    W, r = weights(initializer), np.sqrt(3 * VARIANCES[initializer])
 
     assert -r <= W.min() < -0.999 * r
     assert 0.999 * r < W.max() <= r
     assert np.histogram(W, bins=4, range=(-r, r))[0] / W.size == pytest.approx([0.25] * 4, abs=0.005)
 
 
-@pytest.mark.parametrize(("scheme", "value"), [("zeros", 0), ("constant", 0), ("constant(-2.5)", -2.5)])
-def test_constants(scheme, value):
-    assert (weights(scheme) == value).all()
+@pytest.mark.parametrize(("initializer", "value"), [("zeros", 0), ("constant", 0), ("constant(-2.5)", -2.5)])
+def test_constants(initializer, value):
+    assert (weights(initializer) == value).all()
 
 
 def test_maxout_counts_units_not_rows():
@@ -73,13 +75,13 @@ def test_maxout_counts_units_not_rows():
     assert W.var() == pytest.approx(2 / (N_IN + N_OUT), rel=0.02)
 
 
-@pytest.mark.parametrize("g", zoo.ACTIVATIONS, ids=lambda g: g.name)
+@pytest.mark.quick("sigmoid")
+@pytest.mark.parametrize("g", slow_except(zoo.ACTIVATIONS, *zoo.ACTIVATIONS[:4]), ids=lambda g: g.name)
 def test_auto_picks_he_for_the_relu_family_and_xavier_for_the_rest(g):
-    family = ("relu", "leaky_relu", "elu", "maxout", "gelu", "silu", "softplus")
-    scheme = "he_normal" if g.name.partition("(")[0] in family else "xavier_normal"
+    initializer = "he_normal" if g.name.partition("(")[0] in oracle.HE_FAMILY else "xavier_normal"
     net = Network((3, 5, 4), g, g)
 
-    for picked, expected in zip(draw(KEY, net), draw(KEY, net, scheme), strict=True):
+    for picked, expected in zip(draw(KEY, net), draw(KEY, net, initializer), strict=True):
         np.testing.assert_array_equal(picked["W"], expected["W"])
 
 
@@ -103,10 +105,10 @@ def test_an_initializer_of_ones_own():
     assert init(KEY, Network((2, 1), "relu", "sigmoid"), twos)[0]["W"].tolist() == [[2, 2]]
 
 
-@pytest.mark.parametrize("scheme", zoo.INITIALIZERS)
+@pytest.mark.parametrize("initializer", zoo.INITIALIZERS)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_dtype_and_zero_biases(scheme, dtype):
-    params = draw(KEY, Network((3, 4, 1), "tanh", "sigmoid"), scheme, dtype)
+def test_dtype_and_zero_biases(initializer, dtype):
+    params = draw(KEY, Network((3, 4, 1), "tanh", "sigmoid"), initializer, dtype)
 
     assert [leaf.dtype for leaf in jax.tree.leaves(params)] == [dtype] * 4
     assert all((layer["b"] == 0).all() for layer in params)
@@ -134,7 +136,7 @@ def test_same_key_same_weights_other_key_other_weights():
     assert (first[1]["W"] != first[2]["W"]).all()
 
 
-def train(scheme: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def train(initializer: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """W of both layers after some steps of gradient descent."""
     net = Network((2, 4, 1), "tanh", "sigmoid")
     rng = np.random.default_rng(0)
@@ -144,7 +146,7 @@ def train(scheme: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
         gradient = jaxmlp.backprop(params, X, Y, net)[1]
         return jax.tree.map(lambda p, d: p - 0.5 * d, params, gradient), None
 
-    params = jax.lax.scan(update, init(KEY, net, scheme), length=steps)[0]
+    params = jax.lax.scan(update, init(KEY, net, initializer), length=steps)[0]
     return np.asarray(params[0]["W"]), np.asarray(params[1]["W"])
 
 
@@ -174,7 +176,7 @@ NAMES = "zeros, constant, normal, lecun_normal, xavier_normal, xavier_uniform, h
 
 
 @pytest.mark.parametrize(
-    ("scheme", "text"),
+    ("initializer", "text"),
     [
         ("he_norml", f"initializer expects one of {NAMES}, got 'he_norml': did you mean 'he_normal'?"),
         ("zeros(1)", "initializer zeros expects no argument, got 'zeros(1)': write 'zeros'"),
@@ -187,16 +189,16 @@ NAMES = "zeros, constant, normal, lecun_normal, xavier_normal, xavier_uniform, h
         ),
     ],
 )
-def test_sentence_for_a_wrong_scheme(scheme, text):
+def test_sentence_for_a_wrong_initializer(initializer, text):
     with pytest.raises(InputError) as error:
-        init(KEY, Network((2, 1), "relu", "sigmoid"), scheme)
+        init(KEY, Network((2, 1), "relu", "sigmoid"), initializer)
     assert str(error.value) == text
 
 
 @pytest.mark.parametrize(
     ("key", "got"),
     [
-        (0, "int64 of shape ()"),
+        (0, "int"),
         (jax.random.PRNGKey(0), "uint32 of shape (2,)"),
         (jax.random.split(KEY), "key<fry> of shape (2,)"),
         (None, "NoneType"),

@@ -43,6 +43,17 @@ def test_one_hidden_activation_is_for_all_hidden_layers():
     assert Network((3, 5, 4, 1), "tanh", "sigmoid") == Network((3, 5, 4, 1), ("tanh", "tanh"), "sigmoid")
 
 
+def test_hidden_layers_are_relu_by_default_and_may_be_absent():
+    assert Network(sizes=(2, 1), output="sigmoid") == Network((2, 1), "tanh", "sigmoid")
+    assert Network(sizes=(3, 5, 4, 1), output="sigmoid") == Network((3, 5, 4, 1), "relu", "sigmoid")
+    with pytest.raises(InputError) as error:
+        Network(sizes=(2, 1))
+    assert str(error.value) == (
+        "Network expects the activation of the last layer, got no output: "
+        "write output='sigmoid', 'softmax' or 'identity'"
+    )
+
+
 def test_own_activation_stays_a_record():
     net = Network((3, 5, 4), zoo.SINE, zoo.SOFTSIGN)
 
@@ -303,7 +314,7 @@ def test_activation_is_checked_without_hidden_layers_only_where_it_is_used():
 NET = Network((2, 3, 1), "tanh", "sigmoid")
 W1, B1, W2, B2 = np.ones((3, 2)), np.ones((3, 1)), np.ones((1, 3)), np.ones((1, 1))
 OF_NET = "a tuple of 2 layers for sizes (2, 3, 1)"
-OWN = "use jaxmlp.init, or these parameters' own network"
+OWN = "use jaxmlp.init, or the network of these parameters"
 
 
 def layers(W_1: Any = W1, b_1: Any = B1, W_2: Any = W2, b_2: Any = B2) -> Any:
@@ -425,6 +436,14 @@ def test_sentence_for_what_is_not_a_network(net):
     )
 
 
+def test_arguments_in_another_order_are_told_the_order():
+    order = r"is the order init\(key, net\), cost\(params, X, Y, net\)\?"
+    with pytest.raises(InputTypeError, match=f"net expects a jaxmlp.Network, got PRNGKeyArray: {order}"):
+        jaxmlp.init(NET, jax.random.key(0))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputTypeError, match=order):
+        jaxmlp.forward(NET, layers(), np.ones((2, 4)))  # pyright: ignore[reportArgumentType]
+
+
 # --- the objective ----------------------------------------------------------------------------------------------------
 
 
@@ -486,8 +505,8 @@ def test_sentence_for_a_name_in_place_of_an_objective():
         ),
         (
             lambda: Network((2, 3, 1), jaxmlp.Activation("relu", jnp.tanh, lambda Z, A, dA: dA), "sigmoid"),
-            "the network expects the built-in activation of that name, got another one named 'relu': make it with "
-            "jaxmlp.activation, under a name of its own",
+            "the network expects the built-in activation of that name, got a different one named 'relu': make it with "
+            "jaxmlp.activation, under a new name",
         ),
     ],
 )

@@ -9,17 +9,21 @@ import numpy as np
 import oracle
 import pytest
 import zoo
+from marks import slow_except
 
 import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.errors import InputError
 from jaxmlp.nn import backprop as backprops
-from jaxmlp.nn import noise, normalization
+from jaxmlp.nn import normalization
 from jaxmlp.nn.activations import sigmoid
-from jaxmlp.nn.network import check_params
+from jaxmlp.nn.augmentation import draw_noise
+from jaxmlp.nn.checks import check_params
+from jaxmlp.nn.dropout import draw_mask, drop
+from jaxmlp.nn.forward import fold, propagate
 from jaxmlp.nn.objective import check_batch
-from jaxmlp.nn.penalties import within
-from jaxmlp.nn.propagation import fold, propagate
+from jaxmlp.nn.penalties import clip_row_norms
+from jaxmlp.nn.rule import AUTODIFF
 
 KEY = jax.random.key(3)
 SIZES = (3, 5, 6, 4)
@@ -47,10 +51,10 @@ def objective_of(name, number):
 def by_autodiff(params, X, Y, net, objective, weights, key):
     """J and its gradient without any rule of ours, under the same noise."""
     batch, objective = check_batch(params, X, Y, net, objective, weights)
-    drawn_noise = backprops.draw_noise(key, net, objective, batch.X)
+    drawn_noise = draw_noise(key, net, objective, batch.X)
 
     def J(params):
-        return backprops.evaluate(params, batch, net, objective, backprops.AUTODIFF, drawn_noise).J
+        return backprops.evaluate(params, batch, net, objective, AUTODIFF, drawn_noise).J
 
     return jax.value_and_grad(J)(params)
 
@@ -60,9 +64,10 @@ def worst(ours, right):
     return max(oracle.relative_difference(a, b, 1e-3) for a, b in pairs)
 
 
+@pytest.mark.quick("None-weights-penalties")
 @pytest.mark.parametrize("objective", [*QUIET.values(), NOISY], ids=[*QUIET, "noisy"])
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
-@pytest.mark.parametrize("norm", [None, "batch", "layer"])
+@pytest.mark.parametrize("weighted", slow_except([False, True], True), ids=["", "weights"])
+@pytest.mark.parametrize("norm", slow_except([None, "batch", "layer"], None))
 def test_both_backward_passes_are_autodiffs(norm, weighted, objective):
     net = Network(SIZES, ("maxout(2)", "tanh"), "softmax", norm)
     params, X, Y, weights = drawn(net)
@@ -74,7 +79,7 @@ def test_both_backward_passes_are_autodiffs(norm, weighted, objective):
     assert worst(rule, right) <= 1e-12
 
 
-@pytest.mark.parametrize("norm", normalization.KINDS)
+@pytest.mark.parametrize("norm", normalization.NORMS)
 def test_normalised_units_have_mean_0_and_deviation_1(norm):
     net = Network(SIZES, "identity", "softmax", norm)
     params, X, _, _ = drawn(net)
@@ -85,12 +90,13 @@ def test_normalised_units_have_mean_0_and_deviation_1(norm):
     np.testing.assert_allclose(A.std(axis=axis), 1, atol=1e-3)  # ε
 
 
-@pytest.mark.parametrize("kind", normalization.KINDS)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", normalization.NORMS)
 def test_the_rule_answers_for_moments_and_shares_too(kind):
     net = Network((3, 5, 2), "tanh", "identity", "batch")
     params, X, _, weights = drawn(net)
     share = jnp.asarray(weights / weights.sum())
-    block = normalization.normalized_dense, normalization.normalized_undecorated
+    block = normalization.normalized_dense.apply, normalization.normalized_dense.reference
 
     def scalar(f):
         def total(layer, X, share):
@@ -101,7 +107,7 @@ def test_the_rule_answers_for_moments_and_shares_too(kind):
 
     ours, right = map(scalar, block)
     assert oracle.relative_difference(ours, right) <= 1e-12
-    by_mask = jax.grad(lambda M: (noise.drop(jnp.asarray(X), M) ** 2).sum())(jnp.asarray(2 * X))
+    by_mask = jax.grad(lambda M: (drop.apply(jnp.asarray(X), M) ** 2).sum())(jnp.asarray(2 * X))
     np.testing.assert_allclose(by_mask, 2 * X * X * 2 * X, rtol=1e-13)
 
 
@@ -119,6 +125,7 @@ def test_folding_leaves_the_function_and_no_norm():
     assert fold(params, (), other) == (other, params)
 
 
+@pytest.mark.slow
 def test_layers_with_fixed_moments_are_their_folded_selves():
     net = Network(SIZES, "tanh", "softmax", "batch")
     params, X, Y, _ = drawn(net)
@@ -129,7 +136,7 @@ def test_layers_with_fixed_moments_are_their_folded_selves():
 
     def J(params, X, fixed):
         batch, objective = check_batch(params, X, Y, net, None, None)
-        J, _, seen = backprops.evaluate(params, batch, net, objective, fixed=fixed)
+        J, _, seen = backprops.evaluate(params, batch, net, objective, fixed_moments=fixed)
         return J, seen
 
     both = dict(enumerate(moments, start=1))
@@ -155,7 +162,7 @@ def test_weights_in_a_batch_norm_count_as_repeated_rows():
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.9, 0.999])
 def test_a_mask_is_0_or_1_over_keep_and_1_in_the_mean(rate):
-    mask = np.asarray(noise.mask(KEY, rate, (400, 500), jnp.float64))
+    mask = np.asarray(draw_mask(KEY, rate, (400, 500), jnp.float64))
     kept = mask > 0
     assert len(np.unique(mask[kept])) == 1
     np.testing.assert_allclose(mask.max(), 1 / (1 - rate), rtol=2e-2 if rate > 0.99 else 2e-4)
@@ -163,6 +170,7 @@ def test_a_mask_is_0_or_1_over_keep_and_1_in_the_mean(rate):
     assert abs(kept.mean() - (1 - rate)) <= 5 * deviation + 2e-5
 
 
+@pytest.mark.slow
 def test_noise_is_that_of_the_key_and_of_training_alone():
     net = Network(SIZES, "tanh", "softmax")
     params, X, Y, _ = drawn(net)
@@ -178,6 +186,7 @@ def test_noise_is_that_of_the_key_and_of_training_alone():
     )
 
 
+@pytest.mark.quick("l1", "dropout")
 @pytest.mark.parametrize("name", ["dropout", "input_dropout", "input_noise", "mixup", "label_smoothing", "l1"])
 def test_every_number_changes_the_cost_and_compiles_nothing(name):
     net = Network(SIZES, "tanh", "softmax")
@@ -196,11 +205,12 @@ def test_every_number_changes_the_cost_and_compiles_nothing(name):
     np.testing.assert_allclose(together, values, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_mixing_is_linear_in_the_examples_and_their_targets():
     net = Network(SIZES, "tanh", "softmax")
     params, X, Y, _ = drawn(net)
     objective = Objective(mixup=0.5)
-    mixing: Any = backprops.draw_noise(KEY, net, objective, jnp.asarray(X)).mixing
+    mixing: Any = draw_noise(KEY, net, objective, jnp.asarray(X)).mixing
     share, shift = mixing
     assert 0 <= float(share) <= 1
     mixed = [float(share) * M + (1 - float(share)) * np.roll(M, -int(shift), axis=1) for M in (X, Y)]
@@ -230,9 +240,9 @@ def test_l1_by_hand():
     assert (float(J), dparams[0]["W"].tolist(), dparams[0]["b"].tolist()) == (14.0, [[2.0, -2.0]], [[0.0]])
 
 
-def test_within_shortens_what_is_too_long_alone():
+def test_clip_row_norms_shortens_only_what_is_too_long():
     W = jnp.array([[3.0, 4.0], [0.3, 0.4]])
-    layer = within(({"W": W, "b": jnp.ones((2, 1))},), 2.5)[0]
+    layer = clip_row_norms(({"W": W, "b": jnp.ones((2, 1))},), 2.5)[0]
     np.testing.assert_allclose(layer["W"][0], [1.5, 2.0], rtol=1e-15)
     assert layer["W"][1].tolist() == W[1].tolist()
     assert layer["b"].tolist() == [[1.0], [1.0]]

@@ -62,7 +62,7 @@ def prepare_epochs(work: Work) -> Trainer:
     params = params_of(work.initial)
 
     def run(seed: int, epochs: int) -> Any:
-        state = jaxmlp.start(jax.random.key(seed), net, optimizer, params)
+        state = jaxmlp.init_state(jax.random.key(seed), net, optimizer, params)
         for after, _ in islice(jaxmlp.epochs(net, objective, optimizer, state, rows), epochs):
             state = after
         return jax.block_until_ready(state.params)

@@ -70,8 +70,10 @@ def _captured(torch: Any, step: Callable[[Any, Any], None], x: Any, y: Any) -> C
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step(x, y)
+    owners = [step]  # of the parameters and moments, whose memory the graph goes on writing to
 
     def replay(batch: Any, labels: Any) -> None:
+        assert owners
         x.copy_(batch)
         y.copy_(labels)
         graph.replay()

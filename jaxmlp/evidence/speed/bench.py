@@ -1,8 +1,8 @@
-"""What `jaxmlp bench` measures: steps of training beside their matrix products alone, and the backward pass.
+"""The measurements of `jaxmlp bench`: steps of training beside their bare matrix products, and the backward pass.
 
-µs a step      whole epochs on rows that are on the device, shuffled anew each, divided by their steps
-limit          XLA's matrix products of these steps and nothing else, the faster of two layouts
-share          limit / step
+µs a step      time of whole epochs, on shuffled rows that are on the device, divided by their steps
+limit          XLA's matrix products of these steps and nothing else, in the faster of two layouts
+efficiency     limit / step
 """
 
 import platform
@@ -17,22 +17,22 @@ import numpy as np
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.errors import unknown
 from jaxmlp.evidence.speed.backward import Comparison, compare_backward
-from jaxmlp.evidence.speed.products import by_columns, by_rows, flops, matrices, scanned
-from jaxmlp.evidence.speed.timing import Spread, enough, in_turn, ratios, repeated
+from jaxmlp.evidence.speed.products import by_columns, by_rows, flops, random_weights, scan_products
+from jaxmlp.evidence.speed.timing import Spread, count_calls, ratios, repeat, times_by_turns
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
+from jaxmlp.parallel.processors import n_processors
 from jaxmlp.training.batches import make_batches
-from jaxmlp.training.epoch import epochs
+from jaxmlp.training.blocks import epochs
 from jaxmlp.training.optimizers import make_optimizer
-from jaxmlp.training.state import start
-from jaxmlp.training.strategy import cores
+from jaxmlp.training.state import init_state
 
 ROUNDS = 5
-ROUND = 0.06  # seconds of one measurement, about
+ROUND_SECONDS = 0.06  # of one measurement, about
 
 
 class Workload(NamedTuple):
-    """A network and its batches; Adam, relu, random rows."""
+    """A network and its batches; trained by Adam, with relu, on random rows."""
 
     sizes: tuple[int, ...]
     batch_size: int
@@ -48,52 +48,52 @@ WORKLOADS = {
 
 
 class Speed(NamedTuple):
-    """A workload as it was measured.
+    """The measurements of a workload.
 
     Attributes:
-      microseconds: of a step of training, the median.
-      limit: of the products of a step.
-      share: limit over step, round by round.
-      gflops: of the products alone, billions a second.
-      backward: manual against autodiff.
+      microseconds: a step of training, the median.
+      limit: microseconds of the products of a step.
+      efficiency: limit over step, round by round.
+      gflops: rate of the bare products, billions of FLOPs per second.
+      backward: manual beside autodiff.
     """
 
     name: str
     workload: Workload
     microseconds: float
     limit: float
-    share: Spread
+    efficiency: Spread
     gflops: float
     backward: Comparison
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the measurements as plain numbers and texts."""
         return {
             "workload": self.name,
             **self.workload._asdict(),
             "microseconds": self.microseconds,
             "limit": self.limit,
-            "share": self.share._asdict(),
+            "efficiency": self.efficiency._asdict(),
             "gflops": self.gflops,
             "backward": self.backward.to_dict(),
         }
 
 
 def machine() -> dict[str, Any]:
-    """What is measured on: device, processor, cores, JAX."""
+    """Return what describes the present machine: device, processor, cores, JAX."""
     device = jax.devices()[0]
     return {
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.device_count(),
         "processor": _processor(),
-        "cores": cores(),
+        "cores": n_processors(),
         "jax": jax.__version__,
         "python": platform.python_version(),
     }
 
 
 def _processor() -> str:
-    """Its name as Linux tells it, or what Python knows."""
+    """Return the name of the processor as Linux gives it, or as Python does."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -104,29 +104,32 @@ def bench(names: tuple[str, ...] = tuple(WORKLOADS), *, rounds: int = ROUNDS) ->
     """Measure workloads by name, one after the other.
 
     Raises:
-      InputError: for a name that is in no table.
+      InputError: for an unknown name.
     """
-    for name in names:
+    for name in names:  # checked before the first measurement, not after minutes of it
         if name not in WORKLOADS:
             raise unknown("workload", name, WORKLOADS)
     return (measure(name, WORKLOADS[name], rounds) for name in names)
 
 
 def measure(name: str, work: Workload, rounds: int = ROUNDS) -> Speed:
-    """A workload's steps and products, in turn, and its backward pass.
+    """Measure the steps and the products of a workload by turns, and its backward pass.
 
-    >>> found = measure("tiny", Workload((3, 4, 2), 8, 4), rounds=1)
-    >>> found.microseconds > 0, found.limit > 0
+    >>> speed = measure("tiny", Workload((3, 4, 2), 8, 4), rounds=1)
+    >>> speed.microseconds > 0, speed.limit > 0
     (True, True)
     """
     net = Network(work.sizes, "relu", "softmax")
-    runs = {"training": training(net, work.batch_size * work.steps, work.batch_size), **_limits(work)}
+    limits = _product_runs(work)
+    runs = {"training": training_run(net, work.batch_size * work.steps, work.batch_size), **limits}
+    # compiled before the first measurement
     for run in runs.values():
         jax.block_until_ready(run())
-    counts = {label: enough(run, ROUND) for label, run in runs.items()}
-    times = in_turn({label: repeated(run, counts[label]) for label, run in runs.items()}, rounds)
-    each = {label: [took / (counts[label] * work.steps) for took in times[label]] for label in runs}
-    best = min(_limits_of(each), key=lambda label: statistics.median(each[label]))
+    # enough calls for each measurement to be long beside the resolution of the clock, and equally long for all
+    counts = {label: count_calls(run, ROUND_SECONDS) for label, run in runs.items()}
+    times = times_by_turns({label: repeat(run, counts[label]) for label, run in runs.items()}, rounds)
+    each = {label: [elapsed / (counts[label] * work.steps) for elapsed in times[label]] for label in runs}
+    best = min(limits, key=lambda label: statistics.median(each[label]))
     limit = statistics.median(each[best])
     return Speed(
         name,
@@ -139,27 +142,23 @@ def measure(name: str, work: Workload, rounds: int = ROUNDS) -> Speed:
     )
 
 
-def _limits_of(each: dict[str, Any]) -> list[str]:
-    return [label for label in each if label != "training"]
-
-
-def training(net: Network, m: int, batch_size: int) -> Callable[[], Any]:
-    """A function that trains on m random rows for an epoch and goes on where it left off."""
+def training_run(net: Network, m: int, batch_size: int) -> Callable[[], Any]:
+    """Return a function that trains for an epoch on m random rows; each call continues from the last."""
     rng = np.random.default_rng(0)
     ids = np.arange(m) % net.sizes[-1]
     data = Dataset.from_arrays(rng.standard_normal((m, net.sizes[0]), np.float32), ids, classes=range(net.sizes[-1]))
     optimizer, objective = make_optimizer("adam"), Objective()
     batches = make_batches(data, net, objective, batch_size)
-    run = epochs(net, objective, optimizer, start(jax.random.key(0), net, optimizer), batches)
+    run = epochs(net, objective, optimizer, init_state(jax.random.key(0), net, optimizer), batches)
     return lambda: next(run)[0].params
 
 
-def _limits(work: Workload) -> dict[str, Callable[[], Any]]:
-    """The products of an epoch in both layouts."""
+def _product_runs(work: Workload) -> dict[str, Callable[[], Any]]:
+    """Return functions that compute the products of an epoch in both layouts."""
     rng, shape = np.random.default_rng(0), (work.steps, work.sizes[0], work.batch_size)
     X = rng.standard_normal(shape, np.float32)
-    turned = np.ascontiguousarray(X.transpose(0, 2, 1))
+    transposed = np.ascontiguousarray(X.transpose(0, 2, 1))  # (steps, B, n0), in memory order
     return {
-        "columns": scanned(by_columns, matrices(work.sizes, True), X),
-        "rows": scanned(by_rows, matrices(work.sizes, False), turned),
+        "columns": scan_products(by_columns, random_weights(work.sizes, True), X),
+        "rows": scan_products(by_rows, random_weights(work.sizes, False), transposed),
     }

@@ -1,0 +1,37 @@
+"""Variables of the environment that would end a command with a page of text, or with a crash."""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+
+from jaxmlp.errors import InputError, sentence
+
+# flags of every XLA, which need no process to try them
+_KNOWN_FLAGS = re.compile(
+    r"--xla_(force_host_platform_device_count=\d+|backend_optimization_level=[0-3]|cpu_use_fusion_emitters=(true|false)"
+    r"|cpu_multi_thread_eigen=(true|false)|gpu_deterministic_ops=(true|false)|dump_to=\S+)"
+)
+
+
+def check() -> None:
+    """Raise for flags of XLA that it does not know, and keep Matplotlib from a backend that cannot be loaded.
+
+    Raises:
+      InputError: that names the variable.
+    """
+    # figures are drawn without a window, so no backend is needed: that of a notebook cannot be loaded here
+    os.environ.pop("MPLBACKEND", None)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its list of fonts is no news
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    unknown = [flag for flag in flags if not _KNOWN_FLAGS.fullmatch(flag)]
+    # XLA ends the whole process for a flag that it does not know
+    if unknown and not _accepts(" ".join(unknown)):
+        raise InputError(sentence("XLA_FLAGS", "flags that XLA knows", repr(" ".join(unknown)), "correct or unset it"))
+
+
+def _accepts(flags: str) -> bool:
+    code = "from jaxlib import xla_client; xla_client.make_cpu_client()"
+    environment = {**os.environ, "XLA_FLAGS": flags}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True).returncode == 0

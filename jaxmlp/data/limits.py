@@ -1,0 +1,127 @@
+"""What a file may be, and what it may become in memory: checked before anything is allocated.
+
+a regular file          pipes and devices may never end, and are refused
+at most RATIO times     its size on the disk, or SMALL_BYTES where that is more: what deflate reaches on real data is
+                        far below, and a bomb of 3 MB that becomes 3 GB is above
+at most the memory      of this machine
+"""
+
+import io
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from jaxmlp.errors import InputError, sentence
+
+RATIO = 200
+SMALL_BYTES = 2**28
+_KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
+
+
+def as_path(path: str | os.PathLike[str], where: str = "reading") -> Path:
+    """Return a path with its home folder in full; raise for one that the system cannot have.
+
+    Raises:
+        InputError: a name that is too long or holds a NUL, a home folder of no user, a folder without access.
+
+    >>> as_path("a.csv").name
+    'a.csv'
+    """
+    try:
+        full = Path(path).expanduser()
+        full.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        got = f"{str(path)!r} ({(isinstance(error, OSError) and error.strerror) or error})"
+        raise InputError(sentence(where, "a path of this machine", got, "check the path")) from None
+    return full
+
+
+def as_name(text: str) -> str:
+    r"""Return the name of a file as text: bytes in it that are no UTF-8 become a mark, which can be printed and drawn.
+
+    >>> as_name("caf\udce9"), as_name("café")
+    ('caf\ufffd', 'café')
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def check_regular(path: Path) -> os.stat_result:
+    """Return the status of a file to read; raise for a pipe, a device, a socket, and for a file that is too large.
+
+    Raises:
+        InputError: one of these, or a file that the user may not read.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((name for test, name in _KINDS if test(status.st_mode)), "a device")
+        remedy = "copy its content into a file"
+        raise InputError(sentence(f"reading {path.name}", "a regular file", kind, remedy))
+    if not os.access(path, os.R_OK):
+        got, remedy = "one without the right to read it", "change its mode, or copy it"
+        raise InputError(sentence(f"reading {path.name}", "a file of yours", got, remedy))
+    return status
+
+
+def unreadable(path: Path, error: BaseException) -> InputError:
+    """Return the sentence for a file that the system does not let us read."""
+    got = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+    return InputError(sentence(f"reading {path.name}", "a file that can be read", got, "check the path and its mode"))
+
+
+def max_bytes(path: Path) -> int:
+    """Return how many bytes of memory the content of a file may take.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     max_bytes(Path(file.name)) == min(SMALL_BYTES, memory_bytes())
+    True
+    """
+    status = check_regular(path)
+    # what a sparse file holds on the disk, not what it pretends to hold; Windows does not tell
+    size = min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512 or status.st_size)
+    return min(max(SMALL_BYTES, RATIO * size), memory_bytes())
+
+
+def memory_bytes() -> int:
+    """Return the memory of this machine in bytes; without an answer of the system 64 GiB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 64 * 2**30
+
+
+def check_bytes(path: Path, size: int, part: str = "its content") -> None:
+    """Raise if a part of a file would take more memory than `max_bytes`."""
+    limit = max_bytes(path)
+    if size > limit:
+        expects = f"at most {limit:,} bytes in memory from {path.stat().st_size:,} bytes on the disk"
+        remedy = "if that is meant, store it uncompressed, or stream it from HDF5"
+        raise InputError(sentence(path.name, expects, f"{size:,} bytes for {part}", remedy))
+
+
+class BoundedStream(io.RawIOBase):
+    """A stream of decompressed bytes that raises once it has given more than the file may become."""
+
+    def __init__(self, stream: Any, path: Path) -> None:
+        self._stream, self._path, self._n, self._limit = stream, path, 0, max_bytes(path)
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer, and return the number of bytes."""
+        n = self._stream.readinto(buffer)
+        self._n += n
+        if self._n > self._limit:
+            check_bytes(self._path, self._n, "what is unpacked so far")
+        return n
+
+    def close(self) -> None:
+        """Close the stream beneath as well."""
+        self._stream.close()
+        super().close()

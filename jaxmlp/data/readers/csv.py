@@ -1,0 +1,319 @@
+"""Read a table in text: every row with its line number, every cell exactly as the file has it.
+
+A table of numbers alone is read by pandas, which is fast. Any other table, with a gap or with text, is read record by
+record. There a blank line is not a row, a row of empty cells is one, and a row of another length is an error.
+"""
+
+import csv
+import lzma
+import mmap
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.data.labels import preview
+from jaxmlp.data.readers.text_encoding import is_wide, trim
+from jaxmlp.data.readers.text_format import TextFormat, find_format
+from jaxmlp.data.readers.text_records import BLANKS, checked_records, is_blank, open_text
+from jaxmlp.errors import MAX_PROBLEMS, InputError, sentence
+from jaxmlp.tabular.cells import BRACKETS, POINT, NumberFormat, number_formats, parse_number
+from jaxmlp.tabular.options import TableOptions
+from jaxmlp.tabular.table import Cells, Table, check_distinct
+
+FALLBACK_ENCODING = "cp1252"
+# what the decompressors, csv and pandas raise for a damaged file
+CSV_ERRORS = (csv.Error, zlib.error, lzma.LZMAError, EOFError, OSError, MemoryError, OverflowError, ValueError)
+_LEADING_ZERO = re.compile(rb"(?:^|[,;|\t \"\r\n])[-+]?0[0-9]")
+
+
+def read_table(path: Path, options: TableOptions | None = None, known_names: Sequence[str] = ()) -> Table:
+    """Read a table in text; a column of plain numbers may be an array, any other is a list of text.
+
+    Args:
+        path: the file, which gzip, bzip2 or xz may have compressed.
+        options: the options of the user, which are not detected.
+        known_names: the features of a model; see `find_format`.
+
+    Raises:
+        InputError: an empty file, rows of unequal length, repeated or missing names, numbers that can be read in two
+            ways, pandas missing.
+    """
+    options = options or TableOptions()
+    import_pandas()
+    try:
+        return _read_as(path, options, known_names)
+    except UnicodeDecodeError:
+        if options.encoding is not None:
+            got, remedy = f"bytes that are not {options.encoding}", "leave the encoding out, or name another"
+            raise InputError(sentence(path.name, f"text in {options.encoding}", got, remedy)) from None
+    import dataclasses
+
+    try:
+        table = _read_as(path, dataclasses.replace(options, encoding=FALLBACK_ENCODING), known_names)
+    except UnicodeDecodeError:
+        got, remedy = "bytes that are neither", "save it as UTF-8, or name its encoding"
+        raise InputError(sentence(path.name, "text in UTF-8 or Windows-1252", got, remedy)) from None
+    note = "the text is not UTF-8: it is read as Windows-1252 (cp1252)"
+    return table._replace(notes=(note, *table.notes))
+
+
+def import_pandas() -> ModuleType:
+    """Import pandas, or raise an error that says how to install it."""
+    try:
+        import pandas
+    except ImportError:
+        remedy = 'pip install "jaxmlp[all]"'
+        raise InputError(sentence("reading a .csv file", "pandas", "an installation without it", remedy)) from None
+    return pandas
+
+
+def _read_as(path: Path, options: TableOptions, known_names: Sequence[str]) -> Table:
+    try:
+        text_format = find_format(path, options, known_names)
+        if options.decimal in (None, ".") and not options.thousands and _holds_numbers(text_format):
+            frame = _read_numbers(path, text_format)
+            if frame is not None:
+                # each row is one line: a cell with a line break is not a number, and a blank line is a gap
+                return _make_table(path, text_format, frame, text_format.n_lines + 1 + np.arange(len(frame[0])))
+        return _read_cells(path, text_format, options)
+    except InputError:
+        raise
+    except UnicodeDecodeError:  # another encoding may fit
+        raise
+    except CSV_ERRORS as error:
+        got, remedy = repr(str(error)), "is the file complete, and a table in text?"
+        raise InputError(sentence(path.name, "a table of rows of equal length", got, remedy)) from None
+
+
+# --- numbers only -----------------------------------------------------------------------------------------------------
+
+
+def _holds_numbers(text_format: TextFormat) -> bool:
+    """Whether the first records consist of plain numbers."""
+    cells = {cell for record in text_format.sample for cell in record}
+    return all((value := parse_number(cell)) is not None and value == value for cell in cells)
+
+
+def _read_numbers(path: Path, text_format: TextFormat) -> list[np.ndarray] | None:
+    """Read a table of finite numbers without gaps by pandas; return None for any other table."""
+    pandas = import_pandas()
+    if _has_leading_zeros(path, text_format.encoding):  # 007 may be a name, and would come back as 7
+        return None
+    try:
+        with open_text(path, text_format.encoding) as file:
+            for _ in range(text_format.n_lines):  # not by skiprows: pandas counts a header with line breaks as one line
+                file.readline()
+            frame = pandas.read_csv(
+                file,
+                sep=r"\s+" if text_format.separator == BLANKS else text_format.separator,
+                header=None,  # given names, pandas would make an index of a surplus column
+                skip_blank_lines=False,
+                skipinitialspace=True,
+                na_values=["?"],
+                low_memory=False,  # one type for a whole column
+                **_float_precision(pandas.__version__),
+            )
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError):
+        return None
+    columns = [frame[name].to_numpy() for name in frame]
+    is_plain = all(c.dtype.kind in "iuf" and (c.dtype.kind != "f" or np.isfinite(c).all()) for c in columns)
+    return columns if is_plain else None
+
+
+def _float_precision(version: str) -> dict[str, str]:
+    """Return the option for exact parsing; before 3.1 the default of pandas is sometimes off by one bit."""
+    major, minor = version.split(".")[:2]
+    return {} if (int(major), int(minor)) >= (3, 1) else {"float_precision": "round_trip"}
+
+
+def _has_leading_zeros(path: Path, encoding: str) -> bool:
+    is_compressed = path.suffix.lower() in (".gz", ".bz2", ".xz")
+    if is_compressed or is_wide(encoding):
+        with open_text(path, encoding if is_wide(encoding) else "latin-1") as file:
+            return any(_LEADING_ZERO.search(line.encode("utf-8")) for line in file)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return _LEADING_ZERO.search(content) is not None
+
+
+# --- any cells --------------------------------------------------------------------------------------------------------
+
+
+def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> Table:
+    n = _count_columns(text_format)
+    rows, lines, unequal, notes = [], [], [], list(text_format.notes)
+    n_trimmed = n_comments = 0
+    with open_text(path, text_format.encoding) as file:
+        for _ in range(text_format.n_lines):
+            file.readline()
+        before = text_format.n_lines
+        for line, record in checked_records(path.name, file, text_format.separator, text_format.n_lines, n):
+            first_line, before = before + 1, line
+            if is_blank(record):
+                continue
+            if len(record) > n and not any(cell.strip() for cell in record[n:]):
+                record, n_trimmed = record[:n], n_trimmed + 1
+            if len(record) != n:
+                if record[0].lstrip().startswith("#"):
+                    n_comments += 1
+                else:
+                    unequal.append((first_line, len(record)))
+                continue
+            rows.append(record)
+            lines.append(first_line)
+    if unequal:
+        raise _unequal_rows(path.name, n, text_format, unequal)
+    if not rows:
+        raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
+    if n_trimmed:
+        notes.append(f"{n_trimmed} rows end with a separator too many")
+    if n_comments:
+        notes.append(f"{n_comments} comment lines between the rows")
+    columns = [_column_cells(cells) for cells in zip(*rows, strict=True)]
+    return _make_table(path, text_format._replace(notes=tuple(notes)), columns, np.array(lines), options)
+
+
+def _count_columns(text_format: TextFormat) -> int:
+    """Return how many cells a row has: one for each name, unless a cell without a name has a value."""
+    if text_format.names is None:
+        return text_format.n_columns
+    n = len(text_format.names)
+    is_wider = any(cell for record in text_format.sample for cell in record[n:])
+    return max(n, text_format.n_columns) if is_wider else n
+
+
+def _unequal_rows(where: str, n: int, text_format: TextFormat, unequal: list[tuple[int, int]]) -> InputError:
+    if text_format.names is not None and all(count == text_format.n_columns for _, count in unequal):
+        got = f"{len(text_format.names)} names over {text_format.n_columns} columns"
+        return InputError(sentence(where, "one name per column", got, "correct the header"))
+    line, count = unequal[0]
+    more = (
+        ""
+        if len(unequal) == 1
+        else f"; {len(unequal)} such rows, lines {preview([i for i, _ in unequal], MAX_PROBLEMS)}"
+    )
+    remedy = "give every row the same number of cells"
+    got = f"{count} cells instead of {n} in line {line}{more}"
+    return InputError(sentence(where, "a table of rows of equal length", got, remedy))
+
+
+def _column_cells(cells: Sequence[str]) -> list[str]:
+    plain = {cell: trim(cell) for cell in set(cells)}
+    words = [cell for cell in plain.values() if cell]
+    if words and all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in words):
+        plain = {cell: text[1:-1].strip() for cell, text in plain.items()}
+    return [plain[cell] for cell in cells]
+
+
+def _make_table(
+    path: Path,
+    text_format: TextFormat,
+    columns: list[Any],
+    lines: np.ndarray | None,
+    options: TableOptions | None = None,
+) -> Table:
+    names, columns, notes = _column_names(text_format.names, columns, path.name, list(text_format.notes))
+    index = names[0] if text_format.names is not None and names[0] not in text_format.names else None
+    formats, more = _number_formats(path.name, names, columns, text_format.separator, options or TableOptions())
+    return Table(
+        where=path.name,
+        names=names,
+        columns=tuple(columns),
+        lines=lines,
+        formats=formats,
+        has_names=text_format.names is not None,
+        notes=(*notes, *more),
+        index_name=index,
+    )
+
+
+def _column_names(
+    header: Sequence[str] | None, columns: list[Cells], where: str, notes: list[str]
+) -> tuple[tuple[str, ...], list[Cells], list[str]]:
+    """Return the names and cells of the columns, without empty columns that have no name, and the notes about them."""
+    n = len(columns)
+    if header is None:
+        return tuple(map(str, range(n))), columns, notes
+    if len(header) != n:
+        got = f"{len(header)} names over {n} columns"
+        raise InputError(sentence(where, "one name per column", got, "correct the header"))
+    check_distinct([name for name in header if name], where)
+    is_empty = [not name and isinstance(c, list) and not any(c) for name, c in zip(header, columns, strict=True)]
+    if any(is_empty):
+        notes = [*notes, f"{sum(is_empty)} columns without name and without values are left out"]
+    used = [(name, c) for name, c, empty in zip(header, columns, is_empty, strict=True) if not empty]
+    for i, (name, cells) in enumerate(used):
+        if not name and not (i == 0 and _is_index(cells)):
+            position = list(header).index("") + 1
+            expects, remedy = "a name for every column", "correct the header"
+            raise InputError(sentence(where, expects, f"none for column {position}", remedy))
+    if used and not used[0][0]:
+        index_name = next(name for name in ("index", "index column", "_index") if name not in header)
+        notes = [*notes, f"the first column has no name and numbers the rows: it is named {index_name!r} and left out"]
+        used[0] = index_name, used[0][1]
+    return tuple(name for name, _ in used), [cells for _, cells in used], notes
+
+
+def _is_index(cells: Cells) -> bool:
+    """Whether a column numbers or names the rows, as the index that pandas and R write."""
+    return len(set(cells if isinstance(cells, list) else cells.tolist())) == len(cells) and all(
+        float(cell).is_integer() if not isinstance(cell, str) else (cell.isdigit() or parse_number(cell) is None)
+        for cell in cells
+    )
+
+
+# --- the signs in numbers ---------------------------------------------------------------------------------------------
+
+
+def _number_formats(
+    where: str, names: Sequence[str], columns: Sequence[Cells], separator: str, options: TableOptions
+) -> tuple[dict[str, NumberFormat], list[str]]:
+    """Return the number format of each column whose numbers are not plain, and notes about them.
+
+    Raises:
+        InputError: columns whose numbers can be read in two ways, such as 1,234, where nothing in the file decides.
+    """
+    possible = {
+        name: forms
+        for name, cells in zip(names, columns, strict=True)
+        if isinstance(cells, list) and (forms := number_formats(set(cells)))
+    }
+    if options.decimal is not None or options.thousands is not None:
+        form = NumberFormat(options.decimal or ("," if options.thousands == "." else "."), options.thousands or "")
+        return {name: form._replace(unit=possible[name][0].unit if name in possible else "") for name in names}, []
+    certain = {forms[0]._replace(unit="") for forms in possible.values() if len(forms) == 1}
+    formats: dict[str, NumberFormat] = {}
+    ambiguous = []
+    for name, forms in possible.items():
+        fitting = [form for form in forms if form._replace(unit="") in certain] or forms
+        if len(fitting) > 1:
+            commas = separator == "," or any(_has_decimal_points(cells) for cells in columns)
+            # in a file that has commas between cells, or 1.5 in another column, a comma does not begin decimals
+            fitting = [form for form in fitting if form.decimal == "."] if commas else fitting
+        formats[name] = fitting[0]
+        if len(fitting) > 1:
+            ambiguous.append(name)
+    if ambiguous:
+        cell = next(c for c in columns[list(names).index(ambiguous[0])] if parse_number(c) is None)
+        got = f"{cell!r} in column {ambiguous[0]!r}, where {separator!r} separates the columns"
+        remedy = 'say --decimal , or --thousands , (decimal="," or thousands="," in Python)'
+        raise InputError(sentence(where, "numbers that can be read in one way", got, remedy))
+    return formats, [_format_note(form, formats) for form in dict.fromkeys(formats.values()) if form != POINT]
+
+
+def _has_decimal_points(cells: Cells) -> bool:
+    if not isinstance(cells, list):
+        return cells.dtype.kind == "f"
+    return any("." in cell and parse_number(cell) is not None for cell in set(cells))
+
+
+def _format_note(form: NumberFormat, formats: dict[str, NumberFormat]) -> str:
+    columns = preview([name for name, other in formats.items() if other == form], 5)
+    thousands = f"{form.thousands!r} between thousands" if form.thousands else ""
+    decimal = f"{form.decimal!r} before decimals" if form.decimal != "." else ""
+    unit = "brackets around negative ones" if form.unit == BRACKETS else form.unit and f"the unit {form.unit!r}"
+    return f"numbers with {' and '.join(filter(None, (unit, thousands, decimal)))}: {columns}"

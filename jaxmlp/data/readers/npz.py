@@ -1,0 +1,91 @@
+"""NumPy archives, `.npz`, with the arrays that `arrays` names, and never a pickled object: unpickling can run code."""
+
+import contextlib
+import lzma
+import math
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from jaxmlp.data.limits import check_bytes, check_regular
+from jaxmlp.data.readers.arrays import KNOWN_NAMES, Arrays, assign_roles, choose_rows
+from jaxmlp.data.rows import Columns
+from jaxmlp.errors import InputError, sentence
+
+# what zipfile, its decompressors and NumPy's reader of headers raise for a damaged archive
+NPZ_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, SyntaxError, RuntimeError, MemoryError),
+    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError),
+)
+NPZ_ROWS = ("rows", "x", "X", "x_test", "test_set_x")
+"""Where rows to predict are searched, in this order."""
+
+
+def read_npz(path: Path) -> Arrays:
+    """Return the arrays of an archive.
+
+    Raises:
+        InputError: not an archive, a damaged one, pickled objects, or arrays under unknown names.
+    """
+    with _open_npz(path) as archive:
+        arrays = {name: _read_member(archive, name, path) for name in archive.files if name in KNOWN_NAMES}
+        names = archive.files
+    return assign_roles(arrays, names, path.name)
+
+
+def read_npz_rows(path: Path, _n_features: int, _columns: Columns) -> np.ndarray:
+    """Return the rows to predict: the first array of `NPZ_ROWS` that the archive has, else its only array."""
+    with _open_npz(path) as archive:
+        return _read_member(archive, choose_rows(archive.files, NPZ_ROWS, path.name), path)
+
+
+def _read_member(archive: NpzFile, name: str, path: Path) -> np.ndarray:
+    """Return an array of an archive, after a check that its header, its member and the limits agree.
+
+    NumPy allocates what the header states before it reads the first number.
+    """
+    directory = archive.zip
+    assert directory is not None
+    member = directory.getinfo(name if name in directory.namelist() else f"{name}.npy")
+    check_bytes(path, member.file_size, f"{name!r}")
+    with directory.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read_header.get(version, np.lib.format.read_array_header_2_0)(file)
+        stated, stored = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+    if min(shape, default=0) < 0 or (stated != stored and not dtype.hasobject):
+        got = f"a header of {stated:,} bytes over {stored:,}"
+        raise InputError(sentence(path.name, "an .npz archive of arrays", got, "is it whole, and made by np.savez?"))
+    array = archive[name]
+    if array.dtype.kind == "U" and array.size:
+        letters = array.reshape(-1).view(np.uint32)
+        if ((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters < 0xE000))).any():
+            got = f"bytes in {name!r} that are no text"
+            raise InputError(sentence(path.name, "an .npz archive of arrays", got, "write it again"))
+    return array
+
+
+@contextlib.contextmanager
+def _open_npz(path: Path) -> Iterator[NpzFile]:
+    check_regular(path)
+    try:
+        # Opened here, because np.load does not close a file that it opened itself if the archive is damaged.
+        with path.open("rb") as handle:
+            if not zipfile.is_zipfile(handle):  # np.load would take any other file for a pickle
+                raise zipfile.BadZipFile
+            handle.seek(0)
+            # the default of NumPy, stated because the safety of a foreign file hangs on it
+            with np.load(handle, allow_pickle=False) as archive:
+                yield archive
+    except InputError:  # raised by the caller inside the block; it is a ValueError, which the next clause would replace
+        raise
+    except NPZ_ERRORS as error:
+        is_pickled = "pickle" in str(error).lower()
+        got = "pickled objects" if is_pickled else "one that cannot be read"
+        remedy = "save arrays of numbers or text" if is_pickled else "is it whole, and made by np.savez?"
+        raise InputError(sentence(path.name, "an .npz archive of arrays", got, remedy)) from None

@@ -1,0 +1,287 @@
+"""Detect how the text of a table is written: encoding, comment lines, separator, and whether there is a header.
+
+    encoding     UTF-8, UTF-16 or UTF-32; any other bytes are read as Windows-1252
+    comments     lines that begin with # or % above the first row are skipped; the last one may contain the column names
+    separator    semicolon, tab, comma, pipe or blanks: what divides most rows into equally many cells
+    header       a word stands above numbers; or the names are 0, 1, 2, ... or consecutive years; or every column is
+                 text, and no cell of the first line occurs again in its column
+
+The rules read the first 200 records. A note reports what they decide, and `TableOptions` overrides it.
+"""
+
+import csv
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxmlp.data.readers.text_encoding import check_is_table, find_encoding, trim
+from jaxmlp.data.readers.text_records import BLANKS, is_blank, open_text, read_records
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.tabular.cells import MISSING_NUMBERS, number_formats, parse_number
+from jaxmlp.tabular.options import TableOptions
+
+SAMPLE_RECORDS = 200
+MAX_COLUMNS = 50_000  # finding the role of a column takes 0.1 ms
+MIN_RECORDS = 8  # fewer do not show whether a first line of numbers and words is a header
+_SEPARATORS = (";", "\t", ",", "|", BLANKS)
+_COMMENT = re.compile(r"\s*[#%]")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # a first line that tells Excel the separator
+
+
+class TextFormat(NamedTuple):
+    """The format of a table in text.
+
+    Attributes:
+        encoding, separator: the encoding of the text, and what separates its columns.
+        names: the column names in the header; None without a header.
+        n_lines: the number of lines above the first row.
+        n_columns: the number of cells that most rows have.
+        notes: the decisions that are unusual, as texts for the user.
+        sample: the first records, without the header.
+    """
+
+    encoding: str
+    separator: str
+    names: tuple[str, ...] | None
+    n_lines: int
+    n_columns: int
+    notes: tuple[str, ...]
+    sample: list[list[str]]
+
+
+def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = ()) -> TextFormat:
+    """Detect the format of a table from its first records.
+
+    Args:
+        path: the path of the file.
+        options: the options of the user, which are not detected.
+        known_names: the feature names of a model; a first line that contains all of them is a header.
+
+    Raises:
+        InputError: an empty file, a header without rows, a file that is not text.
+        UnicodeDecodeError: the first lines are not valid in the encoding.
+    """
+    encoding, notes = find_encoding(path, options.encoding)
+    with open_text(path, encoding) as file:
+        lines = list(itertools.islice(file, 5 * SAMPLE_RECORDS))
+    check_is_table(lines, path.name)
+    declared, top = _declared_separator(lines)
+    start = _find_start(lines, top)
+    comments = [line for line in lines[top:start] if line.strip()]
+    separator = options.separator or declared or _find_separator(lines[start:])
+    if separator != options.separator and separator not in (",", ";", "\t"):
+        notes.append("the columns are separated by " + ("blanks" if separator == BLANKS else repr(separator)))
+    records = [(n, record) for n, record in read_records(lines[start:], separator, start) if not is_blank(record)]
+    records = records[:SAMPLE_RECORDS] if len(records) > 1 else records
+    if not records:
+        # a first line such as "#a,b,c" and nothing below it is a header as well
+        got = "only a header" if comments else "an empty file"
+        raise InputError(sentence(path.name, "at least one row", got, "is it the right file?"))
+    n_columns = Counter(len(record) for _, record in records[1:] or records).most_common(1)[0][0]
+    if n_columns > MAX_COLUMNS:
+        expects, remedy = f"at most {MAX_COLUMNS:,} columns", "give the rows as .npz or .h5"
+        raise InputError(sentence(path.name, expects, f"{n_columns:,}", remedy))
+    sample = [[_unquote(cell) for cell in record] for _, record in records]
+    n_titles = 0 if options.header is False else _count_titles(sample, n_columns, known_names)
+    if n_titles:
+        records, sample = records[n_titles:], sample[n_titles:]
+        notes.append(f"{n_titles} line{'s' * (n_titles > 1)} above the header")
+    first, below = sample[0], sample[1:]
+    comment_names, is_certain = _names_in_comment(comments[-1], separator, n_columns) if comments else (None, False)
+    if n_comments := len(comments) - is_certain:
+        notes.append(f"{n_comments} comment line{'s' * (n_comments > 1)} above the table")
+    has_header = options.header
+    if has_header is None:
+        has_header = not is_certain and is_header(first, below, known_names)
+        has_words = comment_names and not any(_is_number(name) for name in comment_names)
+        if not has_header and comment_names and has_words and options.header is None:
+            names = tuple(comment_names)
+            source = (
+                f"line {start} is the header" if is_certain else "the names of the columns are those of the comment"
+            )
+            notes.append(f"{source}: {', '.join(names[:5])}")
+            return TextFormat(encoding, separator, names, start, n_columns, tuple(notes), sample)
+    if has_header and not below:
+        raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
+    if not below and not any(_is_number(cell) for cell in first) and options.header is None:
+        raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
+    if not has_header:
+        if options.header is None and len(sample) > 1:
+            notes.append("no header: the columns are named 0, 1, 2, ...")
+        return TextFormat(encoding, separator, None, start, n_columns, tuple(notes), sample)
+    names = tuple(" ".join(trim(cell).split()) for cell in first)  # a name with a line break is one line here
+    if options.header is None and not _has_word_above_number(first, below):
+        notes.append(f"the first row is the header: {', '.join(names[:5])}")
+    return TextFormat(encoding, separator, names, records[0][0], n_columns, tuple(notes), below)
+
+
+def _unquote(cell: str) -> str:
+    """Return a cell without the spaces and the single quotes around it."""
+    cell = trim(cell)
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == "'" else cell
+
+
+def _find_separator(lines: Sequence[str]) -> str:
+    """Return the separator that divides most of the first records into equally many cells, two or more.
+
+    If two separators do equally well, the earlier in `_SEPARATORS` wins: in a file with semicolons a comma may be a
+    decimal sign, but not the reverse.
+    """
+    best = (0.0, ",")
+    for separator in _SEPARATORS:
+        try:
+            records = [record for _, record in read_records(lines, separator) if not is_blank(record)][:SAMPLE_RECORDS]
+        except csv.Error:
+            continue
+        count, n_equal = Counter(map(len, records)).most_common(1)[0] if records else (1, 0)
+        if count < 2:
+            continue
+        # the header must have as many cells: a semicolon in every text of a column separates nothing
+        score = n_equal / len(records) - (len(records[0]) != count) / 2
+        if score > best[0] + 1e-9:
+            best = (score, separator)
+    return best[1]
+
+
+def _declared_separator(lines: Sequence[str]) -> tuple[str | None, int]:
+    """Return the separator that a first line sep=; declares, and the number of lines up to it; else None and 0."""
+    i = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    match = _SEPARATOR_LINE.fullmatch(lines[i].strip("\r\n ")) if lines else None
+    return (match[1], i + 1) if match else (None, 0)
+
+
+def _find_start(lines: Sequence[str], top: int) -> int:
+    """Return the number of lines above the first record: blank lines and comments."""
+    start = next((i for i in range(top, len(lines)) if lines[i].strip() and not _COMMENT.match(lines[i])), len(lines))
+    if start < len(lines):
+        return start
+    # rows whose first cell is #ff8000 or #1 look like comments; but comments do not all have equally many cells
+    rows = [i for i in range(top, len(lines)) if lines[i].strip()]
+    counts = {len(record) for _, record in read_records([lines[i] for i in rows], _find_separator(lines[top:]))}
+    return rows[0] if len(rows) > 1 and len(counts) == 1 and counts != {1} else start
+
+
+def _count_titles(sample: Sequence[Sequence[str]], n_columns: int, known_names: Sequence[str]) -> int:
+    """Return how many records above the header are title lines, as in an exported report: one cell at most."""
+
+    def is_title(record: Sequence[str]) -> bool:
+        # in two columns a title padded with an empty cell looks like a row with a missing value
+        return n_columns > 1 and (len(record) == 1 or (n_columns > 2 and sum(map(bool, record)) < 2))
+
+    n = next((i for i, record in enumerate(sample) if not is_title(record)), 0)
+    is_complete = 0 < n < len(sample) - 1 and len(sample[n]) == n_columns
+    return n if is_complete and is_header(sample[n], sample[n + 1 :], known_names) else 0
+
+
+def _names_in_comment(line: str, separator: str, n_columns: int) -> tuple[list[str] | None, bool]:
+    """Return the column names in a comment line, as NumPy's savetxt writes them, or None; and whether they are certain.
+
+    They are certain in #,name,price and in % iron,% silica, where the sign is a part of the names.
+    """
+    record = next((record for _, record in read_records([line.strip()], separator)), [])
+    is_certain = len(record) == n_columns > 1 and (
+        record[0] in ("#", "%") or any(cell[:1] == record[0][:1] for cell in record[1:])
+    )
+    if not is_certain:
+        text = line.strip().lstrip("#%").strip()
+        record = next((record for _, record in read_records([text], separator)), [])
+    names = [" ".join(name.split()) for name in record]
+    is_complete = len(names) == n_columns > 1 and len(set(names)) == n_columns and all(names)
+    return (names, is_certain) if is_complete else (None, False)
+
+
+# --- the header -------------------------------------------------------------------------------------------------------
+
+
+def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names: Sequence[str] = ()) -> bool:
+    """Whether the first record contains the names of the columns.
+
+    Args:
+        first: the cells of the first record.
+        below: the records below it.
+        known_names: see `find_format`.
+
+    >>> is_header(["age", "job"], [["39", "clerk"]]), is_header(["39", "clerk"], [["50", "cook"], ["38", "clerk"]])
+    (True, False)
+    >>> is_header(["0", "1", "label"], [["5", "2", "cat"], ["4", "7", "cat"]] * 5)
+    True
+    """
+    if known_names and not _are_digits(known_names) and set(known_names) <= set(first):
+        return True
+    # 5% above 7% is an amount, and above 7 it is a name
+    if any(_is_amount(cell) and any(map(_is_amount, _column(below[:9], i))) for i, cell in enumerate(first)):
+        return False
+    if not below or any(not cell and len(first) > 1 for cell in first[1:]):
+        return _has_word_above_number(first, below)
+    if _has_word_above_number(first, below):
+        return True
+    if len(set(first)) < len(first):
+        return False
+    numbers = [cell for cell in first if _is_number(cell)]
+    words = [i for i, cell in enumerate(first) if not _is_number(cell)]
+    if any(first[i].lower() in MISSING_NUMBERS for i in words):
+        return False
+    repeats = [any(record[i : i + 1] == [first[i]] for record in below) for i in words]
+    if any(repeats):
+        return False
+    if not numbers:
+        return len(below) > 1 or len(first) > 1
+    if known_names and len(numbers) > 2 and _are_digits(numbers):  # a model may name its columns 0, 1, 2, in any order
+        numbers = sorted(numbers, key=int)
+    if not _are_numbered_names(numbers, bool(words)):
+        return False
+    if words:
+        # unless the words below repeat, a first row with a rare class would look like a header
+        return len(below) >= MIN_RECORDS and any(_repeats(_column(below, i)) for i in words)
+    # numbers above numbers: 0, 1, 2, ... are names, unless the first row counts up too
+    return not _are_numbered_names([cell for cell in below[0] if cell], False)
+
+
+def _are_digits(cells: Iterable[str]) -> bool:
+    return all(cell.isdigit() for cell in cells)
+
+
+def _repeats(cells: Sequence[str]) -> bool:
+    return len(set(cells)) <= len(cells) / 2
+
+
+def _has_word_above_number(first: Iterable[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a word stands above a number, as "age" does above 39; a missing value is not a word."""
+    for i, cell in enumerate(first):
+        if _is_number(cell) or cell.lower() in MISSING_NUMBERS:
+            continue
+        column = [cell for cell in _column(below, i) if cell.lower() not in MISSING_NUMBERS]
+        column = column[:1] if len(column) < 3 else column
+        if column and all(_is_number(cell) or _is_amount(cell) for cell in column):
+            return True
+    return False
+
+
+def _column(records: Sequence[Sequence[str]], i: int) -> list[str]:
+    return [record[i] for record in records if len(record) > i]
+
+
+def _are_numbered_names(cells: Sequence[str], beside_words: bool) -> bool:
+    """Whether cells are the names 0, 1, 2, ... or 1, 2, 3, ... or consecutive years, as no row of measurements is."""
+    if not _are_digits(cells):
+        return False
+    numbers = [int(cell) for cell in cells]
+    is_consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    if not is_consecutive or (not beside_words and len(numbers) < 3):
+        return False
+    is_year = 1800 <= numbers[0] <= 2200
+    return numbers[0] == 0 or (len(numbers) > 1 and (is_year or (beside_words and numbers[0] == 1)))
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell is a number without a unit, in any format; an empty cell is not a number."""
+    value = parse_number(cell)
+    return value == value if value is not None else any(not form.unit for form in number_formats([cell]))
+
+
+def _is_amount(cell: str) -> bool:
+    """Whether a cell is a number with a unit, such as $5 or 5%."""
+    return parse_number(cell) is None and any(form.unit for form in number_formats([cell]))

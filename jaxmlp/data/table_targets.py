@@ -1,0 +1,243 @@
+"""Read the target columns of a table as labels, and its column of weights."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.data.labels import as_whole, preview
+from jaxmlp.data.tasks import ALWAYS_CLASSES, guess_task
+from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence, unknown
+from jaxmlp.tabular.cells import MISSING, MISSING_NUMBERS, NumberFormat, date_formats, number_formats, parse_numbers
+from jaxmlp.tabular.roles import MAX_TYPING_ERRORS, MIN_ROWS, check_names
+from jaxmlp.tabular.table import Cells, Table, as_text
+
+Target = str | int | Sequence[str | int] | None
+_TARGET_NAMES = ("label", "target", "class", "y", "outcome", "species")
+_BOOLEANS = {"true": True, "false": False}
+
+
+def check_infinite(table: Table, names: Sequence[str]) -> None:
+    """Raise for infinite numbers in the columns of these names; one error lists all such columns."""
+    problems = []
+    for name in names:
+        cells = table.column(name)
+        x = parse_numbers(cells, table.number_format(name))[0] if isinstance(cells, list) else cells
+        if x.dtype.kind == "f" and len(rows := np.flatnonzero(np.isinf(x))):
+            problems.append(f"{x[rows[0]]} in {table.place(name, int(rows[0]))}{more_cells(len(rows))}")
+    if problems:
+        got = first_problems(problems)
+        raise InputError(sentence(table.where, "finite numbers", got, "drop that line or correct the value"))
+
+
+def target_columns(target: Target, names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the names of the target columns, among the names of all columns.
+
+    Raises:
+        InputError: a name or number of no column, or a column that is named twice.
+    """
+    requested = target if isinstance(target, list | tuple) else [target]
+    chosen = tuple(_target_name(column, names, where) for column in requested)
+    if len(set(chosen)) < len(chosen) or not chosen:
+        got, remedy = ", ".join(chosen) or "none", "name each target once"
+        raise InputError(sentence(f"the target of {where}", "distinct columns", got, remedy))
+    return chosen
+
+
+def _target_name(target: Any, names: Sequence[str], where: str) -> str:
+    if target is None:
+        return names[-1]
+    if isinstance(target, str) and target in names:
+        return target
+    try:
+        # int(target) would accept 1.5 and True as 1
+        position = int(target) if isinstance(target, str) else _whole_number(target)
+    except (ValueError, TypeError):
+        raise unknown(f"the target of {where}", target, names) from None
+    if not -len(names) <= position < len(names):
+        expects = f"a column number from {-len(names)} to {len(names) - 1}"
+        raise InputError(sentence(f"the target of {where}", expects, position, f"the columns are {preview(names)}"))
+    return names[position]
+
+
+def _whole_number(target: Any) -> int:
+    if isinstance(target, bool | np.bool):
+        raise TypeError
+    return operator.index(target)
+
+
+def target_of_frame(target: Target, frame: Any) -> Target:
+    """Return the target with the column names of a frame as text, because a `Table` names its columns by text.
+
+    The names in a frame may be numbers, or tuples of several levels: then 2 is the column named 2, not the third one.
+
+    >>> import pandas
+    >>> target_of_frame(2, pandas.DataFrame([[5, 6, 7]], columns=[2, 0, 1])), target_of_frame(-1, {"a": [5]})
+    ('2', -1)
+    """
+    labels = list(frame.columns) if hasattr(frame, "iloc") else []  # only pandas has names that are not text
+
+    def as_text_name(name: Any) -> Any:
+        return str(name) if any(type(name) is type(label) and name == label for label in labels) else name
+
+    if isinstance(target, list | tuple) and target not in labels:
+        return [as_text_name(name) for name in target]
+    return as_text_name(target)
+
+
+def target_values(table: Table, names: Sequence[str]) -> np.ndarray:
+    """Return labels (m,) of one column, or (m, k) numbers of several.
+
+    Raises:
+        InputError: rows without a target, an infinite number.
+        InputTypeError: text in one of several target columns.
+    """
+    problems = []
+    for name in names:
+        cells = table.column(name)
+        missing = np.flatnonzero(_is_missing_label(cells, table.number_format(name)))
+        if len(missing):
+            problems.append(f"a missing value in {table.place(name, int(missing[0]))}{more_cells(len(missing))}")
+    if problems:
+        remedy = "drop that line"
+        raise InputError(sentence(table.where, "a target in every row", first_problems(problems), remedy))
+    columns = [_labels_of(table, name) for name in names]
+    if len(columns) == 1:
+        return columns[0]
+    for name, values in zip(names, columns, strict=True):
+        if values.dtype.kind == "U":
+            got, remedy = f"{str(values[0])!r} in column {name!r}", "train one model per target, or write it as 0 and 1"
+            raise InputTypeError(sentence(table.where, "numbers in several target columns", got, remedy))
+    return np.stack(columns, axis=1)
+
+
+def _is_missing_label(cells: Cells, form: NumberFormat) -> np.ndarray:
+    if isinstance(cells, np.ndarray):
+        return np.isnat(cells) if cells.dtype.kind == "M" else np.isnan(cells.astype(np.float64))
+    numbers, is_text = parse_numbers(cells, form)
+    # among the classes AS and EU the text NA is a class; among numbers it is a gap
+    is_number = not is_text.any() and not np.isnan(numbers).all()
+    gaps = MISSING_NUMBERS if is_number else {*MISSING}
+    return np.fromiter((cell.lower() in gaps for cell in cells), bool, len(cells))
+
+
+def _labels_of(table: Table, name: str) -> np.ndarray:
+    """Return the labels of a column as booleans, integers, floats or text."""
+    cells = table.column(name)
+    if isinstance(cells, np.ndarray):
+        if cells.dtype.kind == "M":
+            got, remedy = f"dates in column {name!r}", "turn them into numbers"
+            raise InputTypeError(sentence(table.where, "classes or numbers as targets", got, remedy))
+        return as_whole(cells)
+    distinct = set(cells)
+    if all(cell in ("True", "False", "TRUE", "FALSE", "true", "false") for cell in distinct):
+        return np.array([_BOOLEANS[cell.lower()] for cell in cells])
+    form = table.number_format(name)
+    numbers, is_text = parse_numbers(cells, form)
+    _check_typing_errors(table, name, numbers, is_text)
+    # 007 and 010 are names: a prediction of the number would be 7 and 10
+    is_word = is_text.any() or np.isnan(numbers).all()  # no cell is a number: all are None, null or other words
+    if is_word or any(_has_leading_zero(cell) for cell in distinct):
+        return np.array(cells)
+    if np.isinf(numbers).any():
+        check_infinite(table, [name])
+    # integers stay integers, because float64 is exact only below 2⁵³
+    if all(cell.lstrip("+-").isdigit() for cell in distinct):
+        whole = [int(cell) for cell in cells]
+        # numbers of more than 64 bits are names too: as float64 several of them would become one class
+        return np.array(whole) if max(map(abs, whole)) < 2**63 else np.array(cells)
+    numbers = as_whole(numbers)
+    return np.array(cells) if name in table.categories and numbers.dtype.kind == "f" else numbers
+
+
+def _check_typing_errors(table: Table, name: str, numbers: np.ndarray, is_text: np.ndarray) -> None:
+    """Raise for a few words in a target of numbers: they would make a class of every number.
+
+    Raises:
+        InputTypeError: at most `MAX_TYPING_ERRORS` different words among numbers that are not classes; or numbers
+            such as 1,234 that can be read in two ways.
+    """
+    # 1,234 in every row is 1234 or 1.234, but not a class
+    if is_text.all() and name not in table.categories and number_formats({*table.column(name)}):
+        got, remedy = f"{table.column(name)[0]!r} in column {name!r}", "convert that column to numbers"
+        raise InputTypeError(sentence(table.where, "a target that can be read in one way", got, remedy))
+    if name in table.categories or not 0 < is_text.sum() < len(is_text) / 2:
+        return
+    cells = table.column(name)
+    words = {cells[row] for row in np.flatnonzero(is_text)}
+    present = as_whole(numbers[~is_text])
+    if len(words) <= MAX_TYPING_ERRORS and guess_task(present[np.isfinite(present)], False) == "regression":
+        row = int(np.flatnonzero(is_text)[0])
+        got = f"{cells[row]!r} in {table.place(name, row)}{more_cells(int(is_text.sum()))}"
+        remedy = "correct these cells or drop their lines"
+        raise InputTypeError(sentence(table.where, f"numbers in the target {name!r}", got, remedy))
+
+
+def check_labels_repeat(table: Table, name: str, labels: np.ndarray) -> None:
+    """Raise for a target of dates or of texts that are all different, because it has no classes to learn.
+
+    Raises:
+        InputError: the target is one of these.
+    """
+    distinct = {*labels.tolist()} if labels.dtype.kind == "U" and name not in table.categories else set()
+    remedy = f"name the target column (--target {label_column([n for n in table.names if n != name])}, say)"
+    if len(distinct) == len(labels) >= MIN_ROWS:
+        got = f"{len(labels)} different texts in the {len(labels)} rows of column {name!r}"
+        raise InputError(sentence(table.where, "a target whose classes occur in several rows", got, remedy))
+    if len(distinct) > max(ALWAYS_CLASSES, len(labels) // 2) and date_formats(distinct):
+        got = f"dates in column {name!r}, such as {labels[0]}"
+        raise InputError(sentence(table.where, "classes or numbers as targets", got, remedy))
+
+
+def _has_leading_zero(cell: str) -> bool:
+    digits = cell.lstrip("+-")
+    return len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+
+
+def weight_values(table: Table, name: str) -> np.ndarray:
+    """Return the weights (m,) in a column.
+
+    Raises:
+        InputError: a gap, a text, or a number that is negative or infinite.
+    """
+    check_names(table, [name])
+    cells = table.column(name)
+    if isinstance(cells, list):
+        values, is_text = parse_numbers(cells, table.number_format(name))
+    else:
+        values, is_text = cells.astype(np.float64), np.zeros(table.n_rows, bool)
+    bad = np.flatnonzero(is_text | ~(np.isfinite(values) & (values >= 0)))
+    if len(bad):
+        got = f"{as_text(cells)[bad[0]]!r} in {table.place(name, int(bad[0]))}{more_cells(len(bad))}"
+        raise InputError(sentence(table.where, "a weight of at least 0 in every row", got, "correct the weights"))
+    return values
+
+
+def label_column(names: Sequence[str]) -> str:
+    """Suggest a target where the last column cannot be it: a column with a usual name such as "label", else the first.
+
+    >>> label_column(["pixel0", "label", "pixel1"])
+    'label'
+    """
+    return next((name for name in names if name.lower() in _TARGET_NAMES), names[0])
+
+
+def match_labels(labels: np.ndarray, classes: Sequence[object]) -> np.ndarray:
+    """Return text labels spelled as the classes of a model, where they differ only in a final dot or in capitals.
+
+    The test file of UCI's Adult has <=50K. for <=50K. Labels that are classes already are not changed.
+
+    >>> match_labels(np.array(["<=50K.", ">50K."]), ["<=50K", ">50K"]).tolist()
+    ['<=50K', '>50K']
+    """
+    if labels.dtype.kind != "U" or labels.ndim != 1 or not all(isinstance(label, str) for label in classes):
+        return labels
+    present = set(labels.tolist())
+    if present <= set(classes):
+        return labels
+    plain = {str(label).casefold().rstrip(". "): str(label) for label in classes}
+    matched = {label: plain.get(label.casefold().rstrip(". ")) for label in present}
+    if len(plain) < len(classes) or None in matched.values():
+        return labels
+    return np.array([matched[label] for label in labels.tolist()])

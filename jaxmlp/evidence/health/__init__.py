@@ -1,1 +1,0 @@
-"""Health: what ails a network, measured, named, with its cure."""

@@ -1,0 +1,114 @@
+"""The equations of a network with members, which a single network has not, against their witnesses.
+
+    W_1⁽ⁱ⁾      W_1 diag(r_i), against NumPy
+    dW_1, dR    Σ_i dW_1⁽ⁱ⁾ diag(r_i) and the column sums of W_1 ⊙ dW_1⁽ⁱ⁾, against autodiff and central differences
+    A_L, J      the means of the members', each as the plain network that it is
+    grad, backprop    every leaf, against autodiff of the path without derivative rules
+
+The chain from BP1 to layer 1 is that of a plain network, and is checked on the first member.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp.evidence.certificate import Row, judge
+from jaxmlp.evidence.network_check.cases import Case
+from jaxmlp.evidence.network_check.derivatives import compile_once
+from jaxmlp.evidence.network_check.equations import AUTODIFF_BOUND, against_autodiff, against_differences
+from jaxmlp.evidence.network_check.witnesses import relative_difference, slopes
+from jaxmlp.nn.backprop import backprop, cost, evaluate
+from jaxmlp.nn.forward import forward, take_member
+from jaxmlp.nn.members import member_layers, scaled_copies
+from jaxmlp.nn.network import Network, Params
+from jaxmlp.nn.objective import Batch, Objective
+from jaxmlp.nn.rule import AUTODIFF
+
+
+class _Results(NamedTuple):
+    """What the rows compare: of the package, and of its witnesses."""
+
+    copies: jax.Array
+    by_equations: tuple[jax.Array, jax.Array]  # dW and dR from the derivatives of the copies
+    by_autodiff: tuple[jax.Array, jax.Array]
+    A: jax.Array
+    J: jax.Array
+    autodiff: tuple[jax.Array, Params]
+    grad: tuple[jax.Array, Params]
+    backprop: tuple[jax.Array, Params]
+
+
+@compile_once
+def _compute(params: Params, batch: Batch, dcopies: jax.Array, net: Network, objective: Objective) -> _Results:
+    assert net.members is not None, "the caller has looked"
+    W, R = params[0]["W"], params[0]["R"]
+    X, Y, weights = batch
+
+    def J(params: Params) -> jax.Array:
+        return evaluate(params, batch, net, objective, AUTODIFF).J
+
+    return _Results(
+        member_layers(params, net.members)[0]["W"],
+        scaled_copies.backward((W, R), dcopies),
+        jax.vjp(scaled_copies.reference, W, R)[1](dcopies),
+        *_outputs(params, batch, net, objective),
+        jax.value_and_grad(J)(params),
+        jax.value_and_grad(cost)(params, X, Y, net, objective, weights),
+        backprop(params, X, Y, net, objective, weights),
+    )
+
+
+def _outputs(params: Params, batch: Batch, net: Network, objective: Objective) -> tuple[jax.Array, jax.Array]:
+    """Return A_L, and J without penalties, which belong to the shared W."""
+    X, Y, weights = batch
+    return forward(params, X, net), cost(params, X, Y, net, Objective(objective.cost), weights)
+
+
+_outputs_of_one = compile_once(_outputs)  # the same program for each member
+
+
+def first_member(case: Case) -> Case:
+    """Return the case of the first member."""
+    net, params = take_member(jax.tree.map(jnp.asarray, case.params), case.net, 1)
+    name = f"{case.name}, first member" if case.name else "first member"
+    return case._replace(name=name, net=net, params=jax.tree.map(np.asarray, params))
+
+
+def member_rows(case: Case, rng: np.random.Generator) -> Iterator[Row]:
+    """Yield the rows of what a network with members adds; in float64 if the caller's context is."""
+    W, R = (np.asarray(case.params[0][name]) for name in ("W", "R"))
+    dcopies = rng.normal(size=(len(R), *W.shape))
+    params, batch = jax.tree.map(jnp.asarray, (case.params, (case.X, case.Y, case.weights)))
+    result: Any = _compute(params, Batch(*batch), jnp.asarray(dcopies), case.net, case.objective)
+    result = jax.tree.map(np.asarray, result)
+    members = (take_member(params, case.net, i + 1) for i in range(len(R)))
+    outputs = [_outputs_of_one(layers, Batch(*batch), one, case.objective) for one, layers in members]
+    mean_A, mean_J = (np.mean(values, axis=0) for values in zip(*outputs, strict=True))
+    where = case.label(1)
+    by_hand = np.stack([W @ np.diag(r) for r in R])
+    yield judge("members W_1", where, "NumPy", relative_difference(result.copies, by_hand), AUTODIFF_BOUND)
+
+    def slopes_by(name: str, leaf: np.ndarray) -> Any:
+        def parts(stack: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+            w, r = (stack, R[None]) if name == "W" else (W[None], stack)
+            return (dcopies * w[:, None] * r[:, :, None, :]).reshape(len(stack), -1), []
+
+        return slopes(parts, leaf, rng)
+
+    for name, leaf, actual, expected in zip("WR", (W, R), result.by_equations, result.by_autodiff, strict=True):
+        yield against_autodiff(f"members d{name}_1", where, actual, expected)
+        yield against_differences(f"members d{name}_1", where, actual, slopes_by(name, leaf))
+    output = case.label(case.net.depth)
+    for name, actual, expected in (("A", result.A, mean_A), ("J", result.J, mean_J)):
+        difference = relative_difference(actual, expected)
+        yield judge(f"members {name}", output, "mean of the members", difference, AUTODIFF_BOUND)
+    J, gradient = result.autodiff
+    for name in ("grad", "backprop"):
+        actual_J, actual = getattr(result, name)
+        yield against_autodiff(f"{name} J", output, actual_J, J)
+        for l in range(case.net.depth, 0, -1):
+            for leaf in reversed(case.net.shapes[l - 1].leaves):
+                yield against_autodiff(f"{name} d{leaf}_{l}", case.label(l), actual[l - 1][leaf], gradient[l - 1][leaf])

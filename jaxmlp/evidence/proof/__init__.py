@@ -1,1 +1,0 @@
-"""Proof: each formula of the package against autodiff and central differences, row by row."""

@@ -1,1 +1,0 @@
-"""vjp: a test bench for anybody's custom derivative rule."""

@@ -1,0 +1,98 @@
+"""How a table is read and what its columns are: every choice that a user can overrule, in one record."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.tabular.roles import ROLES
+
+PIECEWISE, WITH_NUMBER = "piecewise", "robust_piecewise"
+SCALINGS = ("standard", "robust", "quantile", "auto", PIECEWISE, WITH_NUMBER, "none")
+"""How the numbers of a column are scaled; see `blocks`."""
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """The choices for a table; None and () leave a choice to the table itself.
+
+    Args:
+        features: the columns to use, all others are ignored.
+        drop: columns to ignore.
+        keep: columns to use although they look like free text, identifiers or constants.
+        roles: {column: "number", "category", "yes/no" or "date"}, where a column looks like something else.
+        weights: the column of the weights of the training rows.
+        numbers: "standard", "robust", "quantile", "auto", "piecewise", "robust_piecewise" or "none", how columns of
+            numbers are scaled; see `tabular.blocks`.
+        missing: further words for a missing value, beside an empty cell, "?", NA and the like.
+        separator: one character, or "comma", "semicolon", "tab", "space" or "pipe".
+        decimal, thousands: the signs in numbers, such as "," and ".".
+        encoding: of the text, such as "utf-8" or "cp1252".
+        header: whether the first line holds the names of the columns.
+
+    Raises:
+        InputError: a value that is not among those above.
+
+    >>> TableOptions(drop="id", separator="tab").drop
+    ('id',)
+    """
+
+    features: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    keep: Sequence[str] = ()
+    roles: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    weights: str | None = None
+    numbers: str = "standard"
+    missing: Sequence[str] = ()
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("features", "drop", "keep", "missing"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(map(str, value)))
+        if self.numbers not in SCALINGS:
+            raise unknown("numbers", self.numbers, SCALINGS)
+        for role in self.roles.values():
+            if role not in ROLES:
+                raise unknown("the role of a column", role, ROLES)
+        separator = SEPARATORS.get(str(self.separator), self.separator)
+        object.__setattr__(self, "separator", "\t" if separator == "\\t" else separator)
+        for name in ("separator", "decimal", "thousands"):
+            value = getattr(self, name)
+            if value is not None and (
+                not isinstance(value, str) or len(value) > 1 or (not value and name == "decimal")
+            ):
+                raise InputError(sentence(name, "one character", repr(value), "write ',' or ';', for example"))
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise InputError(sentence("thousands", "another sign than decimal", repr(self.thousands), "change one"))
+
+    @property
+    def of_file(self) -> dict[str, Any]:
+        """The choices about the text of a file, which a table in memory does not have."""
+        return {name: getattr(self, name) for name in ("separator", "decimal", "thousands", "encoding", "header")}
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(TableOptions))
+
+
+def resolve_options(caller: str, options: TableOptions | None, keywords: Mapping[str, Any]) -> TableOptions:
+    """Return the options with keywords on top.
+
+    Raises:
+        InputTypeError: a keyword that is no option.
+
+    >>> resolve_options("load", None, {"drop": ["id"]}).drop
+    ('id',)
+    """
+    for name in keywords:
+        if name not in FIELDS:
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "see help(jaxmlp.tabular.TableOptions)"
+            raise InputTypeError(sentence(caller, "arguments of its own or of TableOptions", repr(name), remedy))
+    return dataclasses.replace(options or TableOptions(), **keywords)

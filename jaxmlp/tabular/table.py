@@ -1,0 +1,340 @@
+"""A table in memory: named columns of numbers or of text, from a file, a frame, or a dict of columns.
+
+    numbers     an array of bool, int or float; a missing number is nan
+    text        a list of str without blanks at its ends; a missing cell is ""
+    dates       an array of datetime64; a missing date is NaT
+
+Nothing here imports pandas, polars or PyArrow: a frame is known by its attributes.
+"""
+
+import datetime
+import numbers
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.tabular.cells import BRACKETS, POINT, NumberFormat, number_formats
+
+Cells = np.ndarray | list[str]
+
+
+class TableRows(np.ndarray):
+    """Rows (m, n) of a table in float64, in which the code of a `TableEncoder` stands for each text.
+
+    The type distinguishes them from a user's array, whose numbers must not be read as codes.
+    """
+
+
+_known_positions: dict[int, tuple[tuple[str, ...], dict[str, int]]] = {}
+MAX_KNOWN_POSITIONS = 8
+
+
+def _positions(names: tuple[str, ...]) -> dict[str, int]:
+    """Return the position of each name. A search for each of 10,000 columns would take minutes."""
+    known = _known_positions.get(id(names))
+    if known is None or known[0] is not names:
+        if len(_known_positions) >= MAX_KNOWN_POSITIONS:
+            _known_positions.clear()
+        # of two equal names the first counts, as in `tuple.index`
+        known = names, {name: i for i, name in reversed(list(enumerate(names)))}
+        _known_positions[id(names)] = known  # a reference to the tuple: otherwise a new tuple could get its id
+    return known[1]
+
+
+class Table(NamedTuple):
+    """Named columns of equal length.
+
+    Attributes:
+        where: the name of the file, or "the table", for error texts.
+        names: the names of the columns.
+        columns: the cells of each column.
+        lines: the line of the file in which each row begins; None if the rows come from no file.
+        formats: the number format of each column of text whose numbers are not plain; all others have `POINT`.
+        has_names: whether the names come from the source; False if they only number the columns.
+        notes: the decisions about the file, as texts for the user.
+        categories: names of the columns with a categorical type.
+        index_name: the name that the reader gave to a first column without a name, which numbers the rows.
+    """
+
+    where: str
+    names: tuple[str, ...]
+    columns: tuple[Cells, ...]
+    lines: np.ndarray | None = None
+    formats: Mapping[str, NumberFormat] = {}
+    has_names: bool = True
+    notes: tuple[str, ...] = ()
+    categories: frozenset[str] = frozenset()
+    index_name: str | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return len(self.columns[0]) if self.columns else 0
+
+    def column(self, name: str) -> Cells:
+        """Return the cells of a column."""
+        return self.columns[_positions(self.names)[name]]
+
+    def number_format(self, name: str) -> NumberFormat:
+        """Return how numbers are written in a column of text."""
+        return self.formats.get(name, POINT)
+
+    def unit(self, name: str) -> str:
+        """Return the unit of the numbers of a column of text: "%", a currency such as "$", or ""."""
+        unit = self.number_format(name).unit
+        return "" if unit == BRACKETS else unit
+
+    def place(self, name: str, row: int) -> str:
+        """Return where a cell is, in words.
+
+        >>> Table("a.csv", ("x",), (["1"],), np.array([2])).place("x", 0)
+        "column 'x', line 2"
+        """
+        return f"column {name!r}, {self.row_place(row)}"
+
+    def row_place(self, row: int) -> str:
+        """Return where a row is, in words."""
+        return f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+
+    def take(self, names: Sequence[str]) -> "Table":
+        """Return the table with these columns only, in this order."""
+        return self._replace(names=tuple(names), columns=tuple(self.column(name) for name in names))
+
+    def rename(self, names: Sequence[str]) -> "Table":
+        """Return the table with other names for its columns."""
+        formats = {new: self.formats[old] for new, old in zip(names, self.names, strict=True) if old in self.formats}
+        return self._replace(names=tuple(names), formats=formats)
+
+    def without(self, names: Sequence[str]) -> "Table":
+        """Return the table without these columns."""
+        return self.take([name for name in self.names if name not in names])
+
+
+def is_frame(source: object) -> bool:
+    """Whether an object is a table with named columns.
+
+    Such a table is a frame of pandas or polars, a table of PyArrow, a dict of columns, a list of dicts, a structured
+    array or a `Table`.
+
+    >>> is_frame({"size": [1.5]}), is_frame([{"size": 1.5}]), is_frame(np.zeros((2, 3)))
+    (True, True, False)
+    """
+    return (
+        isinstance(source, Table | Mapping)
+        or is_lazy(source)
+        or (hasattr(source, "columns") and (hasattr(source, "dtypes") or hasattr(source, "column_names")))
+        or (isinstance(source, np.ndarray) and source.dtype.names is not None)
+        or (isinstance(source, list | tuple) and len(source) > 0 and all(isinstance(row, Mapping) for row in source))
+    )
+
+
+def is_lazy(source: object) -> bool:
+    """Whether an object is a LazyFrame of polars, which has no data yet; reading its columns would compute them."""
+    return type(source).__name__ == "LazyFrame"
+
+
+def as_table(source: Any, where: str = "the table") -> Table:
+    """Return any table that `is_frame` accepts as a `Table`.
+
+    Raises:
+        InputError: columns of unequal length, repeated names, no column at all.
+        InputTypeError: anything else, and cells that are neither numbers, text nor dates.
+
+    >>> as_table({"size": [1.5, None], "pet": ["cat", "dog "]}).columns
+    (array([1.5, nan]), ['cat', 'dog'])
+    """
+    if isinstance(source, Table):
+        return source
+    if is_lazy(source):
+        raise InputTypeError(sentence(where, "a frame in memory", "a LazyFrame", "give the result of its collect()"))
+    if not is_frame(source):
+        remedy = "give a DataFrame, or a dict {name: cells}"
+        raise InputTypeError(sentence(where, "named columns", type(source).__name__, remedy))
+    names, contents = _named_columns(source, where)
+    if not names:
+        raise InputError(sentence(where, "at least one column", "none", "is the source empty?"))
+    check_distinct(names, where)
+    columns = tuple(_as_cells(cells, f"column {name!r}") for name, cells in zip(names, contents, strict=True))
+    lengths = {len(cells) for cells in columns}
+    if len(lengths) > 1:
+        got, remedy = f"{min(lengths)} to {max(lengths)} cells", "give every column a cell for each row"
+        raise InputError(sentence(where, "columns of equal length", got, remedy))
+    categories = frozenset(name for name, cells in zip(names, contents, strict=True) if is_categorical(cells))
+    columns = tuple(as_text(c) if n in categories else c for n, c in zip(names, columns, strict=True))
+    return Table(where, names, columns, formats=_formats(names, columns, categories), categories=categories)
+
+
+def _formats(names: Sequence[str], columns: Sequence[Cells], categories: Container[str]) -> dict[str, NumberFormat]:
+    """Return the number formats of columns of text that are certain: 1,234 is 1234 if another column has floats."""
+    has_points = any(isinstance(cells, np.ndarray) and cells.dtype.kind == "f" for cells in columns)
+    formats = {}
+    for name, cells in zip(names, columns, strict=True):
+        forms = number_formats(set(cells)) if isinstance(cells, list) and name not in categories else []
+        if len(forms) > 1 and has_points:
+            forms = [form for form in forms if form.decimal == "."]
+        if len(forms) == 1:
+            formats[name] = forms[0]
+    return formats
+
+
+def _named_columns(source: Any, where: str) -> tuple[tuple[str, ...], list[Any]]:
+    """Return the names of the columns as text, and the cells of each."""
+    if isinstance(source, list | tuple):  # of dicts, one for each row
+        keys = list(dict.fromkeys(key for row in source for key in row))
+        source = {key: [row.get(key) for row in source] for key in keys}
+    if isinstance(source, Mapping):
+        if source and all(map(_is_scalar, source.values())):  # one row
+            source = {name: [cell] for name, cell in source.items()}
+        return tuple(map(str, source)), list(source.values())
+    if isinstance(source, np.ndarray):
+        if source.ndim != 1:
+            raise InputError(sentence(where, "records of shape (m,)", source.shape, "pass records.reshape(-1)"))
+        keys = source.dtype.names or ()
+        return tuple(keys), [source[key] for key in keys]
+    names = column_names(source)
+    return names, [_frame_column(source, i) for i in range(len(names))]
+
+
+def check_distinct(names: Sequence[str], where: str) -> None:
+    """Raise for column names that occur twice.
+
+    Raises:
+        InputError: such a name.
+    """
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise InputError(sentence(where, "distinct column names", f"{repeated[0]!r} twice", "rename one of them"))
+
+
+def column_names(frame: Any) -> tuple[str, ...]:
+    """Return the column names of a frame as text; `columns` of a PyArrow table are the cells, not the names."""
+    return tuple(map(str, frame.column_names if hasattr(frame, "column_names") else frame.columns))
+
+
+def _is_scalar(cell: Any) -> bool:
+    return isinstance(cell, str | bytes) or not (hasattr(cell, "__len__") or hasattr(cell, "__iter__"))
+
+
+def _frame_column(frame: Any, position: int) -> Any:
+    # pandas has iloc, polars to_series, and PyArrow column
+    if hasattr(frame, "iloc"):
+        return frame.iloc[:, position]
+    return frame.to_series(position) if hasattr(frame, "to_series") else frame.column(position)
+
+
+def is_categorical(cells: Any) -> bool:
+    """Whether cells have a categorical dtype of pandas or polars, or a dictionary type of PyArrow."""
+    dtype = str(getattr(cells, "dtype", getattr(cells, "type", ""))).lower()
+    return dtype.startswith(("category", "categorical", "enum", "dictionary"))
+
+
+def _as_cells(cells: Any, where: str) -> Cells:
+    """Return numbers or dates as an array, and text as a list of str."""
+    array = _array_of(cells)
+    if array.ndim != 1:
+        raise InputError(sentence(where, "one cell for each row", f"shape {array.shape}", "give it one dimension"))
+    if array.dtype.kind in "biufM":
+        return array
+    if array.dtype.kind in "UST":
+        return [str(cell.decode() if isinstance(cell, bytes) else cell).strip() for cell in array.tolist()]
+    if array.dtype.kind != "O":
+        expects, remedy = "numbers, text or dates", "convert it, or drop it"
+        raise InputTypeError(sentence(where, expects, f"dtype {array.dtype}", remedy))
+    return _object_cells(array.tolist(), where)
+
+
+def _array_of(cells: Any) -> np.ndarray:
+    if isinstance(cells, np.ma.MaskedArray):
+        return masked_as_missing(cells)
+    if hasattr(cells, "to_pylist"):  # PyArrow, whose to_numpy would turn integers with a gap into floats
+        is_plain = not cells.null_count and not str(cells.type).startswith(("decimal", "dictionary"))
+        return cells.to_numpy(zero_copy_only=False) if is_plain else np.asarray(cells.to_pylist(), dtype=object)
+    return cells.to_numpy() if hasattr(cells, "to_numpy") else np.asarray(cells, dtype=_plain_dtype(cells))
+
+
+def masked_as_missing(array: np.ma.MaskedArray) -> np.ndarray:
+    """Return a plain array in which masked numbers are nan, and other masked cells None.
+
+    >>> masked_as_missing(np.ma.masked_array([1, 2], mask=[False, True])).tolist()
+    [1.0, nan]
+    """
+    mask = np.ma.getmaskarray(array)
+    if not mask.any():
+        return np.asarray(array.data)
+    is_number = array.dtype.kind in "biuf"
+    plain = array.data.astype(np.result_type(array.dtype, np.float16) if is_number else object)
+    plain[mask] = np.nan if is_number else None
+    return plain
+
+
+def _plain_dtype(cells: Any) -> Any:
+    # left to itself, NumPy would turn the 1 in [1, "a"] into text
+    return None if hasattr(cells, "dtype") else object
+
+
+def _object_cells(cells: list[Any], where: str) -> Cells:
+    present = [cell for cell in cells if not is_missing(cell)]
+    if all(isinstance(cell, bool | np.bool) for cell in present) and len(present) == len(cells):
+        return np.array(cells, dtype=bool)
+    if all(_is_real(cell) for cell in present):
+        if len(present) == len(cells) and all(isinstance(cell, int | np.integer) for cell in cells):
+            whole = np.array(cells)
+            # integers of more than 64 bits become text: as float64 several of them would be equal
+            return whole if whole.dtype.kind in "iu" else [str(cell) for cell in cells]
+        return np.array([np.nan if is_missing(cell) else float(cell) for cell in cells], np.float64)
+    if all(hasattr(cell, "year") and hasattr(cell, "day") for cell in present):
+        return np.array([np.datetime64("NaT") if is_missing(cell) else _as_datetime(cell) for cell in cells], "M8[us]")
+    unexpected = next((cell for cell in present if not isinstance(cell, str | bytes) and not _is_real(cell)), None)
+    if unexpected is not None:
+        expects, remedy = "numbers, text or dates", "convert it, or drop the column"
+        raise InputTypeError(sentence(where, expects, type(unexpected).__name__, remedy))
+    return ["" if is_missing(cell) else text_of(cell) for cell in cells]
+
+
+def _as_datetime(cell: Any) -> np.datetime64:
+    """Return a date or time in UTC; for a period of pandas its start."""
+    cell = getattr(cell, "start_time", cell)
+    if getattr(cell, "tzinfo", None) is not None:
+        cell = cell.astimezone(datetime.UTC).replace(tzinfo=None)
+    return np.datetime64(cell.isoformat())
+
+
+def _is_real(cell: Any) -> bool:
+    """Whether a cell is a real number of Python or NumPy, or a Decimal, which databases return."""
+    return isinstance(cell, numbers.Real | np.bool) or type(cell).__name__ == "Decimal"
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell is None, nan, or the missing value of pandas."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
+
+
+def text_of(cell: Any) -> str:
+    """Return a cell as text, with "2" for 2.0: a gap turns integers into floats, and must not change a category.
+
+    >>> text_of(2.0), text_of(" cat "), text_of(True)
+    ('2', 'cat', 'True')
+    """
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        cell = int(cell)
+    return str(cell).strip()
+
+
+def as_text(cells: Cells) -> list[str]:
+    """Return the cells of a column as text, "" for a missing one.
+
+    >>> as_text(np.array([1.0, np.nan]))
+    ['1', '']
+    """
+    if isinstance(cells, list):
+        return cells
+    if cells.dtype.kind == "M":
+        return ["" if np.isnat(cell) else str(cell) for cell in cells]
+    return ["" if is_missing(cell) else text_of(cell) for cell in cells.tolist()]

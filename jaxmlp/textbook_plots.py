@@ -1,0 +1,175 @@
+"""The textbook's figures. Each function draws on a Matplotlib axis that you give it, and returns nothing.
+
+activations with their derivatives - Maxout as the largest of its lines - a network with its sizes - the blocks forward
+and backward - the path of gradient descent - weights of the first layer - decision boundary - costs of several runs
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.axes import Axes
+
+from jaxmlp.errors import InputError, sentence
+from jaxmlp.nn import activations
+from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.forward import forward
+from jaxmlp.nn.network import Network, Params
+
+COLOURS = ("#1f6fb4", "#d9731a", "#2e9d4f", "#c03a3a", "#7f5fb3", "#8a5a44", "#d06fb0", "#6f6f6f")
+MAX_UNITS_DRAWN = 8  # of a layer; more are drawn as the first ones, dots and the last
+
+
+def draw_activation(axes: Axes, activation: str | Activation, limit: float = 5.0) -> None:
+    """Draw g(z) and g'(z) for |z| ≤ limit; at a kink the curve of g' is broken.
+
+    Raises:
+      InputError: for an activation that is not elementwise, which is no function of one number.
+    """
+    g = activations.find(activation)
+    if not g.elementwise:
+        raise InputError(sentence("draw_activation", "an elementwise activation", g.name, "see draw_maxout"))
+    z = np.linspace(-limit, limit, 801)
+    Z = jnp.asarray(z)[None, :]
+    A = g.apply(Z)
+    slope = np.array(g.pullback(Z, A, jnp.ones_like(A))[0])
+    for kink in g.kinks:
+        slope[np.abs(z - kink).argmin()] = np.nan
+    axes.plot(z, np.asarray(A)[0], color=COLOURS[0], label="g(z)")
+    axes.plot(z, slope, color=COLOURS[1], linestyle="--", label="g'(z)")
+    axes.axhline(0, color="black", linewidth=0.5)
+    axes.axvline(0, color="black", linewidth=0.5)
+    axes.set(title=g.name, xlabel="z")
+    axes.legend(fontsize=8)
+
+
+def draw_maxout(axes: Axes, slopes: Sequence[float], intercepts: Sequence[float], limit: float = 2.0) -> None:
+    """Draw the lines w_i x + b_i of one Maxout unit, and their maximum."""
+    x = np.linspace(-limit, limit, 401)
+    lines = np.outer(slopes, x) + np.asarray(intercepts)[:, None]
+    largest = lines.max(axis=0)
+    for line, colour in zip(lines, COLOURS[1:] * len(lines), strict=False):
+        axes.plot(x, line, color=colour, linewidth=1, linestyle=":")
+    axes.plot(x, largest, color=COLOURS[0], linewidth=2.5)
+    margin = 0.3 + 0.15 * np.ptp(largest)
+    axes.set(xlabel="x", title=f"maximum of {len(slopes)} lines", ylim=(largest.min() - margin, largest.max() + margin))
+
+
+def draw_network(axes: Axes, net: Network) -> None:
+    """Draw units and connections, with n_l and the shape of W_l; large layers are shortened."""
+    positions = [_unit_positions(n) for n in net.sizes]
+    for l, (starts, ends) in enumerate(itertools.pairwise(positions)):
+        for y0 in starts:
+            for y1 in ends:
+                axes.plot([l, l + 1], [y0, y1], color="#b0b0b0", linewidth=0.6, zorder=1)
+    for l, (n, ys) in enumerate(zip(net.sizes, positions, strict=True)):
+        colour = COLOURS[2] if l == 0 else COLOURS[1] if l == net.depth else COLOURS[0]
+        axes.scatter([l] * len(ys), ys, s=190, color=colour, edgecolor="black", zorder=2)
+        if n > MAX_UNITS_DRAWN:
+            axes.text(l, (ys[-2] + ys[-1]) / 2, "⋮", ha="center", va="center", fontsize=14, zorder=3)
+        name = "X" if l == 0 else net.activations[l - 1].name
+        axes.text(l, -MAX_UNITS_DRAWN / 2 - 1.0, f"n = {n}\n{name}", ha="center", va="top", fontsize=9)
+    for l, row in enumerate(net.shapes, start=1):
+        text = f"W$_{{{l}}}$ {row.W[0]}×{row.W[1]}"
+        axes.text(l - 0.5, MAX_UNITS_DRAWN / 2 + 0.8, text, ha="center", fontsize=8)
+    axes.set(xlim=(-0.5, net.depth + 0.5), ylim=(-MAX_UNITS_DRAWN / 2 - 3, MAX_UNITS_DRAWN / 2 + 1.6))
+    axes.set_axis_off()
+
+
+def _unit_positions(n: int) -> np.ndarray:
+    """Return the heights of the units, centred; for a large layer those of the first ones and of the last."""
+    if n <= MAX_UNITS_DRAWN:
+        return np.arange(n)[::-1] - (n - 1) / 2
+    every = np.arange(MAX_UNITS_DRAWN + 1)[::-1] - MAX_UNITS_DRAWN / 2
+    return np.delete(every, -2)
+
+
+def draw_blocks(axes: Axes, depth: int) -> None:
+    """Draw the chart of blocks: forward A_{l-1} → A_l with its cache, backward dA_l → dA_{l-1} with dW_l and db_l."""
+    for l in range(1, depth + 1):
+        for y, text, colour in ((1.0, f"W$_{l}$, b$_{l}$", COLOURS[0]), (-1.0, f"W$_{l}$", COLOURS[1])):
+            box = {"boxstyle": "round,pad=0.55", "facecolor": "white", "edgecolor": colour}
+            axes.text(2 * l, y, text, ha="center", va="center", fontsize=10, bbox=box, zorder=3)
+        axes.annotate("", (2 * l, -0.62), (2 * l, 0.62), arrowprops={"arrowstyle": "->", "linestyle": ":"})
+        axes.text(2 * l + 0.08, 0, f"Z$_{l}$, A$_{l - 1}$", fontsize=8, va="center")
+        axes.annotate("", (2 * l, -2.0), (2 * l, -1.4), arrowprops={"arrowstyle": "->", "color": COLOURS[1]})
+        axes.text(2 * l, -2.25, f"dW$_{l}$, db$_{l}$", ha="center", fontsize=9)
+    # the arrows between the blocks: forward above, backward below
+    for l in range(depth + 1):
+        arrow = {"arrowstyle": "->", "color": COLOURS[0]}
+        name = "X" if l == 0 else f"A$_{l}$"
+        axes.annotate("", (2 * l + 1.55, 1.0), (2 * l + 0.45, 1.0), arrowprops=arrow)
+        axes.text(2 * l + 1, 1.15, name, ha="center", fontsize=10)
+        if l > 0:
+            arrow = {"arrowstyle": "->", "color": COLOURS[1]}
+            axes.annotate("", (2 * l + 0.45, -1.0), (2 * l + 1.55, -1.0), arrowprops=arrow)
+            axes.text(2 * l + 1, -0.85, f"dA$_{l}$", ha="center", fontsize=10)
+    axes.text(2 * depth + 2, 0, "cost J", ha="center", va="center", fontsize=11)
+    axes.text(0.2, 1.7, "forward", color=COLOURS[0], fontsize=11)
+    axes.text(0.2, -1.7, "backward", color=COLOURS[1], fontsize=11)
+    axes.set(xlim=(0, 2 * depth + 2.6), ylim=(-2.6, 2.1))
+    axes.set_axis_off()
+
+
+def draw_paths(
+    axes: Axes, cost: Callable[[np.ndarray, np.ndarray], Any], paths: Mapping[str, np.ndarray], margin: float = 0.3
+) -> None:
+    """Draw the level lines of a cost of two numbers, and the paths (steps, 2) of gradient descent on it by name."""
+    points = np.concatenate(list(paths.values()))
+    low, high = points.min(axis=0), points.max(axis=0)
+    space = margin * np.maximum(high - low, 1e-9)
+    x, y = (np.linspace(a, b, 160) for a, b in zip(low - space, high + space, strict=True))
+    levels = np.asarray(cost(*np.meshgrid(x, y)))
+    axes.contour(x, y, levels, levels=np.geomspace(1e-3, 1, 14) * np.ptp(levels) + levels.min(), colors="#c0c0c0")
+    for (name, path), colour in zip(paths.items(), COLOURS, strict=False):
+        axes.plot(*path.T, color=colour, marker=".", markersize=4, linewidth=1.2, label=name)
+    axes.plot(*points[0], color="black", marker="o", markersize=5)
+    axes.legend(fontsize=8)
+
+
+def draw_first_layer(
+    axes: Axes, params: Params, image_shape: tuple[int, int], units: Sequence[int] | None = None, columns: int = 8
+) -> None:
+    """Draw the weights of each unit of the first layer as an image.
+
+    A pixel is blue where it raises z and red where it lowers it. `units` selects rows of W_1; None draws all.
+    """
+    W = np.asarray(params[0]["W"])
+    W = W if units is None else W[list(units)]
+    height, width = image_shape
+    rows = -(-len(W) // columns)
+    canvas = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for i, w in enumerate(W):
+        y, x = (i // columns) * (height + 1), (i % columns) * (width + 1)
+        canvas[y : y + height, x : x + width] = w.reshape(height, width) / (np.abs(w).max() + 1e-12)
+    axes.imshow(canvas, cmap="RdBu", vmin=-1, vmax=1)
+    axes.set_axis_off()
+
+
+def draw_boundary(axes: Axes, params: Params, net: Network, X: np.ndarray, labels: np.ndarray) -> None:
+    """Draw the plane of two features coloured by the predicted class, with the points X (2, m) and their class ids."""
+    low, high = X.min(axis=1), X.max(axis=1)
+    space = 0.08 * (high - low) + 1e-9
+    x, y = (np.linspace(a, b, 200) for a, b in zip(low - space, high + space, strict=True))
+    grid = np.stack(np.meshgrid(x, y)).reshape(2, -1)
+    A = np.asarray(forward(jax.tree.map(jnp.asarray, params), jnp.asarray(grid), net))
+    ids = (A[0] > 0.5).astype(int) if len(A) == 1 else A.argmax(axis=0)
+    n = max(2, len(A))
+    axes.contourf(x, y, ids.reshape(200, 200), levels=np.arange(n + 1) - 0.5, colors=COLOURS[:n], alpha=0.25)
+    for i in range(n):
+        axes.scatter(*X[:, labels.ravel() == i], s=9, color=COLOURS[i], edgecolor="black", linewidth=0.3)
+    axes.set(xlabel="x₁", ylabel="x₂")
+
+
+def draw_costs(axes: Axes, costs: Mapping[str, Sequence[float] | np.ndarray], *, logarithmic: bool = False) -> None:
+    """Draw the costs of several runs over their iterations, by name."""
+    for (name, values), colour in zip(costs.items(), COLOURS * len(costs), strict=False):
+        axes.plot(np.asarray(values), color=colour, label=name)
+    axes.set(xlabel="iteration", ylabel="cost J")
+    if logarithmic:
+        axes.set_yscale("log")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)

@@ -1,0 +1,71 @@
+"""The options of a run as keywords of a function: what a call comes to, and what its documentation says."""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.training.config import DEFAULTS, OPTIONS, TrainConfig
+from jaxmlp.training.options import Option, with_options
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def resolve_config(
+    caller: str,
+    config: TrainConfig | None,
+    options: Mapping[str, Any],
+    accepts: Callable[[Option], bool] = lambda option: True,
+) -> TrainConfig:
+    """Return the configuration of a call: `config` with the keywords on top.
+
+    Args:
+      caller: the function that was called, for error texts.
+      config: given whole, or None.
+      options: fields given as keywords.
+      accepts: whether the caller uses an option.
+
+    Raises:
+      InputTypeError: for a config of another type, and for keywords that are not options.
+      InputError: for an option that the caller does not use, and for a value out of its range.
+
+    >>> resolve_config("fit", TrainConfig(epochs=3), {"batch_size": 8})
+    TrainConfig(epochs=3, batch_size=8)
+    """
+    if not isinstance(config, TrainConfig | None):
+        remedy = "write TrainConfig(epochs=20), or give the options as keywords"
+        if hasattr(config, "shape"):  # labels beside the rows
+            remedy = f"write {caller}(net, (rows, labels)), one example per row"
+        raise InputTypeError(sentence(caller, "a TrainConfig", type(config).__name__, remedy))
+    for name in options:
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(name, OPTIONS, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "see help(jaxmlp.TrainConfig)"
+            raise InputTypeError(sentence(caller, "options of TrainConfig", repr(name), remedy))
+    config = dataclasses.replace(config or TrainConfig(), **options)
+    for name, option in OPTIONS.items():
+        # by identity: the value may be an array, whose comparison is an array too
+        if not accepts(option) and getattr(config, name) is not DEFAULTS[name]:
+            raise InputError(sentence(caller, f"no {name}", repr(getattr(config, name)), "leave it out"))
+    return config
+
+
+def documents_options(accepts: Callable[[Option], bool] = lambda option: True) -> Callable[[F], F]:
+    """Return a decorator that writes the options which a function accepts into its docstring and signature."""
+
+    def decorate(function: F) -> F:
+        fields = [field for field in dataclasses.fields(TrainConfig) if accepts(OPTIONS[field.name])]
+        signature = inspect.signature(function)
+        fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        keywords = [
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
+            for f in fields
+        ]
+        # for help() and editors, which would otherwise show **options alone
+        function.__signature__ = signature.replace(parameters=[*fixed, *keywords])  # pyright: ignore[reportFunctionMemberAccess]
+        function.__doc__ = with_options(function.__doc__ or "", {field.name: OPTIONS[field.name] for field in fields})
+        return function
+
+    return decorate

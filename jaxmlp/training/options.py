@@ -1,0 +1,93 @@
+"""What an option of a training run is besides a field, and the checks of single values.
+
+The options themselves are the fields of `jaxmlp.TrainConfig`.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.training.optimizers import positive
+
+FULL = "full"
+
+
+class Option(NamedTuple):
+    """What is known of a field besides its type and default.
+
+    Attributes:
+      doc: its meaning, for docstrings.
+      help: its help on the command line, or why there is no flag for it (then `flag` is "").
+      flag: its name on the command line; the field's own if None, "" for no flag.
+      in_fingerprint: whether a checkpoint refuses to continue a run with another value.
+      on_grid: whether the members of a population may differ in it.
+      in_population: whether `fit_many` takes it.
+      in_range_test: whether `lr_find` takes it.
+      choices: the values that the command line accepts; any if empty.
+    """
+
+    doc: str
+    help: str
+    flag: str | None = None
+    in_fingerprint: bool = True
+    on_grid: bool = False
+    in_population: bool = True
+    in_range_test: bool = False
+    choices: tuple[str, ...] = ()
+
+
+def with_options(docstring: str, options: Mapping[str, Option]) -> str:
+    """Return the docstring with the options after its arguments, without the indentation of the source."""
+    entries = (
+        textwrap.fill(f"{name}: {option.doc}", 120, initial_indent=" " * 2, subsequent_indent=" " * 4)
+        for name, option in options.items()
+    )
+    # Python 3.13 and later take the indentation away by themselves
+    head, returns, tail = inspect.cleandoc(docstring).partition("\n\nReturns:")
+    return "\n".join([head, *entries]) + returns + tail
+
+
+def check_epochs(epochs: Any) -> None:
+    """Raise unless it is a positive whole number."""
+    whole = isinstance(epochs, int | np.integer) and not isinstance(epochs, bool)
+    if not whole or int(epochs) < 1:
+        raise InputError(sentence("epochs", "a positive whole number", repr(epochs), "write 50, for example"))
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """Raise unless it is a positive whole number, or "full"."""
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size != FULL and not (whole and batch_size > 0):
+        remedy = "write 32, for example"
+        raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
+
+
+def check_number(name: str, value: Any) -> float | None:
+    """Return `clip_norm` or `ema_decay` as a float; None for none.
+
+    Raises:
+      InputError: for a number that is not positive, and for a decay that is not below 1.
+    """
+    if value is None:
+        return None
+    if name == "ema_decay" and not jnp.ndim(value) and float(value) >= 1:
+        raise InputError(sentence(name, "a decay between 0 and 1", value, "write 0.999, for example"))
+    return positive(name, value, "leave it out for none")
+
+
+def layer_numbers(layers: Any) -> tuple[int, ...]:
+    """Return numbers of layers in order, each once.
+
+    Raises:
+      InputTypeError: when they are not whole numbers.
+    """
+    listed = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else None
+    if listed is None or not all(isinstance(l, int | np.integer) and not isinstance(l, bool) for l in listed):
+        remedy = "write freeze=[1], or leave it out to train all layers"
+        raise InputTypeError(sentence("freeze", "a list of layer numbers", repr(layers), remedy))
+    return tuple(sorted({int(l) for l in listed}))

@@ -1,0 +1,232 @@
+"""Names, paths, and the rows of predictions."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from jaxmlp.data import load
+from jaxmlp.data.load import load_rows
+from jaxmlp.data.rows import Columns
+from jaxmlp.data.toy import TOY_DATASETS
+from jaxmlp.errors import InputError, InputTypeError, MissingFileError
+
+
+@pytest.mark.parametrize("name", list(TOY_DATASETS))
+def test_every_name_loads_ready_to_train(name):
+    data = load(name)
+    assert data.name == name
+    assert data.test is not None
+    assert data.test.rows.shape[1] == data.n_features
+    assert load(name, task=data.task).task == data.task
+    standard = load(name, standardize=True)
+    np.testing.assert_allclose(standard.preprocessing(data.train.rows, np.float64).mean(axis=0), 0, atol=1e-9)
+
+
+def test_names_win_over_paths(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    Path("digits").mkdir()
+    assert load("digits").n_features == 64
+    for source in ("./digits", Path("digits")):
+        with refused(
+            InputError,
+            "digits expects HDF5 or idx files in the folder, got no files: "
+            "for any other format give the path of the file",
+        ):
+            load(source)
+    Path("digits/a.txt").touch()
+    with refused(
+        InputError,
+        "digits expects HDF5 or idx files in the folder, got 1 other files: "
+        "for any other format give the path of the file",
+    ):
+        load("./digits")
+
+
+def test_sources_it_refuses(tmp_path, refused):
+    names = "digits, planar, xor, moons, circles, spirals"
+    with refused(
+        InputError,
+        f"data source expects one of {names}, or a path to a file or folder, got 'digts': did you mean 'digits'?",
+    ):
+        load("digts")
+    for missing in (tmp_path / "a.csv", str(tmp_path / "folder")):
+        with refused(
+            MissingFileError,
+            f"reading expects an existing file or folder, got {str(missing)!r}, which does not exist: check the path",
+        ):
+            load(missing)
+    (tmp_path / "a.doc").touch()
+    with refused(
+        InputError,
+        "load expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet or .pq, "
+        "or a folder, got a.doc: convert it to one of these",
+    ):
+        load(tmp_path / "a.doc")
+    (tmp_path / "train-images-idx3-ubyte.gz").touch()
+    with refused(
+        InputError,
+        "load expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet or .pq, "
+        "or a folder, got train-images-idx3-ubyte.gz: "
+        "name the folder that holds it",
+    ):
+        load(tmp_path / "train-images-idx3-ubyte.gz")
+    with refused(InputTypeError, "load expects a name or a path, got ndarray: for arrays take Dataset.from_arrays"):
+        load(np.zeros(3))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_folder_is_called_by_its_own_name(tmp_path, monkeypatch, refused):
+    folder = tmp_path / "cats.v2"
+    (folder / "inner").mkdir(parents=True)
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["x"], file["y"] = np.zeros((10, 2)), [0, 1] * 5
+    for place, source in ((folder, "."), (folder, Path()), (folder / "inner", ".."), (tmp_path, "cats.v2")):
+        monkeypatch.chdir(place)
+        assert load(source).name == "cats.v2"
+    monkeypatch.chdir(folder / "inner")
+    with refused(
+        InputError,
+        "inner expects HDF5 or idx files in the folder, got no files: for any other format give the path of the file",
+    ):
+        load(".")
+    with refused(
+        InputError,
+        "rows to predict expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet, .pq, "
+        ".png, .jpg, .jpeg, .bmp, .gif, .webp, "
+        "got inner: convert it to one of these",
+    ):
+        load_rows(".", 3)
+
+
+def test_options_that_do_not_apply_are_refused(tmp_path, refused):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=[0, 1])
+    for source, name in (("moons", "moons"), (tmp_path / "a.npz", "a.npz")):
+        with refused(
+            InputError,
+            f"source {name!r} expects no target, because it has no columns to choose from, "
+            "got target 'y': leave it out",
+        ):
+            load(source, target="y")
+    with refused(InputError, "source 'moons' expects task 'auto' or 'binary', got 'regression': leave the task out"):
+        load("moons", task="regression")
+    with refused(
+        InputError,
+        "task expects one of auto, binary, multiclass, multilabel, regression, got 'binry': did you mean 'binary'?",
+    ):
+        load("moons", task="binry")
+    with refused(InputError, "standardize expects True, False or 'auto', got 'yes': take one of these"):
+        load("moons", standardize="yes")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    np.savez(tmp_path / "a.npz", x=np.arange(4.0).reshape(2, 2), y=[0, 1])
+    assert load("~/a.npz", test_fraction=0).n_features == 2
+    assert load_rows("~/a.npz", 2).tolist() == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_the_task_reaches_files(tmp_path, task):
+    np.savez(tmp_path / "a.npz", x=np.zeros((10, 2)), y=[0, 1] * 5)
+    assert load(tmp_path / "a.npz", task=task).task == task
+
+
+@pytest.mark.parametrize(
+    ("arrays", "chosen"),
+    [
+        ("rows x X x_test test_set_x", "rows"),
+        ("x X x_test", "x"),
+        ("X x_test", "X"),
+        ("x_train x_test y_train", "x_test"),
+        ("train_set_x test_set_x", "test_set_x"),
+        ("anything", "anything"),
+    ],
+)
+def test_rows_to_predict_from_npz(tmp_path, arrays, chosen):
+    content = {name: np.full((2, 3), float(name == chosen)) for name in arrays.split()}
+    np.savez(tmp_path / "a.npz", **content)  # pyright: ignore[reportArgumentType]
+    np.testing.assert_array_equal(load_rows(tmp_path / "a.npz", 3), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["test_set_x", "train_set_x"],
+        ["train_set_x", "rows"],
+        ["rows", "y"],
+        ["X", "y"],
+        ["x", "y"],
+        ["x_test", "x_train"],
+        ["anything"],
+    ],
+)
+def test_rows_to_predict_from_hdf5(tmp_path, names):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for value, name in enumerate(names):
+            file[name] = np.full((2, 4, 4), value, np.uint8)
+    rows = load_rows(tmp_path / "a.h5", 16, Columns(image_shape=(4, 4, 1)))
+    np.testing.assert_array_equal(rows, np.zeros((2, 16)))
+    assert rows.dtype == np.uint8
+
+
+def test_rows_to_predict_it_refuses(tmp_path, refused):
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.zeros(3), b=np.zeros(3))
+    with refused(
+        InputError,
+        "a.npz expects one of the arrays rows, x, X, x_test, test_set_x, or a single array, got a, b: "
+        "rename the array of rows",
+    ):
+        load_rows(path, 3)
+    np.savez(path, x=np.zeros((2, 4)))
+    with refused(
+        InputError, "a.npz expects rows with 3 columns, got 4: give rows like those that the model was trained on"
+    ):
+        load_rows(path, 3)
+    np.savez(path, x=np.array([[1, 2], [3, np.nan]]))
+    with refused(
+        InputError, "a.npz expects finite numbers, got nan in row 1, column 'b': drop that row or fill the value in"
+    ):
+        load_rows(path, 2, Columns(("a", "b")))
+    np.savez(path, x=np.zeros((2, 3, 4, 5)))
+    with refused(InputError, "a.npz expects images of shape (5, 4, 3), got (3, 4, 5): resize or transpose them"):
+        load_rows(path, 60, Columns(image_shape=(5, 4, 3)))
+    with refused(
+        MissingFileError,
+        "reading expects an existing file or folder, got 'nowhere.csv', which does not exist: check the path",
+    ):
+        load_rows("nowhere.csv", 3)
+    with refused(
+        InputError,
+        "rows to predict expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet, .pq, "
+        ".png, .jpg, .jpeg, .bmp, .gif, .webp, "
+        f"got {tmp_path.name}: convert it to one of these",
+    ):
+        load_rows(tmp_path, 3)
+
+
+def test_a_source_with_its_own_test_part_takes_no_split(refused):
+    expects = "source 'digits' expects neither test_fraction nor seed, because it has a test part, got "
+    with refused(InputError, f"{expects}test_fraction 0.3: leave it out"):
+        load("digits", test_fraction=0.3)
+    with refused(InputError, f"{expects}seed 1: leave it out"):
+        load("digits", seed=1)
+    assert load("digits", test_fraction=0).test is not None
+
+
+def test_addresses_and_names_of_known_data(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    for read in (load, lambda source: load_rows(source, 3)):
+        with refused(
+            InputError,
+            "reading expects a file on this machine, got the address 'https://example.org/a.csv': "
+            "download the file, and give its path",
+        ):
+            read("https://example.org/a.csv")
+    with pytest.raises(MissingFileError, match=r"'mnist' expects a folder with train-images-idx3-ubyte\.gz.*got no"):
+        load("mnist")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.csv").write_text("a,y\n1,0\n2,1\n")
+    assert load("~/a.csv", test_fraction=0).train.rows.tolist() == [[1], [2]]

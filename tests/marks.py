@@ -1,0 +1,11 @@
+"""The marker `slow`: what `pytest` leaves out, and `pytest -m ""` runs as well."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def slow_except(values: Iterable[Any], *quick: Any) -> list[Any]:
+    """Return the values as parameters of a test, all of them marked as slow but for the quick ones."""
+    return [value if value in quick else pytest.param(value, marks=pytest.mark.slow) for value in values]

@@ -1,0 +1,254 @@
+"""Members: k networks that share their hidden layers, as one network."""
+
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp import Network, Objective
+from jaxmlp.errors import DivergenceError, InputError
+from jaxmlp.nn.augmentation import draw_noise
+from jaxmlp.nn.backprop import evaluate
+from jaxmlp.nn.forward import take_member
+from jaxmlp.nn.layer_stacks import stack_layers
+from jaxmlp.nn.members import MEAN_LOGITS
+from jaxmlp.nn.objective import check_batch
+from jaxmlp.nn.rule import AUTODIFF
+
+K, M = 3, 7
+RNG = np.random.default_rng(0)
+OUTPUTS = {"softmax": 4, "sigmoid": 2, "identity": 2, "exp": 1}
+
+
+def example(output: str, hidden: tuple[int, ...] = (5,), **fields: Any) -> tuple[Network, Any, Any, Any]:
+    net = Network((3, *hidden, OUTPUTS[output]), "tanh", output, members=K, **fields)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf + 0.3 * RNG.normal(size=leaf.shape)), jaxmlp.init(key(0), net))
+    X = jnp.asarray(RNG.normal(size=(3, M)))
+    Y = np.eye(4)[:, RNG.integers(0, 4, M)] if output == "softmax" else RNG.integers(0, 2, (net.sizes[-1], M))
+    return net, params, X, jnp.asarray(Y)
+
+
+def key(seed: int) -> jax.Array:
+    return jax.random.key(seed)
+
+
+@pytest.mark.quick("identity", "softmax")
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_the_output_is_the_mean_of_the_members(output):
+    net, params, X, Y = example(output)
+    members = [take_member(params, net, i) for i in (1, 2, 3)]
+    assert {one for one, _ in members} == {Network(net.sizes, "tanh", output)}
+    mean = np.mean([jaxmlp.forward(layers, X, one) for one, layers in members], axis=0)
+    np.testing.assert_allclose(jaxmlp.forward(params, X, net), mean, rtol=1e-10)
+    g = net.activations[-1]
+    np.testing.assert_allclose(g.apply(jaxmlp.logits(params, X, net)), mean, rtol=1e-10)
+    costs = [jaxmlp.cost(layers, X, Y, one) for one, layers in members]
+    np.testing.assert_allclose(jaxmlp.cost(params, X, Y, net), np.mean(costs), rtol=1e-10)
+
+
+@pytest.mark.parametrize("output", MEAN_LOGITS)
+def test_the_logits_of_the_mean_give_the_mean(output):
+    Z = RNG.normal(scale=3, size=(K, 4, M))
+    g = Network((1, 4), output=output).activations[-1]
+    A = np.mean([g.apply(jnp.asarray(z)) for z in Z], axis=0)
+    np.testing.assert_allclose(g.apply(MEAN_LOGITS[output](jnp.asarray(Z))), A, rtol=1e-12)
+
+
+def test_extreme_members_have_a_finite_mean():
+    net = Network((1, 1, 1), "identity", "sigmoid", members=2)
+    first = {"W": jnp.ones((1, 1)), "b": jnp.zeros((1, 1)), "R": jnp.ones((2, 1))}
+    params = (first, {"W": jnp.array([[1.0], [1.0]]), "b": jnp.zeros((2, 1))})
+    np.testing.assert_allclose(jaxmlp.logits(params, jnp.array([[800.0, -800.0]]), net), [[800.0, -800.0]])
+
+
+def test_the_gradient_is_that_of_autodiff():
+    net, params, X, Y = example("softmax", (5, 4))  # the layer of 4 is shared whole
+    weights = jnp.asarray(RNG.uniform(0.5, 2, (1, M)))
+    objective = Objective(l2=0.7, dropout=0.4, input_dropout=0.2, label_smoothing=0.1)
+    J, gradient = jax.value_and_grad(jaxmlp.cost)(params, X, Y, net, objective, weights, key(1))
+    by_loop = jaxmlp.backprop(params, X, Y, net, objective, weights, key(1))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), (J, gradient), by_loop)
+    quiet = Objective(l2=0.7)
+    batch, quiet = check_batch(params, X, Y, net, quiet, weights)
+    expected = jax.grad(lambda params: evaluate(params, batch, net, quiet, AUTODIFF).J)(params)
+    actual = jax.grad(jaxmlp.cost)(params, X, Y, net, quiet, weights)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), actual, expected)
+
+
+@pytest.mark.slow
+def test_a_stack_of_equal_layers_computes_the_same():
+    net, params, X, Y = example("softmax", (4,) * 10)
+    batch, objective = check_batch(params, X, Y, net, Objective(dropout=0.4), None)
+    noises = [draw_noise(key(3), net, objective, X, runs) for runs in (None, net.runs)]
+    assert max(net.runs) > 1
+    layers = (params, stack_layers(params, net.runs))
+    apart, stacked = (evaluate(p, batch, net, objective, noise=n) for p, n in zip(layers, noises, strict=True))
+    np.testing.assert_allclose(stacked.J, apart.J, rtol=1e-12)
+    np.testing.assert_allclose(stacked.Z, apart.Z, rtol=1e-10)
+
+
+def test_the_hessian_passes_through_members():
+    net, params, X, Y = example("identity", (2,))
+    V = jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(size=leaf.shape)), params)
+    h = 1e-5
+    ahead, behind = (jax.tree.map(lambda leaf, v, s=s: leaf + s * h * v, params, V) for s in (1, -1))
+    gradients = [jaxmlp.backprop(theta, X, Y, net)[1] for theta in (ahead, behind)]
+    expected = jax.tree.map(lambda a, b: (a - b) / (2 * h), *gradients)
+    actual = jaxmlp.hvp(params, V, X, Y, net)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), actual, expected)
+
+
+@pytest.mark.slow
+def test_each_member_drops_units_of_its_own():
+    net, params, X, Y = example("identity", (200,))
+    alike = jax.tree.map(lambda leaf: leaf, params)
+    alike[0]["R"] = jnp.ones_like(params[0]["R"])
+    alike[1]["W"] = jnp.tile(params[1]["W"][:2], (K, 1))
+    alike[1]["b"] = jnp.tile(params[1]["b"][:2], (K, 1))
+    _, dparams = jaxmlp.backprop(alike, X, Y, net, Objective(dropout=0.5), None, key(2))
+    heads = dparams[1]["W"].reshape(K, 2, 200)
+    assert float(jnp.abs(heads[0] - heads[1]).max()) > 1e-3
+    _, dparams = jaxmlp.backprop(alike, X, Y, net)
+    heads = dparams[1]["W"].reshape(K, 2, 200)
+    np.testing.assert_allclose(heads[0], heads[1], rtol=1e-12)
+
+
+def test_one_member_with_scales_of_one_is_the_plain_network():
+    net = Network((3, 5, 4), "tanh", "softmax", members=1)
+    first, last = jaxmlp.init(key(0), net)
+    plain = ({"W": first["W"], "b": first["b"]}, last)
+    one = ({**first, "R": jnp.ones_like(first["R"])}, last)
+    X, Y = jnp.asarray(RNG.normal(size=(3, M))), jnp.asarray(np.eye(4)[:, RNG.integers(0, 4, M)])
+    with_members = jax.value_and_grad(jaxmlp.cost)(one, X, Y, net)
+    without = jax.value_and_grad(jaxmlp.cost)(plain, X, Y, net.of_a_member)
+    np.testing.assert_allclose(with_members[0], without[0], rtol=1e-12)
+    np.testing.assert_allclose(with_members[1][0]["W"], without[1][0]["W"], rtol=1e-12)
+    np.testing.assert_allclose(with_members[1][1]["W"], without[1][1]["W"], rtol=1e-12)
+
+
+def test_shapes_and_numbers_of_parameters():
+    net = Network((3, 5, 4, 2), "relu", "softmax", members=8)
+    params = jaxmlp.init(key(0), net)
+    assert [{name: leaf.shape for name, leaf in layer.items()} for layer in params] == [
+        {"W": (5, 3), "b": (5, 1), "R": (8, 3)},
+        {"W": (4, 5), "b": (4, 1)},
+        {"W": (16, 4), "b": (16, 1)},
+    ]
+    assert net.n_parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert set(np.unique(params[0]["R"])) == {-1.0, 1.0}
+    assert repr(net).endswith("norm=None, members=8)")
+    assert "members" not in repr(net.of_a_member)
+    assert jaxmlp.params_from_dict(jaxmlp.params_to_dict(params))[0].keys() == params[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sizes": (2, 1)}, "members expects a network with a hidden layer, which they share, got none"),
+        ({"norm": "layer"}, "members expects a network without normalisation, got norm='layer'"),
+        ({"output": "softplus"}, "members expects one of the outputs identity, sigmoid, softmax, exp, got 'softplus'"),
+        ({"members": 0}, "members expects a positive whole number, got 0"),
+        ({"members": True}, "members expects a positive whole number, got True"),
+        ({"members": 2.5}, "members expects a positive whole number, got 2.5"),
+    ],
+)
+def test_networks_that_have_no_members_are_refused(arguments, message):
+    with pytest.raises(InputError) as error:
+        Network(**{"sizes": (2, 3, 1), "output": "sigmoid", "members": 2} | arguments)
+    assert message in str(error.value)
+
+
+def test_what_shows_a_single_network_says_so():
+    net, params, X, Y = example("softmax")
+    for call in (
+        lambda: jaxmlp.trace(params, X, net),
+        lambda: jaxmlp.diagnose(params, X, Y, net),
+        lambda: jaxmlp.example_gradients(params, X, Y, net),
+        lambda: jaxmlp.collapse(params, net),
+        lambda: jaxmlp.verify_numpy(lambda *_: None, net=net),
+        lambda: jaxmlp.verify(net, bp3=lambda dZ: dZ.sum(1, keepdims=True)),
+    ):
+        with pytest.raises(InputError, match=r"a network without members, got one of 3 members: take the first one"):
+            call()
+    one, member = take_member(params, net, 1)
+    assert len(jaxmlp.trace(member, X, one)) == 2
+    with pytest.raises(InputError, match="a number from 1 to 3, got 4"):
+        take_member(params, net, 4)
+
+
+def test_verify_checks_what_members_add():
+    certificate = jaxmlp.verify(Network((3, 5, 2), "tanh", "identity", members=2), Objective(l2=0.3))
+    assert certificate.passed
+    assert {"members dW_1", "members dR_1", "members J", "backprop dR_1"} <= {row.check for row in certificate.rows}
+
+
+@contextmanager
+def as_users_have_it():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained():
+    with as_users_have_it():
+        X = np.random.default_rng(0).normal(size=(160, 2))
+        data = jaxmlp.Dataset.from_arrays(X, np.where(X[:, 0] * X[:, 1] > 0, "same", "other")).split_validation(0.25)
+        net = jaxmlp.network_for(data, (16,), members=8)
+        config: Any = {"epochs": 60, "batch_size": 32, "learning_rate": 0.02, "objective": Objective(dropout=0.1)}
+        return data, net, jaxmlp.fit(net, data, **config), config
+
+
+@as_users_have_it()
+def test_it_trains_and_reports_the_cost_of_the_mean(trained, tmp_path):
+    data, net, result, _ = trained
+    model = jaxmlp.Model.of(net, result.params, data)
+    scores = model.evaluate(data.validation)
+    assert scores["accuracy"] > 0.9
+    np.testing.assert_allclose(result.history[-1].validation_cost, scores["cost"], rtol=1e-4)
+    assert "8 members" in repr(model)
+    model.save(tmp_path / "m.h5")
+    again = jaxmlp.load_model(tmp_path / "m.h5")
+    assert again.net == net
+    np.testing.assert_array_equal(again.predict_proba(data.train.rows), model.predict_proba(data.train.rows))
+    assert again.predict(data.train.rows[:1]).shape == (1,)
+
+
+@as_users_have_it()
+def test_a_resumed_run_is_the_same(trained):
+    data, net, result, config = trained
+    half = jaxmlp.fit(net, data, **config | {"epochs": 30})
+    resumed = jaxmlp.fit(net, data, resume=half, **config)
+    jax.tree.map(np.testing.assert_array_equal, resumed.params, result.params)
+
+
+@pytest.mark.slow
+@as_users_have_it()
+def test_a_population_trains_networks_with_members(trained):
+    data, net, _, config = trained
+    options = config | {"epochs": 3}
+    population = jaxmlp.fit_many(net, data, seeds=2, strategy="vmap", **options)
+    alone = jaxmlp.fit(net, data, key=jax.random.key(1), **options)
+    for a, b in zip(population.members[1].params, alone.params, strict=True):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+@as_users_have_it()
+def test_a_run_that_diverges_names_the_layer(trained):
+    data, net, _, _ = trained
+    with pytest.raises(DivergenceError, match=r"first in the (forward pass|update) of layer \d"):
+        jaxmlp.fit(net, data, epochs=3, optimizer="sgd", learning_rate=1e30)
+
+
+@pytest.mark.slow
+@as_users_have_it()
+def test_many_devices_train_the_same_members(trained):
+    data, net, _, config = trained
+    alone, split, both = (jaxmlp.fit(net, data, mesh=mesh, **config | {"epochs": 3}) for mesh in (None, "all", (4, 2)))
+    for result in (split, both):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), result.params, alone.params)

@@ -1,0 +1,360 @@
+"""Nothing that is not ours is deleted, replaced or read."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp.cli.main import run
+from jaxmlp.data.files import atomic_path
+from jaxmlp.data.load import load_rows
+from jaxmlp.data.rows import Columns
+from jaxmlp.errors import InputError
+
+MODES = (0o600, 0o640, 0o664, 0o755)
+TABLE = "a,b,t\n" + "".join(f"{i},{i * i % 7},{'xy'[i % 2]}\n" for i in range(12))
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    """A model of rows with three columns."""
+    rows = np.random.default_rng(0).normal(size=(24, 3))
+    data = jaxmlp.Dataset.from_arrays(rows, np.arange(24) % 3)
+    net = jaxmlp.network_for(data, hidden=(4,))
+    sizes = zip(net.sizes, net.sizes[1:], strict=False)
+    params: Any = tuple({"W": np.ones((n, n0), np.float32), "b": np.zeros((n, 1), np.float32)} for n0, n in sizes)
+    return jaxmlp.Model.of(net, params, data)
+
+
+@pytest.fixture
+def refuses(capfd):
+    """Run a command in this process; its one line on stderr."""
+
+    def run_command(*arguments):
+        code = run([str(argument) for argument in arguments])
+        lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error:")]
+        assert (code, len(lines)) == (2, 1)
+        return lines[0].removeprefix("error: ")
+
+    return run_command
+
+
+def write(path, content):
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_replaced_file_keeps_its_mode(mode, tmp_path):
+    path = tmp_path / "m.h5"
+    path.touch()
+    path.chmod(mode)
+    with atomic_path(path) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) & ~mode == 0  # nor is it open to more while it is written
+        temporary.write_bytes(b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "m.h5", b"new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "m.h5").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give a file away")
+def test_a_replaced_file_keeps_its_owner(tmp_path):
+    path = tmp_path / "m.h5"
+    path.touch()
+    os.chown(path, 1234, 5678)
+    write(path, b"new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 5678)
+
+
+def test_every_writer_of_a_model_keeps_the_mode(tmp_path, small_model):
+    path = tmp_path / "m.h5"
+    small_model.save(path)
+    path.chmod(0o600)
+    jaxmlp.load_model(path).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("target", ["there", "missing"])
+def test_a_symbolic_link_stays_and_its_target_is_written(target, tmp_path):
+    (tmp_path / "folder").mkdir()
+    file, link = tmp_path / "folder" / "file.csv", tmp_path / "link.csv"
+    link.symlink_to("folder/file.csv")
+    if target == "there":
+        file.write_text("old")
+    write(link, b"new")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
+    assert not file.is_symlink()
+
+
+def test_a_circle_of_links_is_refused(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(InputError, match="a circle of links: choose another name"):
+        write(tmp_path / "a", b"new")
+    assert (tmp_path / "a").is_symlink()
+
+
+def reading(path):
+    """Read a pipe in a thread; what came, once the thread has ended."""
+    content = []
+    thread = threading.Thread(target=lambda: content.append(path.read_bytes()), daemon=True)
+    thread.start()
+    return thread, content
+
+
+def once_read(action):
+    """Do it as soon as the other end of the pipe is open."""
+    for _ in range(500):
+        try:
+            return action()
+        except InputError:
+            threading.Event().wait(0.01)
+    raise AssertionError("the pipe was never read")
+
+
+def test_a_pipe_is_written_through(tmp_path):
+    path, content = tmp_path / "pipe", os.urandom(300_000)  # more than a pipe holds at once
+    os.mkfifo(path)
+    thread, received = reading(path)
+    once_read(lambda: write(path, content))
+    thread.join()
+    assert received == [content]
+    assert path.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_pipe_without_a_reader_is_refused_and_stays(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"a stream that takes the content, got .*: start its reader first"):
+        write(path, b"new")
+    assert path.is_fifo()
+
+
+def test_a_device_of_characters_is_written_through():
+    before = os.stat("/dev/null")
+    write("/dev/null", b"new")
+    after = os.stat("/dev/null")
+    assert stat.S_ISCHR(after.st_mode)
+    assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode)
+
+
+def test_a_full_device_is_told_in_a_sentence():
+    with pytest.raises(InputError, match=r"a stream that takes the content, got .*No space left"):
+        write("/dev/full", b"new")
+
+
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    import socket
+
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        with pytest.raises(InputError, match="a file or a pipe, got the socket 's': choose another name"):
+            write("s", b"new")
+    assert (tmp_path / "s").is_socket()
+
+
+def test_a_read_only_file_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "mine.csv"
+    path.write_text("mine")
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda name, mode: os.fspath(name) != os.fspath(path) and allowed(name, mode))
+    with pytest.raises(InputError, match="a file it may replace, got the read-only file"):
+        write(path, b"new")
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_predictions_follow_what_an_open_stdout_holds(tmp_path, small_model):
+    small_model.save(tmp_path / "m.h5")
+    (tmp_path / "rows.csv").write_text("1,2,3\n4,5,6\n")
+    (tmp_path / "log").write_text("earlier\n")
+    with open(tmp_path / "log", "a") as log:
+        command = [sys.executable, "-m", "jaxmlp", "predict", "m.h5", "rows.csv", "--out", "/dev/stdout"]
+        subprocess.run(command, cwd=tmp_path, stdout=log, stderr=subprocess.DEVNULL, check=True)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0] == "earlier"
+    assert len(lines) == 4
+
+
+def test_predictions_never_replace_what_they_are_made_from(tmp_path, small_model, monkeypatch, refuses):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    small_model.save("run/model.h5")
+    (tmp_path / "rows.csv").write_text("1,2,3\n4,5,6\n")
+    (tmp_path / "link.csv").symlink_to("rows.csv")
+    for model, out in (
+        ("run", "rows.csv"),
+        ("run", "link.csv"),
+        ("run/model.h5", "run/model.h5"),
+        ("run", "run/model.h5"),
+    ):
+        before = (tmp_path / out).read_bytes()
+        assert "which this command reads: choose another name" in refuses("predict", model, "rows.csv", "--out", out)
+        assert (tmp_path / out).read_bytes() == before
+    assert run(["predict", "run", "rows.csv", "--out", "run/predictions.csv"]) == 0
+    assert run(["predict", "run", "rows.csv", "--out", "run/predictions.csv"]) == 0
+
+
+def test_a_leaderboard_never_replaces_its_data(tmp_path, monkeypatch, refuses):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(TABLE)
+    assert "which this command reads" in refuses("sweep", "a.csv", "--out", "a.csv", "--epochs", 1)
+    assert (tmp_path / "a.csv").read_text() == TABLE
+
+
+def test_a_picture_never_replaces_what_it_is_drawn_from(tmp_path, small_model, monkeypatch, refuses):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    small_model.save("m.png")  # whatever its name is
+    (tmp_path / "a.csv").write_text(TABLE)
+    before = (tmp_path / "m.png").read_bytes()
+    assert "which this command reads" in refuses("diagnose", "m.png", "a.csv", "--picture", "m.png")
+    assert (tmp_path / "m.png").read_bytes() == before
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+def external_storage(file, name, secret):
+    file.create_dataset(name, (8, 4), dtype="u1", external=[(str(secret), 0, 32)])
+
+
+def external_link(file, name, secret):
+    file[name] = h5py.ExternalLink(str(secret), "/X")
+
+
+def virtual_elsewhere(file, name, secret):
+    layout = h5py.VirtualLayout((8, 4), "u1")
+    layout[:] = h5py.VirtualSource(str(secret), "X", (8, 4))
+    file.create_virtual_dataset(name, layout)
+
+
+def virtual_inside(file, name, secret):
+    virtual_elsewhere(file, name, ".")
+
+
+FOREIGN_PARTS = {
+    external_storage: "external storage",
+    external_link: "an external link",
+    virtual_elsewhere: "a virtual data set",
+    virtual_inside: "a virtual data set",
+}
+READERS = {
+    "load": lambda path: jaxmlp.load(path, test_fraction=0),
+    "load of a folder": lambda path: jaxmlp.load(path.parent),
+    "rows": lambda path: load_rows(path, 4),
+    "stream": lambda path: jaxmlp.stream(path, rows="X", labels="y"),
+}
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """Another file of the user."""
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / "elsewhere" / "secret.h5"
+    with h5py.File(path, "w") as file:
+        file["X"] = np.full((8, 4), 42, np.uint8)
+    return path
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("name", ["X", "deep/er/X"])
+@pytest.mark.parametrize("put", FOREIGN_PARTS)
+def test_data_stay_within_their_file(put, name, reader, tmp_path, secret):
+    (tmp_path / "given").mkdir()
+    with h5py.File(tmp_path / "given" / "a.h5", "w") as file:
+        put(file, name, secret)
+        file["y"] = np.arange(8) % 2
+        if name != "X":
+            file["X"] = np.zeros((8, 4))
+    text = f"a.h5 expects all its arrays in this file, got {FOREIGN_PARTS[put]} at {name!r}: copy the arrays into"
+    with pytest.raises(InputError) as error:
+        READERS[reader](tmp_path / "given" / "a.h5")
+    assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize("put", FOREIGN_PARTS)
+def test_rows_of_a_stream_stay_within_their_file_when_it_is_replaced(put, tmp_path, secret):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["X"], file["y"] = np.zeros((8, 4), np.uint8), np.arange(8) % 2
+    data = jaxmlp.stream(path, test_fraction=0)
+    with h5py.File(path, "w") as file:
+        put(file, "X", secret)
+        file["y"] = np.arange(8) % 2
+    rows: Any = data.train.rows
+    with pytest.raises(InputError, match="all its arrays in this file"), rows.reading():
+        pass
+
+
+@pytest.mark.parametrize("name", ["params/1/b", "preprocessing/shift", "network", "notes"])
+@pytest.mark.parametrize("put", FOREIGN_PARTS)
+def test_a_model_stays_within_its_file(put, name, tmp_path, small_model, secret):
+    path = tmp_path / "m.h5"
+    small_model.save(path)
+    with h5py.File(path, "a") as file:
+        attributes = dict(file[name].attrs) if name in file else {}
+        file.pop(name, None)
+        put(file, name, secret)
+        if put is external_storage:
+            file[name].attrs.update(attributes)
+    text = f"{path} expects all its arrays in this file, got {FOREIGN_PARTS[put]} at {name!r}: copy the arrays into"
+    with pytest.raises(InputError) as error:
+        jaxmlp.load_model(path)
+    assert str(error.value).startswith(text)
+
+
+def test_links_within_a_file_are_followed(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["deep/rows"], file["y"] = np.ones((8, 4)), np.arange(8) % 2
+        file["X"], file["deep/circle"] = h5py.SoftLink("/deep/rows"), file["/"]
+        file["deep/broken"] = h5py.SoftLink("/nowhere")
+    assert (jaxmlp.load(path, test_fraction=0).train.rows == 1).all()
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".webp"])
+def test_a_picture_starts_no_program(suffix, tmp_path, monkeypatch):
+    pytest.importorskip("PIL")
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 1\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    path = tmp_path / f"photo{suffix}"
+    path.write_bytes(POSTSCRIPT)
+    with pytest.raises(
+        InputError, match="a picture in PNG, JPEG, BMP, GIF, WEBP, got a damaged file, or another format"
+    ):
+        load_rows(path, 48, Columns(image_shape=(4, 4, 3)))
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("form", ["TIFF", "PPM", "ICO", "TGA"])
+def test_a_picture_is_of_a_kind_that_is_allowed(form, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    path = tmp_path / "photo.png"
+    image.new("RGB", (16, 16)).save(path, form)
+    with pytest.raises(InputError, match="another format"):
+        load_rows(path, 48, Columns(image_shape=(4, 4, 3)))

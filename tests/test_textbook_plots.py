@@ -1,0 +1,103 @@
+"""The textbook's figures show the numbers that they are given."""
+
+import jax
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import jaxmlp
+
+mpl.use("agg")
+from matplotlib.figure import Figure
+
+from jaxmlp import plots
+from jaxmlp.errors import InputError
+
+
+@pytest.fixture
+def axes():
+    return Figure().add_subplot()
+
+
+def line(axes, label):
+    """The points of the curve with this label."""
+    return next(curve for curve in axes.lines if curve.get_label() == label).get_xydata()
+
+
+def test_an_activation_and_its_derivative(axes):
+    plots.draw_activation(axes, "tanh")
+    z, a = line(axes, "g(z)").T
+    np.testing.assert_allclose(a, np.tanh(z), atol=1e-12)
+    np.testing.assert_allclose(line(axes, "g'(z)")[:, 1], 1 - a**2, atol=1e-12)
+
+
+def test_the_derivative_is_broken_at_a_kink(axes):
+    plots.draw_activation(axes, "relu")
+    z, slope = line(axes, "g'(z)").T
+    assert np.isnan(slope[z == 0]).all()
+    assert (slope[z > 0] == 1).all()
+    assert (slope[z < 0] == 0).all()
+
+
+def test_softmax_is_no_function_of_one_number(axes):
+    with pytest.raises(InputError, match="draw_activation expects an elementwise activation, got softmax"):
+        plots.draw_activation(axes, "softmax")
+
+
+def test_maxout_is_the_largest_of_its_lines(axes):
+    plots.draw_maxout(axes, [-1, 1], [0, 0])
+    x, y = axes.lines[-1].get_xydata().T
+    np.testing.assert_allclose(y, np.abs(x))
+    assert len(axes.lines) == 3
+
+
+def test_a_network_has_a_circle_for_each_unit_and_a_line_for_each_weight(axes):
+    plots.draw_network(axes, jaxmlp.Network((2, 3, 1), "relu", "sigmoid"))
+    assert [len(circles.get_offsets()) for circles in axes.collections] == [2, 3, 1]
+    assert len(axes.lines) == 2 * 3 + 3 * 1
+    texts = {text.get_text() for text in axes.texts}
+    assert {"n = 2\nX", "n = 3\nrelu", "n = 1\nsigmoid", "W$_{1}$ 3×2"} <= texts
+
+
+def test_a_large_layer_is_shortened(axes):
+    plots.draw_network(axes, jaxmlp.Network((64, 10), output="softmax"))
+    assert [len(circles.get_offsets()) for circles in axes.collections] == [8, 8]
+    assert sum(text.get_text() == "⋮" for text in axes.texts) == 2
+    assert "n = 64\nX" in {text.get_text() for text in axes.texts}
+
+
+def test_blocks_name_what_goes_in_and_out(axes):
+    plots.draw_blocks(axes, 2)
+    texts = [text.get_text() for text in axes.texts]
+    for name in ("X", "A$_1$", "A$_2$", "dA$_1$", "dA$_2$", "dW$_1$, db$_1$", "Z$_2$, A$_1$", "cost J"):
+        assert name in texts
+    assert "dA$_0$" not in texts
+
+
+def test_paths_start_at_the_same_point(axes):
+    path = np.array([[1.0, 2.0], [0.5, 1.0]])
+    plots.draw_paths(axes, lambda x, y: x**2 + y**2, {"descent": path})
+    np.testing.assert_array_equal(line(axes, "descent"), path)
+
+
+def test_first_layer_shows_each_unit_as_an_image(axes):
+    params = ({"W": np.arange(12.0).reshape(3, 4), "b": np.zeros((3, 1))},)
+    plots.draw_first_layer(axes, params, (2, 2), columns=2)
+    canvas = np.asarray(axes.images[0].get_array())
+    assert canvas.shape == (5, 5)
+    np.testing.assert_allclose(canvas[:2, :2], np.arange(4.0).reshape(2, 2) / 3)
+    np.testing.assert_allclose(canvas[3:, :2], np.arange(8.0, 12.0).reshape(2, 2) / 11)
+
+
+def test_the_boundary_colours_each_class(axes):
+    net = jaxmlp.Network((2, 3), output="softmax")
+    params = jaxmlp.init(jax.random.key(0), net)
+    X = np.random.default_rng(0).normal(size=(2, 9))
+    plots.draw_boundary(axes, params, net, X, np.arange(9) % 3)
+    assert [len(points.get_offsets()) for points in axes.collections if hasattr(points, "get_sizes")][-3:] == [3, 3, 3]
+
+
+def test_costs_of_runs_have_their_names(axes):
+    plots.draw_costs(axes, {"zeros": [1.0, 0.9], "He": [1.0, 0.1]}, logarithmic=True)
+    assert axes.get_yscale() == "log"
+    np.testing.assert_array_equal(line(axes, "He")[:, 1], [1.0, 0.1])

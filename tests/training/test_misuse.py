@@ -1,0 +1,131 @@
+"""What would train or predict in silence and be wrong: it is read as it is meant, or refused in one sentence."""
+
+import multiprocessing
+import os
+
+import jax
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp.errors import InputError
+from jaxmlp.parallel import fork
+
+G = np.random.default_rng(0)
+X = G.normal(size=(60, 2))
+
+
+def test_class_weights_are_named_by_label():
+    labels = G.integers(1, 3, 60)
+    data = jaxmlp.Dataset.from_arrays(X, labels)
+    net = jaxmlp.network_for(data, hidden=(4,))
+    by_label = jaxmlp.fit(net, data, epochs=2, class_weight={1: 50.0})
+    by_row = jaxmlp.fit(net, data, epochs=2, sample_weight=np.where(labels == 1, 50.0, 1.0))
+    assert by_label.history[-1].cost == pytest.approx(by_row.history[-1].cost)
+    with pytest.raises(InputError, match="class_weight expects labels among 1, 2, got 0: name classes by their labels"):
+        jaxmlp.fit(net, data, epochs=1, class_weight={0: 2.0})
+    words = jaxmlp.Dataset.from_arrays(X, np.array(["a", "b"])[labels - 1])
+    by_word = jaxmlp.fit(net, words, epochs=2, class_weight={"a": 50.0})
+    assert by_word.history[-1].cost == by_label.history[-1].cost
+    with pytest.raises(InputError, match="class_weight expects labels among a, b, got 'c'"):
+        jaxmlp.fit(net, words, epochs=1, class_weight={"c": 2.0})
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(60, 1), (1, "full")])
+def test_batch_normalisation_of_one_row_is_refused(rows, batch_size):
+    data = jaxmlp.Dataset.from_arrays(X[:rows], X[:rows, 0], task="regression")
+    net = jaxmlp.network_for(data, hidden=(4,), norm="batch")
+    with pytest.raises(InputError, match="norm 'batch' expects batches of at least 2 rows, got batches of 1 row"):
+        jaxmlp.fit(net, data, epochs=1, batch_size=batch_size)
+    layer = jaxmlp.network_for(data, hidden=(4,), norm="layer")
+    assert jaxmlp.fit(layer, data, epochs=1, batch_size=batch_size).history
+
+
+def test_weights_of_all_rows_go_with_a_part_held_out():
+    y, w = (X[:, 0] > 0).astype(int), G.random(60)
+    data = jaxmlp.Dataset.from_arrays(X, y).split_validation(0.25)
+    net = jaxmlp.network_for(data, hidden=(4,))
+    of_all = jaxmlp.fit(net, data, epochs=2, sample_weight=w)
+    of_part = jaxmlp.fit(net, data, epochs=2, sample_weight=w[data.origins["train"]])
+    with_data = jaxmlp.Dataset.from_arrays(X, y, weights=w).split_validation(0.25)
+    assert of_all.history[-1].cost == of_part.history[-1].cost
+    assert jaxmlp.fit(net, with_data, epochs=2).history[-1].cost == of_part.history[-1].cost
+    np.testing.assert_array_equal(with_data.part_weights("validation"), w[data.origins["validation"]])
+
+
+def image_model(images):
+    data = jaxmlp.Dataset.from_arrays(images, np.arange(len(images)) % 2)
+    net = jaxmlp.network_for(data, hidden=(4,))
+    return jaxmlp.Model.of(net, jaxmlp.fit(net, data, epochs=1).params, data)
+
+
+@pytest.mark.slow
+def test_images_of_another_unit_are_refused(tmp_path):
+    images = G.integers(0, 256, (20, 4, 4)).astype(np.uint8)
+    of_bytes, of_floats = image_model(images), image_model(images / 255)
+    of_floats.save(tmp_path / "m.h5")
+    with pytest.raises(InputError, match=r"got intensities 0\.\.1: give the images as in training, images \* 255"):
+        of_bytes.predict(images / 255)
+    for standardised in (images / 127.5 - 1, (images - images.mean()) / images.std()):
+        with pytest.raises(InputError, match="give the images as in training, not scaled or shifted"):
+            of_bytes.predict(standardised)
+    for model in (of_floats, jaxmlp.load_model(tmp_path / "m.h5")):
+        with pytest.raises(InputError, match=r"expects intensities 0\.\.1 as in training, got intensities up to"):
+            model.predict(images)
+    assert len(of_bytes.predict(images.astype(float))) == len(of_floats.predict(images / 255)) == 20
+    with pytest.raises(InputError, match=r"got \(4, 4\): pass image\[None\] for one image"):
+        of_bytes.predict(images[0])
+
+
+def test_columns_of_a_frame_are_taken_by_name():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["a", "b"]).assign(flag=X[:, 0] > 0)
+    data = jaxmlp.Dataset.from_arrays(frame, pandas.Series(X[:, 0] > 0, name="y"))
+    assert (data.feature_names, data.target_names) == (("a", "b", "flag"), ("y",))
+    assert type(data.train.rows) is np.ndarray
+    net = jaxmlp.network_for(data, hidden=(4,))
+    model = jaxmlp.Model.of(net, jaxmlp.fit(net, data, epochs=1).params, data)
+    np.testing.assert_array_equal(model.outputs(frame[["flag", "b", "a"]]), model.outputs(frame))
+    with pytest.raises(InputError, match="the model expects the feature columns a, b, flag, got a, c: add b, flag"):
+        model.predict(frame[["a"]].assign(c=1))
+
+
+def test_numbers_are_not_taken_for_the_words_of_a_table():
+    data = jaxmlp.load({"size": [1.0, 2.0, 3.0, 4.0], "city": list("abab"), "y": [0, 1, 0, 1]}, test_fraction=0)
+    net = jaxmlp.network_for(data, hidden=(4,))
+    model = jaxmlp.Model.of(net, jaxmlp.fit(net, data, epochs=1).params, data)
+    assert model.predict(data.train.rows[:2]).shape == (2,)
+    np.testing.assert_array_equal(model.outputs([[1.0, "a"]]), model.outputs({"city": ["a"], "size": [1.0]}))
+    with pytest.raises(InputError, match="the model expects text or dates in 'city', got an array of numbers"):
+        model.predict(np.ones((2, 2)))
+
+
+def _predict_in_a_fork(model, connection):
+    many = 0
+    try:
+        many = len(model.predict(np.zeros((3000, 2))))
+        data = jaxmlp.Dataset.from_arrays(X, X[:, 0] > 0)
+        jaxmlp.fit(jaxmlp.network_for(data), data, epochs=1)
+    except InputError as error:
+        connection.send((many, str(error)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore")
+def test_a_forked_process_predicts_and_refuses_to_train():
+    with jax.enable_x64(False):
+        data = jaxmlp.Dataset.from_arrays(X, X[:, 0] > 0)
+        net = jaxmlp.network_for(data)
+        model = jaxmlp.Model.of(net, jaxmlp.fit(net, data, epochs=1).params, data)
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+    process = context.Process(target=_predict_in_a_fork, args=(model, there))
+    process.start()
+    assert here.poll(60), "it hangs"
+    many, line = here.recv()
+    process.join(60)
+    assert many == 3000
+    assert line.startswith(
+        "fit expects a process that was not forked from one that has used JAX, got a forked one: use"
+    )
+    assert not fork.is_forked()
