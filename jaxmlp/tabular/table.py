@@ -286,7 +286,8 @@ def _object_cells(cells: list[Any], where: str) -> Cells:
             return whole if whole.dtype.kind in "iu" else [str(cell) for cell in cells]
         return np.array([np.nan if is_missing(cell) else float(cell) for cell in cells], np.float64)
     if all(hasattr(cell, "year") and hasattr(cell, "day") for cell in present):
-        return np.array([np.datetime64("NaT") if is_missing(cell) else _as_datetime(cell) for cell in cells], "M8[us]")
+        missing = np.datetime64("NaT", "us")
+        return np.array([missing if is_missing(cell) else _as_datetime(cell) for cell in cells], "M8[us]")
     unexpected = next((cell for cell in present if not isinstance(cell, str | bytes) and not _is_real(cell)), None)
     if unexpected is not None:
         expects, remedy = "numbers, text or dates", "convert it, or drop the column"
