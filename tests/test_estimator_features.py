@@ -486,6 +486,8 @@ def test_inputs_that_would_be_read_wrongly_are_refused():
             classifier().fit(rows, TWO)
     with pytest.raises(InputError, match="MLPRegressor expects y of numbers, got '"):
         regressor().fit(X, THREE)
+    with pytest.raises(InputError, match="MLPRegressor expects y of finite numbers, got nan in row 1"):
+        regressor().fit(X, [0.5, None] * (len(X) // 2))
     with pytest.raises(InputError, match="numbers as small as"):
         regressor().fit(X, X[:, 0] * 1e-200)
 

@@ -140,8 +140,15 @@ def _as_columns(y: np.ndarray) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     try:
-        return np.asarray(y, np.float64).reshape(len(y), -1)
+        numbers = np.asarray(y, np.float64).reshape(len(y), -1)
     except ValueError:
         got = repr(next((word for word in map(str, np.ravel(y)) if parse_number(word) is None), str(y[0])))
         remedy = "convert it, or take MLPClassifier for classes"
         raise InputError(sentence("MLPRegressor", "y of numbers", got, remedy)) from None
+    missing = np.argwhere(~np.isfinite(numbers))  # scikit-learn accepts None in an array of objects
+    if len(missing):
+        row, column = missing[0]
+        got = f"{numbers[row, column]:g} in row {row}"
+        remedy = "drop the rows whose target is missing"
+        raise InputError(sentence("MLPRegressor", "y of finite numbers", got, remedy))
+    return numbers

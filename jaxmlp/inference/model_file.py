@@ -117,17 +117,20 @@ def read(path: str | os.PathLike[str], activations: Iterable[Activation] = ()) -
     """Return the fields of the `Model` in a file or run folder; raise as `Model.load` does."""
     if not isinstance(path, str | os.PathLike):
         raise InputTypeError(sentence("load_model", "a path", type(path).__name__, "give a model file or a run folder"))
-    path = as_path(path, "load_model")
-    path = path / FILE_NAME if path.is_dir() else path
+    given = as_path(path, "load_model")
+    path = given / FILE_NAME if given.is_dir() else given
     if not path.exists():
         if member := min(path.parent.glob(MEMBERS), default=None):
             remedy = f"give one of them, {member}, or use Ensemble.load"
             raise MissingFileError(
                 sentence("load_model", "one model", f"the members of an ensemble in {str(path.parent)!r}", remedy)
             )
-        raise MissingFileError(
-            sentence("load_model", "a model file or a run folder", repr(str(path)), "check the path")
-        )
+        remedy = "check the path"
+        if given.is_dir():
+            got = f"{str(given)!r} without {FILE_NAME}"
+            remedy += f", or finish the training with jaxmlp train --resume {given}"
+            raise MissingFileError(sentence("load_model", "a run folder with a model", got, remedy))
+        raise MissingFileError(sentence("load_model", "a model file or a run folder", repr(str(path)), remedy))
     try:
         content, is_sealed = _read_content(path)
         with open_bytes(content) as file:

@@ -236,6 +236,12 @@ def test_files_that_are_no_models(tmp_path):
     with pytest.raises(MissingFileError) as caught:
         jaxmlp.load_model(path)
     assert str(caught.value) == (f"load_model expects a model file or a run folder, got {str(path)!r}: check the path")
+    with pytest.raises(MissingFileError) as caught:
+        jaxmlp.load_model(tmp_path)  # as the folder of a training that was stopped
+    assert str(caught.value) == (
+        f"load_model expects a run folder with a model, got {str(tmp_path)!r} without model.h5: "
+        f"check the path, or finish the training with jaxmlp train --resume {tmp_path}"
+    )
     path.write_bytes(b"not HDF5")
     assert refused(jaxmlp.load_model, path).startswith(
         f"{path} expects a jaxmlp model in HDF5, got a damaged or foreign file ("
