@@ -8,6 +8,7 @@ import pytest
 from marks import slow_except
 from student_programs import PROGRAMS
 
+import jaxmlp
 from jaxmlp.evidence.numpy_check import verify_numpy as module
 from jaxmlp.evidence.numpy_check.common_mistakes import UNKNOWN_CAUSE
 
@@ -45,6 +46,7 @@ SLIPS: dict[str, list[tuple[str, str, str]]] = {
         ("cost = -np.sum(logprobs) / m", "cost = -np.sum(logprobs) / m / np.log(10)", "log10 in place of ln"),
         ("np.multiply(np.log(A2), Y)", "np.multiply(np.log(A2).T, Y)", "labels that broadcast"),
         ("np.multiply(np.log(A2), Y)", "np.multiply(np.log(A2 + 1e-7), Y)", "right to 6 digits"),
+        ("dZ2 = A2 - Y", "dZ2 = A2 - (2 * Y - 1)", "labels -1 and 1"),
     ],
     "VECTORS": [
         ("dw = 1 / m * np.dot(X, dZ.T)", "dw = np.dot(X, dZ.T)", "1/m missing"),
@@ -85,6 +87,9 @@ SLIPS: dict[str, list[tuple[str, str, str]]] = {
         ("weights[-l + 1].transpose(), delta)", "nabla_w[-l + 1].transpose(), delta)", "dW in place of W"),
     ],
     "LECTURE": [
+        ("dscores[range(N), y] -= 1", "dscores[:, y] -= 1", "every label at every example"),
+        ("dscores[range(N), y] -= 1", "np.subtract.at(dscores.T, y, 1)", "every label at every example"),
+        ("dscores[range(N), y] -= 1", "dscores[range(N), (y + 1) % 4] -= 1", "class ids shifted by one"),
         ("dscores /= N", "pass", "1/m missing"),
         ("dW2 = h1.T.dot(dscores) + 0.5 / N * W2", "dW2 = h1.T.dot(dscores)", "penalty missing"),
         ("dW2 = h1.T.dot(dscores) + 0.5 / N * W2", "dW2 = h1.T.dot(dscores) + 0.5 * W2", "λ without 1/m"),
@@ -180,6 +185,10 @@ SLIPS: dict[str, list[tuple[str, str, str]]] = {
          "updated parameters in place of the gradient"),
     ],
     "SCALARS": [
+        ("for i in range(m):", "for i in range(m - 1):", "one example left out"),
+        ("for i in range(m):", "for i in range(1, m):", "one example left out"),
+        ('"dW1": dW1', '"dW1": 0 * dW1 + dW1.sum(axis=0)', "one list for all rows"),
+        ("da1[j] * (1", "sum(da1[: j + 1]) * (1", "sum not set to 0"),
         ("da1[k] += W2[j, k] * dz2[j]", "da1[k] = W2[j, k] * dz2[j]", "one unit in place of the sum"),
         ("dW1[j, k] += dz1 * X[k, i] / m", "dW1[j, k] = dz1 * X[k, i] / m", "one example in place of the sum"),
         ("da1[k] += W2[j, k] * dz2[j]", "da1[k] += dz2[j]", "W missing"),
@@ -214,6 +223,8 @@ SLIPS: dict[str, list[tuple[str, str, str]]] = {
         ("E = (P - Y) / m", "E = (P - Y) / m * P * (1 - P)", "sigmoid' in place of identity'"),
     ],
     "SQUARE": [
+        ('"dW1": dW1', '"dW1": dW2', "dW of another layer"),
+        ('"dW1": dW1, "db1": db1, "dW2": dW2', '"dW1": dW2, "db1": db1, "dW2": dW1', "dW of another layer"),
         ('dA1 = p["W2"].T', 'dA1 = p["W1"].T', "W of another layer"),
         ('dA2 = p["W3"].T', 'dA2 = p["W2"].T', "W of another layer"),
         ('dA1 = p["W2"].T', 'dA1 = p["W2"]', "W not transposed"),
@@ -282,6 +293,22 @@ def test_every_slip_is_found_and_named(name):
         report = report_of(name, slip)
         assert not report.passed, slip
         assert report.diagnosis.cause in slip[2].split("|"), (slip, report.diagnosis)
+
+
+def test_the_penalty_of_another_layer_is_named():
+    name, penalty = "SQUARE", jaxmlp.Objective(l2=0.5)
+    text = PROGRAMS[name].text.replace(
+        "dZ3 @ A2.T, dZ2 @ A1.T, dZ1 @ X.T", "dZ3 @ A2.T + l3, dZ2 @ A1.T + l2, dZ1 @ X.T + l1"
+    )
+    for line, cause in (
+        ('l1, l2, l3 = (0.5 / m * p[k] for k in ("W1", "W2", "W3"))', None),
+        ('l1, l2, l3 = (0.5 / m * p[k] for k in ("W2", "W2", "W3"))', "penalty of another layer"),
+        ('l1, l2, l3 = (0.5 / m * p[k] for k in ("W1", "W2", "W2"))', "penalty of another layer"),
+    ):
+        names: dict[str, Any] = {"np": np}
+        exec(text.replace("    dW3", f"    {line}\n    dW3", 1), names)
+        report = verify_numpy(names["backward"], net=PROGRAMS[name].net, objective=penalty)
+        assert (report.diagnosis and report.diagnosis.cause) == cause
 
 
 def test_the_table_is_large():

@@ -18,6 +18,7 @@ from jaxmlp.evidence.numpy_check.mistake_builders import (
     at_activation,
     at_cross_entropy,
     has_layer_below,
+    has_penalty,
     has_several_examples,
     has_several_units,
     is_hidden,
@@ -27,7 +28,7 @@ from jaxmlp.evidence.numpy_check.mistake_builders import (
     use_output_slope,
     uses_pullback,
 )
-from jaxmlp.evidence.numpy_check.numpy_backprop import LayerStep, correct_dA, correct_dZ
+from jaxmlp.evidence.numpy_check.numpy_backprop import CORRECT, LayerStep, correct_dA, correct_dZ, forward_steps
 from jaxmlp.evidence.numpy_check.slope_mistakes import SLOPE_MISTAKES
 
 # --- conditions and parts ---------------------------------------------------------------------------------------------
@@ -89,8 +90,19 @@ def _one_column(step: LayerStep, column: int) -> Array:
     return (step.A - step.problem.targets) * mask
 
 
+def _without_column(step: LayerStep, column: int) -> Array:
+    """Return A - Y with 0 for one example."""
+    return step.A - step.problem.targets - _one_column(step, column)
+
+
 _BROADCAST = "labels that broadcast"
 _BROADCAST_TEXT = "A - Y of shapes (m, 1) and (m,) has shape (m, m), every a with every y; give Y the shape of A"
+_LEFT_OUT = "one example left out"
+_LEFT_OUT_TEXT = "the gradient lacks the first or the last example; a loop over the examples is range(m)"
+_SHIFTED = "class ids shifted by one"
+_SHIFTED_TEXT = "1 is subtracted from the next class or the one before; the first class has the id 0"
+_EVERY_LABEL = "every label at every example"
+_EVERY_LABEL_TEXT = "P[:, y] -= 1 subtracts 1 in every row; correct is P[range(m), y] -= 1, one class per example"
 _ONE_EXAMPLE = "one example in place of the sum"
 _ONE_EXAMPLE_TEXT = "the gradient of one example; add those of all: += in a loop over the examples"
 
@@ -102,6 +114,17 @@ _BP1 = (
     *(_error(_ONE_EXAMPLE, _ONE_EXAMPLE_TEXT, formula, _both(_has_error, has_several_examples)) for formula in (
         lambda s: _one_column(s, -1), lambda s: _one_column(s, 0),
         lambda s: n_examples(s) * _one_column(s, -1), lambda s: n_examples(s) * _one_column(s, 0))),
+    *(_error(_LEFT_OUT, _LEFT_OUT_TEXT, formula, _both(_has_error, has_several_examples)) for formula in (
+        lambda s: _without_column(s, -1), lambda s: _without_column(s, 0),
+        lambda s: n_examples(s) / (n_examples(s) - 1) * _without_column(s, -1),
+        lambda s: n_examples(s) / (n_examples(s) - 1) * _without_column(s, 0))),
+    *(_error(_SHIFTED, _SHIFTED_TEXT, formula, at_cross_entropy("categorical")) for formula in (
+        lambda s: s.A - np.roll(s.problem.targets, -1, axis=0), lambda s: s.A - np.roll(s.problem.targets, 1, axis=0))),
+    *(_error(_EVERY_LABEL, _EVERY_LABEL_TEXT, formula, at_cross_entropy("categorical")) for formula in (
+        lambda s: s.A - s.problem.targets.max(axis=1, keepdims=True),
+        lambda s: s.A - s.problem.targets.sum(axis=1, keepdims=True))),
+    _error("labels -1 and 1", "the error is A - (2 Y - 1); the cross-entropy expects labels 0 and 1",
+           lambda s: s.A - (2 * s.problem.targets - 1), at_cross_entropy("binary")),
     _error("first term of the cost only",
            "dA = -y/a, as of a categorical cross-entropy; the binary one also has (1-y)/(1-a)",
            lambda s: -s.problem.targets * (1 - s.A), at_cross_entropy("binary")),
@@ -169,6 +192,13 @@ def _W_of(step: LayerStep, layer: int) -> Array:
     return layers[layer - 1]["W"] if 1 <= layer <= len(layers) else np.zeros((0, 0))
 
 
+def _dW_of(step: LayerStep, layer: int) -> Array:
+    """Return the correct dW of another layer, without the penalty that this layer adds."""
+    other = forward_steps(step.problem)[layer - 1]
+    dW = CORRECT.weight_gradient(other, correct_dZ(other))
+    return dW + CORRECT.penalty_gradient(other)[0] - CORRECT.penalty_gradient(step)[0]
+
+
 def _step_down(name: str, text: str, formula: Callable[[LayerStep, Array], Array]) -> Mistake:
     return Mistake(name, "BP2", text, use("input_gradient", formula), has_layer_below)
 
@@ -195,6 +225,8 @@ _BP2_STEP_DOWN = (
                       lambda s, dZ: _W_of(s, s.l - 1) @ dZ, lambda s, dZ: _W_of(s, s.l + 1) @ dZ)),
     *(_step_down("one unit in place of the sum", "dA_prev has the part of one unit; add those of all: +=", formula)
       for formula in (lambda s, dZ: s.W[-1:].T @ dZ[-1:], lambda s, dZ: s.W[:1].T @ dZ[:1])),
+    _step_down("sum not set to 0", "dA_prev of a unit contains those of the units before it; begin each sum at 0",
+               lambda s, dZ: np.cumsum(s.W.T @ dZ, axis=0)),
     Mistake("dA in place of dZ", "BP2", "dA_prev = Wᵀ dA; correct is Wᵀ dZ, with the slope in it",
             use("input_gradient", lambda s, dZ: s.W.T @ _without_slopes(s)), has_layer_below),
 )
@@ -225,6 +257,14 @@ _BP4 = (
         lambda s, dZ: s.problem.m * dZ[:, -1:] @ s.A_prev[:, -1:].T,
         lambda s, dZ: s.problem.m * dZ[:, :1] @ s.A_prev[:, :1].T)),
     _leaf("BP4", "left at 0", "dW is 0 everywhere; it is dZ A_prevᵀ", lambda s, dZ: np.zeros_like(s.W), anywhere),
+    _leaf("BP4", "one list for all rows", "all rows of dW are equal: [[0] * n] * k is one list k times; make k lists",
+          lambda s, dZ: np.ones((len(dZ), 1)) * (dZ @ s.A_prev.T).sum(axis=0), has_several_units),
+    *(_leaf("BP4", "dW of another layer", "dW_l is that of layer l + 1 or l - 1; check the order of what is returned",
+            formula, condition) for formula, condition in (
+        (lambda s, dZ: _dW_of(s, s.l + 1), is_hidden), (lambda s, dZ: _dW_of(s, s.l - 1), has_layer_below))),
+    *(Mistake("penalty of another layer", "penalty", "dW contains λ/m times W of layer l - 1 or l + 1; it is λ/m W_l",
+              use("penalty_gradient", penalty), has_penalty) for penalty in (
+        lambda s: (s.problem.decay * _W_of(s, s.l - 1), 0.0), lambda s: (s.problem.decay * _W_of(s, s.l + 1), 0.0))),
     _leaf("BP4", "product of the means", "dW is the product of two means; it is the mean of the products dZ A_prevᵀ",
           lambda s, dZ: dZ.sum(axis=1, keepdims=True) @ s.A_prev.mean(axis=1, keepdims=True).T, has_several_examples),
 )
