@@ -203,6 +203,7 @@ def test_a_whole_weight_is_as_many_rows(make):
     np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_class_weights_are_sample_weights():
     of_class = classifier(class_weight={"a": 3, "b": 1, "c": 0.5}).fit(X, THREE)
     of_rows = classifier().fit(X, THREE, sample_weight=np.select([THREE == "a", THREE == "c"], [3, 0.5], 1.0))

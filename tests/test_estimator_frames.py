@@ -93,6 +93,7 @@ def test_the_model_file_reads_the_same_frame(fitted: Any, tmp_path: Any):
         fitted.to_sklearn()
 
 
+@pytest.mark.slow
 def test_a_whole_weight_is_as_many_rows():
     weights = RNG.integers(0, 3, M)
     repeated = FRAME.loc[np.repeat(np.arange(M), weights)].reset_index(drop=True)

@@ -151,6 +151,7 @@ def piecewise_regressor():
         return MLPRegressor(preset="piecewise", max_iter=40, random_state=0).fit(X, WAVE)
 
 
+@pytest.mark.slow
 def test_an_estimator_encodes_numbers_by_its_preset(piecewise_regressor: Any, tmp_path):
     assert piecewise_regressor.score(X, WAVE) > 0.9
     assert piecewise_regressor.n_features_in_ == 4
@@ -193,6 +194,7 @@ def test_further_calls_keep_the_encoding_of_the_first():
     assert classifier.score(X[:50] * 2, SIGN[:50]) > 0.9
 
 
+@pytest.mark.slow
 def test_the_preset_tabm_trains_members_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     lines = [f"{a:.4f},{'xyz'[i % 3]},{y}" for i, (a, y) in enumerate(zip(X[:, 0], SIGN, strict=True))]
@@ -265,6 +267,7 @@ def test_the_preset_realmlp_is_a_recipe_for_each_task():
     np.testing.assert_array_equal(jaxmlp.init(jax.random.key(0), net)[0]["R"], np.ones((1, 4)))
 
 
+@pytest.mark.slow
 def test_the_preset_realmlp_resumes_bit_for_bit():
     data = jaxmlp.Dataset.from_arrays(X, SIGN, standardize=True).split_validation(0.15)
     net, config = jaxmlp.network_for(data, (8,), preset="realmlp"), TrainConfig.preset("realmlp", data, epochs=6)
@@ -290,6 +293,7 @@ def test_bounds_of_targets_follow_the_training_rows():
     assert classes.bound_targets() is classes
 
 
+@pytest.mark.slow
 def test_the_preset_realmlp_predicts_within_the_training_range_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     lines = [f"{a:.4f},{'xyz'[i % 3]},{y:.4f}" for i, (a, y) in enumerate(zip(X[:, 0], VALUE, strict=True))]
@@ -313,6 +317,7 @@ def test_the_preset_realmlp_predicts_within_the_training_range_on_the_command_li
     assert (options["members"], options["schedule"], options["label_smoothing"]) == (1, "coslog(4)", None)
 
 
+@pytest.mark.slow
 def test_an_estimator_with_the_preset_realmlp_predicts_within_the_training_range():
     regressor: Any = MLPRegressor(preset="realmlp", **SHORT).fit(X, VALUE)
     assert regressor.member_scales_.shape[0] == 1

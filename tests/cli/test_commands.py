@@ -317,6 +317,7 @@ def test_info_shows_the_table_of_shapes(digits, capsys):
     assert [layer["W"] for layer in found["layers"]] == [[16, 64], [10, 16]]
 
 
+@pytest.mark.slow
 def test_info_says_how_a_run_was_trained(tmp_path, capsys):
     rows = np.random.default_rng(0).standard_normal((30, 200))
     np.savez(tmp_path / "genes.npz", X=rows, y=rows[:, 0] > 0)

@@ -52,6 +52,7 @@ def ask(*arguments):
     return result.return_value, result.output
 
 
+@pytest.mark.slow
 def test_a_healthy_run(healthy):
     code, out = ask(healthy, "moons", "--json")
     answer = json.loads(out)

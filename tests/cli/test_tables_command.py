@@ -61,6 +61,7 @@ def write(path, rows, order=None):
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_table_from_the_training_to_the_predictions(place, capsys):
     table = people()
     trained, told = answer(capsys, "train", write("people.csv", table), "--epochs", "40", "--out", "r")

@@ -55,6 +55,7 @@ FAILING = Certificate(
 )
 
 
+@pytest.mark.slow
 def test_a_model_is_verified_layer_by_layer(model):
     code, out = run(model)
     assert code == 0
@@ -137,6 +138,7 @@ def test_tables_are_whole_at_80_columns(monkeypatch, capsys):
         assert "…" not in line
 
 
+@pytest.mark.slow
 def test_the_device_is_told_with_its_digits(model):
     code, out = run(model, "--device")
     assert code == 0

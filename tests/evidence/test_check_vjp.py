@@ -269,6 +269,7 @@ def test_a_dtype_that_is_wrong_in_bfloat16_alone():
     assert report.failures[0].note == "dx is float32"
 
 
+@pytest.mark.slow
 def test_none_where_a_gradient_belongs():
     report = check_vjp(dense_with(lambda dW, db, dA: (None, db, dA)), LAYER, X)
     wrong = [row for row in report.failures if row.witness == "autodiff" and row.check == "gradient"]

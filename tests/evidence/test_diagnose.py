@@ -143,6 +143,7 @@ def test_constant_weights_under_a_softmax_leave_one_unit(digits, dtype):
         assert [layer.distinct for layer in found.layers[:2]] == [1, 1]
 
 
+@pytest.mark.slow
 def test_rates_of_a_network_without_hidden_layer(dtype, rng):
     # linear regression: one Hessian everywhere, so that beyond 2/λ_max descent climbs for ever
     net = jaxmlp.Network((3, 1), (), "identity")

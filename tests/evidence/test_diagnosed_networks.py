@@ -31,6 +31,7 @@ def test_a_healthy_network_has_no_finding(name):
     assert findings(healthy_networks.NETWORKS[name]()) == []
 
 
+@pytest.mark.slow
 def test_both_tables_are_large():
     assert len(UNHEALTHY) >= 50
     assert len(healthy_networks.NETWORKS) >= 50

@@ -20,6 +20,7 @@ def report():
     return verify_precise(points=12)
 
 
+@pytest.mark.slow
 def test_slopes_keep_their_digits(report):
     assert report.passed
     assert all(row.ulps <= 8 for row in report.rows if row.quantity == "g'")

@@ -69,13 +69,13 @@ def test_the_gradient_is_that_of_autodiff():
     net, params, X, Y = example("softmax", (5, 4))  # the layer of 4 is shared whole
     weights = jnp.asarray(RNG.uniform(0.5, 2, (1, M)))
     objective = Objective(l2=0.7, dropout=0.4, input_dropout=0.2, label_smoothing=0.1)
-    J, gradient = jax.value_and_grad(jaxmlp.cost)(params, X, Y, net, objective, weights, key(1))
-    by_loop = jaxmlp.backprop(params, X, Y, net, objective, weights, key(1))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), (J, gradient), by_loop)
+    by_rule = jax.jit(jax.value_and_grad(lambda p: jaxmlp.cost(p, X, Y, net, objective, weights, key(1))))(params)
+    by_loop = jax.jit(lambda p: jaxmlp.backprop(p, X, Y, net, objective, weights, key(1)))(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), by_rule, by_loop)
     quiet = Objective(l2=0.7)
     batch, quiet = check_batch(params, X, Y, net, quiet, weights)
-    expected = jax.grad(lambda params: evaluate(params, batch, net, quiet, AUTODIFF).J)(params)
-    actual = jax.grad(jaxmlp.cost)(params, X, Y, net, quiet, weights)
+    expected = jax.jit(jax.grad(lambda p: evaluate(p, batch, net, quiet, AUTODIFF).J))(params)
+    actual = jax.jit(jax.grad(lambda p: jaxmlp.cost(p, X, Y, net, quiet, weights)))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), actual, expected)
 
 
@@ -117,6 +117,7 @@ def test_each_member_drops_units_of_its_own():
     np.testing.assert_allclose(heads[0], heads[1], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_one_member_with_scales_of_one_is_the_plain_network():
     net = Network((3, 5, 4), "tanh", "softmax", members=1)
     first, last = jaxmlp.init(key(0), net)
@@ -180,6 +181,7 @@ def test_what_shows_a_single_network_says_so():
         take_member(params, net, 4)
 
 
+@pytest.mark.slow
 def test_verify_checks_what_members_add():
     certificate = jaxmlp.verify(Network((3, 5, 2), "tanh", "identity", members=2), Objective(l2=0.3))
     assert certificate.passed
@@ -202,6 +204,7 @@ def trained():
         return data, net, jaxmlp.fit(net, data, **config), config
 
 
+@pytest.mark.slow
 @as_users_have_it()
 def test_it_trains_and_reports_the_cost_of_the_mean(trained, tmp_path):
     data, net, result, _ = trained

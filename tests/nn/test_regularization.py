@@ -277,6 +277,7 @@ def test_sentences_for_norm_and_smoothing():
         jaxmlp.forward(plain, np.ones((3, 2)), normed)
 
 
+@pytest.mark.slow
 def test_the_zoo_is_normalised_in_low_precision_too():
     net = Network(SIZES, "tanh", "softmax", "batch")
     params, X, Y, _ = drawn(net)

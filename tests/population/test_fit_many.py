@@ -391,6 +391,7 @@ def ensemble(data):
         return jaxmlp.Ensemble.of(found, data)
 
 
+@pytest.mark.slow
 def test_an_ensemble_averages_probabilities(ensemble, data, tmp_path):
     rows = data.test.rows
     each = np.stack([member.predict_proba(rows) for member in ensemble.members])

@@ -65,6 +65,7 @@ def test_fit_is_gradient_descent(data, B, l2):
     assert [report.epoch for report in result.history] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_reported_accuracies_and_costs_are_those_of_the_parameters(data):
     watched = []
 
@@ -185,6 +186,7 @@ def test_an_epoch_is_traced_once_in_all_runs(data):
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_nothing_but_the_order_and_the_report_crosses_to_the_host(data):
     optimizer = optax.sgd(0.1)
     objective = Objective()
@@ -321,6 +323,7 @@ def test_what_is_no_network_and_what_is_no_task(data):
         jaxmlp.make_step(NET, optax.sgd(0.1), task="regresion")
 
 
+@pytest.mark.slow
 def test_one_observer_and_one_hidden_layer_need_no_brackets(data):
     told = []
     jaxmlp.fit(jaxmlp.network_for(data, 4), data, epochs=2, callbacks=lambda s, r: told.append(r.epoch))

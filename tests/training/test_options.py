@@ -53,7 +53,7 @@ def test_every_number_of_the_objective_is_walked():
     assert {*inspect.signature(Objective).parameters} == {*OBJECTIVES, "cost", "examples"}
 
 
-@pytest.mark.parametrize("name", slow_except(OBJECTIVES, "dropout", "l2"))
+@pytest.mark.parametrize("name", slow_except(OBJECTIVES, "dropout"))
 def test_every_number_of_the_objective_changes_the_result(data, plain, name):
     numbers: dict[str, Any] = {name: 0.3}
     changed = fitted(data, objective=Objective(**numbers))
@@ -205,7 +205,7 @@ def test_a_plateau_lowers_the_rate_of_the_next_epoch(data):
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", [None, "batch"])
+@pytest.mark.parametrize("norm", slow_except([None, "batch"], None))
 def test_whole_weights_are_repeated_rows(data, norm):
     times = np.arange(25) % 4  # some rows not at all
     rows, targets = data.train
@@ -220,6 +220,7 @@ def test_whole_weights_are_repeated_rows(data, norm):
     assert ours.history[-1].accuracy == pytest.approx(right.history[-1].accuracy)
 
 
+@pytest.mark.slow
 def test_a_validation_row_counts_by_its_weight(data):
     times = np.arange(15) % 3
     rows, targets = data.validation

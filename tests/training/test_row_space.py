@@ -125,6 +125,7 @@ def test_more_rows_than_features_are_trained_as_they_are():
     assert fit(Network((20, 7, 1), "tanh", "sigmoid"), (X[:, :20], Y), **PLAIN).row_space is None
 
 
+@pytest.mark.slow
 def test_equal_rows_have_one_direction():
     rows = np.concatenate([X, X[:10]])
     labels = np.concatenate([Y, Y[:10]])

@@ -191,6 +191,7 @@ def test_a_model_comes_of_it(path, tmp_path):
     assert 0.3 < model.evaluate(data.train)["accuracy"] <= 1  # read by stretches
 
 
+@pytest.mark.slow
 def test_rows_held_back_are_a_validation_part(path):
     rows, labels = arrays()
     whole = streamed(path, 6, test_fraction=0.2, standardize=True)
