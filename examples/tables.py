@@ -193,7 +193,7 @@ def with_parts_of_dates(frame: pandas.DataFrame) -> pandas.DataFrame:
         if not pandas.api.types.is_numeric_dtype(column) and column.astype(str).str.match(r"\d{4}-\d\d-\d\d ").all():
             date = pandas.to_datetime(column)
             seconds = 3600 * date.dt.hour + 60 * date.dt.minute + date.dt.second
-            parts = {"month": date.dt.month, "day": date.dt.day, "weekday": date.dt.weekday, "second": seconds}
+            parts = {"month": date.dt.month, "day": date.dt.day, "weekday": date.dt.day_of_week, "second": seconds}
             columns |= {f"{name} {part}": values for part, values in parts.items()}
         else:
             columns[name] = column.astype(float) if column.dtype == bool else column
