@@ -331,6 +331,11 @@ NAMES = ", ".join(activations.ACTIVATIONS)
     ("name", "text"),
     [
         ("rellu", f"activation expects one of {NAMES}, got 'rellu': did you mean 'relu'?"),
+        ("ReLU", f"activation expects one of {NAMES}, got 'ReLU': did you mean 'relu'?"),
+        ("ELU", f"activation expects one of {NAMES}, got 'ELU': did you mean 'elu'?"),
+        ("Leaky-ReLU", f"activation expects one of {NAMES}, got 'Leaky-ReLU': did you mean 'leaky_relu'?"),
+        ("LeakyReLU(0.2)", f"activation expects one of {NAMES}, got 'LeakyReLU': did you mean 'leaky_relu'?"),
+        ("linear", f"activation expects one of {NAMES}, got 'linear': did you mean 'identity'?"),
         ("xyz", f"activation expects one of {NAMES}, got 'xyz': take one of these names"),
         ("leaky_relu(", f"activation expects one of {NAMES}, got 'leaky_relu(': did you mean 'leaky_relu'?"),
         ("", f"activation expects one of {NAMES}, got '': take one of these names"),

@@ -416,6 +416,8 @@ NAMES = "quadratic, binary_cross_entropy, categorical_cross_entropy, huber, abso
     ("name", "text"),
     [
         ("quadratc", f"cost expects one of {NAMES}, got 'quadratc': did you mean 'quadratic'?"),
+        ("MSE", f"cost expects one of {NAMES}, got 'MSE': did you mean 'quadratic'?"),
+        ("Cross Entropy", f"cost expects one of {NAMES}, got 'Cross Entropy': did you mean 'binary_cross_entropy'?"),
         ("quadratic(2)", "cost quadratic expects no argument, got 'quadratic(2)': write 'quadratic'"),
         (3, f"cost expects a name, got int: take one of {NAMES}"),
         ("huber(0)", "huber expects a finite d > 0, got 0: write 'huber(1.0)', say"),
