@@ -342,7 +342,11 @@ NAMES = ", ".join(activations.ACTIVATIONS)
         ("relu(2)", "activation relu expects no argument, got 'relu(2)': write 'relu'"),
         (
             "elu(a)",
-            "activation 'elu(a)' expects numbers in its parentheses, got 'a': write it as in 'elu(0.1)'",
+            "activation 'elu(a)' expects numbers in its parentheses, got 'a': write it as in 'elu(1.0)'",
+        ),
+        (
+            "maxout(k=5)",
+            "activation 'maxout(k=5)' expects numbers in its parentheses, got 'k=5': write it as in 'maxout(2)'",
         ),
         ("elu(1, 2)", "activation 'elu(1, 2)' expects at most 1 number, got 2: remove the last ones"),
         ("leaky_relu(2)", "leaky_relu expects 0 ≤ α ≤ 1, got 2: write 'leaky_relu(0.1)', say"),

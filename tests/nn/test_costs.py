@@ -424,7 +424,7 @@ NAMES = "quadratic, binary_cross_entropy, categorical_cross_entropy, huber, abso
         ("huber(-1)", "huber expects a finite d > 0, got -1: write 'huber(1.0)', say"),
         ("huber(inf)", "huber expects a finite d > 0, got inf: write 'huber(1.0)', say"),
         ("huber(nan)", "huber expects a finite d > 0, got nan: write 'huber(1.0)', say"),
-        ("huber(x)", "cost 'huber(x)' expects numbers in its parentheses, got 'x': write it as in 'huber(0.1)'"),
+        ("huber(x)", "cost 'huber(x)' expects numbers in its parentheses, got 'x': write it as in 'huber(1.0)'"),
         ("huber(1, 2)", "cost 'huber(1, 2)' expects at most 1 number, got 2: remove the last ones"),
         ("quantile(0)", "quantile expects 0 < τ < 1, got 0: write 'quantile(0.5)', say"),
         ("quantile(1)", "quantile expects 0 < τ < 1, got 1: write 'quantile(0.5)', say"),

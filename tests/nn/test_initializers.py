@@ -187,7 +187,7 @@ NAMES = "zeros, constant, normal, lecun_normal, xavier_normal, xavier_uniform, h
         ("constant(nan)", "constant expects a finite number, got nan: write 'constant(0.01)', say"),
         (
             "normal(a)",
-            "initializer 'normal(a)' expects numbers in its parentheses, got 'a': write it as in 'normal(0.1)'",
+            "initializer 'normal(a)' expects numbers in its parentheses, got 'a': write it as in 'normal(0.01)'",
         ),
     ],
 )
