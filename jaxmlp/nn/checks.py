@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.nn.compiled import NO_NUMBERS
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.network import Network
 
@@ -77,12 +78,18 @@ def _check_leaf(l: int, name: str, leaf: Any, shape: tuple[int, int]) -> None:
         raise InputError(sentence(f"layer {l}", f"{name} of shape {shape}", leaf.shape, remedy))
 
 
+def _check_numbers(name: str, array: Any, remedy: str) -> None:
+    if getattr(array.dtype, "kind", None) in NO_NUMBERS:
+        raise InputTypeError(sentence(name, "real numbers", f"an array of dtype {array.dtype}", remedy))
+
+
 def check_inputs(X: Any, net: Network, dtype: DTypeLike) -> Array:
     """Return X as an array of `dtype`, the dtype of the parameters; raise if it is not (n0, m)."""
     n0 = net.sizes[0]
     if not hasattr(X, "dtype"):
         remedy = "convert it with numpy.asarray"
         raise InputTypeError(sentence("X", f"an array of shape ({n0}, m)", type(X).__name__, remedy))
+    _check_numbers("X", X, "convert it with X.astype(float)")
     if jnp.issubdtype(X.dtype, jnp.complexfloating):
         raise InputTypeError(sentence("X", "real numbers", X.dtype, "take X.real or X.imag"))
     if X.ndim != 2 or X.shape[0] != n0:
@@ -119,6 +126,7 @@ def check_targets(Y: Any, cost: Cost, n_outputs: int, m: int, dtype: DTypeLike) 
     if not hasattr(Y, "dtype"):
         remedy = "convert it with numpy.asarray"
         raise InputTypeError(sentence("Y", f"an array of shape ({n_outputs}, {m})", type(Y).__name__, remedy))
+    _check_numbers("Y", Y, "number the classes from 0 on: numpy.unique(Y, return_inverse=True) does it")
     # one row is class ids, as many rows as outputs are one-hot columns: softmax has at least two outputs
     ids = cost.name == "categorical_cross_entropy" and Y.ndim == 2 and Y.shape == (1, m)
     if not ids and Y.shape != (n_outputs, m):

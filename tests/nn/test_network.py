@@ -433,6 +433,11 @@ def test_sentence_for_wrong_params(params, kind, text):
             "X expects an array of shape (2, m), got list: convert it with numpy.asarray",
         ),
         (None, InputTypeError, "X expects an array of shape (2, m), got NoneType: convert it with numpy.asarray"),
+        (
+            np.full((2, 4), "1"),
+            InputTypeError,
+            "X expects real numbers, got an array of dtype <U1: convert it with X.astype(float)",
+        ),
         (np.ones((2, 4)) * 1j, InputTypeError, "X expects real numbers, got complex128: take X.real or X.imag"),
     ],
 )
@@ -529,6 +534,10 @@ def test_sentence_for_a_name_in_place_of_an_objective():
         (
             lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, Objective(l2=np.ones(2))),
             "l2 expects a single number, got shape (2,): use jax.vmap to go over several",
+        ),
+        (
+            lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.array([["cat", "dog", "cat", "dog"]]), NET),
+            "Y expects real numbers, got an array of dtype <U3: number the classes from 0 on",
         ),
         (
             lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, None, np.ones((1, 4)) * 1j),
