@@ -11,12 +11,21 @@ layer 1 expects A_prev of shape (2, m), got (4, 3): is X one example per column?
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 MAX_QUOTED_LETTERS = 240  # of one part of a sentence
 MAX_MESSAGE_LETTERS = 1500
 MAX_PROBLEMS = 5  # that one sentence lists
+SYNONYMS = {
+    "bce": "binary_cross_entropy",
+    "gradientdescent": "sgd",
+    "linear": "identity",
+    "logistic": "sigmoid",
+    "mse": "quadratic",
+    "swish": "silu",
+}  # a name of other books and libraries, without capitals and signs: the name here
 # the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates
 _CONTROL = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -96,9 +105,28 @@ def unknown(category: str, name: object, known: Iterable[str]) -> InputError:
     activation expects one of relu, tanh, got 'rellu': did you mean 'relu'?
     """
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
-    remedy = f"did you mean {near[0]!r}?" if near else "take one of these names"
+    near = _nearest_name(str(name), known)
+    remedy = f"did you mean {near!r}?" if near else "take one of these names"
     return InputError(sentence(category, f"one of {', '.join(known)}", repr(name), remedy))
+
+
+def _nearest_name(name: str, known: Sequence[str]) -> str | None:
+    """Return the name of a table that was probably meant: "relu" for "ReLU", "he_normal" for "He"; or None.
+
+    >>> _nearest_name("Leaky-ReLU", ["relu", "leaky_relu"]), _nearest_name("xyz", ["relu"])
+    ('leaky_relu', None)
+    """
+    plain = _plain(name)
+    if not plain:
+        return None
+    same = [entry for entry in known if plain in (_plain(entry), _plain(entry.partition("_")[0]))]
+    same += [SYNONYMS[plain]] if SYNONYMS.get(plain) in known else []
+    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(name.lower(), known, n=1)
+    return next(iter(same + near), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def more_cells(count: int) -> str:

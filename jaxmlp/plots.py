@@ -1,8 +1,9 @@
 """Figures: learning curves, range test, confusion matrix, decision boundary, predicted against true values.
 
 Each function returns a Matplotlib figure; `save` writes it. The functions `draw_…` are the textbook's figures, and draw
-on an axis that you give them. Figures are made without pyplot, so that no window is
-opened, and no backend and no global state is changed.
+on an axis that you give them: draw_activation, draw_network, draw_blocks, draw_maxout, draw_paths, draw_first_layer,
+draw_boundary and draw_costs, which `help(jaxmlp.textbook_plots)` describes. Figures are made without pyplot, so that no
+window is opened, and no backend and no global state is changed.
 """
 
 import os

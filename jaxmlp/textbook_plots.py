@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn import activations
 from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.checks import check_network
 from jaxmlp.nn.forward import forward
 from jaxmlp.nn.network import Network, Params
 
@@ -59,7 +60,12 @@ def draw_maxout(axes: Axes, slopes: Sequence[float], intercepts: Sequence[float]
 
 
 def draw_network(axes: Axes, net: Network) -> None:
-    """Draw units and connections, with n_l and the shape of W_l; large layers are shortened."""
+    """Draw units and connections, with n_l and the shape of W_l; large layers are shortened.
+
+    Raises:
+      InputTypeError: for what is not a network, such as its sizes alone.
+    """
+    check_network(net)
     positions = [_unit_positions(n) for n in net.sizes]
     for l, (starts, ends) in enumerate(itertools.pairwise(positions)):
         for y0 in starts:

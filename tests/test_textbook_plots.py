@@ -1,5 +1,7 @@
 """The textbook's figures show the numbers that they are given."""
 
+from pathlib import Path
+
 import jax
 import matplotlib as mpl
 import numpy as np
@@ -10,8 +12,10 @@ import jaxmlp
 mpl.use("agg")
 from matplotlib.figure import Figure
 
-from jaxmlp import plots
+from jaxmlp import plots, textbook_plots
 from jaxmlp.errors import InputError
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -57,6 +61,18 @@ def test_a_network_has_a_circle_for_each_unit_and_a_line_for_each_weight(axes):
     assert len(axes.lines) == 2 * 3 + 3 * 1
     texts = {text.get_text() for text in axes.texts}
     assert {"n = 2\nX", "n = 3\nrelu", "n = 1\nsigmoid", "W$_{1}$ 3×2"} <= texts
+
+
+def test_sizes_alone_are_no_network(axes):
+    with pytest.raises(InputError, match=r"net expects a jaxmlp\.Network, got tuple"):
+        plots.draw_network(axes, (3, 4, 1))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", [name for name in vars(textbook_plots) if name.startswith("draw_")])
+def test_every_figure_is_named_where_a_reader_looks(name):
+    assert name in (plots.__doc__ or "")
+    assert hasattr(plots, name)
+    assert f"`{name}" in README
 
 
 def test_a_large_layer_is_shortened(axes):

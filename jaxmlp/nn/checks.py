@@ -1,5 +1,6 @@
 """Checks of what a user passes: each raises one sentence that names the argument, what it expects and the remedy."""
 
+import math
 from typing import Any
 
 import jax
@@ -8,8 +9,11 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.nn.compiled import NO_NUMBERS
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.network import Network
+
+ORDER = "is the order init(key, net), forward(params, X, net), cost(params, X, Y, net)?"
 
 
 def check_key(key: object) -> None:
@@ -19,19 +23,28 @@ def check_key(key: object) -> None:
         raise InputTypeError(sentence("key", "a typed key", got, "write jax.random.key(0)"))
 
 
+def _kind(value: Any) -> str:
+    # within jit the type of an array is the name of a tracer, which says nothing to a user
+    return f"an array of shape {value.shape}" if hasattr(value, "dtype") else type(value).__name__
+
+
 def check_params(params: object, net: Network) -> jnp.dtype:
     """Raise unless `params` are parameters of `net`; return their dtype."""
     check_network(net)
     if not isinstance(params, (tuple, list)) or len(params) != net.depth:
-        got = f"{len(params)}" if isinstance(params, (tuple, list)) else type(params).__name__
-        expects = f"a tuple of {net.depth} layers for sizes {net.sizes}"
+        got = f"{len(params)}" if isinstance(params, (tuple, list)) else _kind(params)
+        expects = f"a tuple of {net.depth} layer{'s' * (net.depth > 1)} for sizes {net.sizes}"
         remedy = "use jaxmlp.init, or the network of these parameters"
         if isinstance(params, dict) and "W1" in params:
             got, remedy = f"a dictionary with {', '.join(map(str, params))}", "write jaxmlp.params_from_dict(params)"
+        elif isinstance(params, dict) and "W" in params:
+            got, remedy = "the dictionary of a layer", "put it into a tuple with a comma, as in (layer,)"
+        elif hasattr(params, "dtype"):
+            remedy = ORDER
         raise InputError(sentence("params", expects, got, remedy))
     for l, (layer, row) in enumerate(zip(params, net.shapes, strict=True), start=1):
         if not isinstance(layer, dict) or set(layer) != set(row.leaves):
-            got = sorted(layer) if isinstance(layer, dict) else type(layer).__name__
+            got = sorted(layer) if isinstance(layer, dict) else _kind(layer)
             *names, last = map(repr, row.leaves)
             keys, remedy = f"{', '.join(names)} and {last}", "see jaxmlp.init"
             if isinstance(layer, dict) and {*layer} ^ {*row.leaves} == {"gamma"}:
@@ -49,6 +62,9 @@ def check_params(params: object, net: Network) -> jnp.dtype:
 
 
 def _check_leaf(l: int, name: str, leaf: Any, shape: tuple[int, int]) -> None:
+    if isinstance(leaf, bool | int | float) or getattr(leaf, "shape", None) == ():  # within jit a number is an array
+        remedy = f"write numpy.full({shape}, {name})"
+        raise InputError(sentence(f"layer {l}", f"{name} of shape {shape}", "a single number", remedy))
     # JAX's issubdtype here and below: for that of NumPy, bfloat16 is no float
     if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
         got = getattr(leaf, "dtype", type(leaf).__name__)
@@ -62,18 +78,28 @@ def _check_leaf(l: int, name: str, leaf: Any, shape: tuple[int, int]) -> None:
         raise InputError(sentence(f"layer {l}", f"{name} of shape {shape}", leaf.shape, remedy))
 
 
+def _check_numbers(name: str, array: Any, remedy: str) -> None:
+    if getattr(array.dtype, "kind", None) in NO_NUMBERS:
+        raise InputTypeError(sentence(name, "real numbers", f"an array of dtype {array.dtype}", remedy))
+
+
 def check_inputs(X: Any, net: Network, dtype: DTypeLike) -> Array:
     """Return X as an array of `dtype`, the dtype of the parameters; raise if it is not (n0, m)."""
     n0 = net.sizes[0]
     if not hasattr(X, "dtype"):
         remedy = "convert it with numpy.asarray"
         raise InputTypeError(sentence("X", f"an array of shape ({n0}, m)", type(X).__name__, remedy))
+    _check_numbers("X", X, "convert it with X.astype(float)")
     if jnp.issubdtype(X.dtype, jnp.complexfloating):
         raise InputTypeError(sentence("X", "real numbers", X.dtype, "take X.real or X.imag"))
     if X.ndim != 2 or X.shape[0] != n0:
         remedy = "is X one example per column?"
         if X.ndim == 1:
             remedy = f"reshape one example with X.reshape({n0}, 1)" if len(X) == n0 else "reshape X to two dimensions"
+        elif (
+            X.ndim > 2 and math.prod(X.shape[1:]) == n0
+        ):  # images (m, h, w, c); X.reshape(n0, m) would mix their pixels
+            remedy = f"flatten images with X.reshape({X.shape[0]}, {n0}).T, and divide bytes by 255"
         raise InputError(sentence("layer 1", f"A_prev of shape ({n0}, m)", X.shape, remedy))
     return jnp.asarray(X, dtype)
 
@@ -83,10 +109,8 @@ def check_network(net: object) -> None:
     if not isinstance(net, Network):
         # an array in its place is one of the arguments beside it
         is_array = hasattr(net, "dtype")
-        remedy = (
-            "is the order init(key, net), cost(params, X, Y, net)?" if is_array else "write jaxmlp.Network(sizes=...)"
-        )
-        raise InputTypeError(sentence("net", "a jaxmlp.Network", type(net).__name__, remedy))
+        remedy = ORDER if is_array else "write jaxmlp.Network(sizes=...)"
+        raise InputTypeError(sentence("net", "a jaxmlp.Network", _kind(net), remedy))
 
 
 def check_single(net: Network, where: str) -> None:
@@ -102,6 +126,7 @@ def check_targets(Y: Any, cost: Cost, n_outputs: int, m: int, dtype: DTypeLike) 
     if not hasattr(Y, "dtype"):
         remedy = "convert it with numpy.asarray"
         raise InputTypeError(sentence("Y", f"an array of shape ({n_outputs}, {m})", type(Y).__name__, remedy))
+    _check_numbers("Y", Y, "number the classes from 0 on: numpy.unique(Y, return_inverse=True) does it")
     # one row is class ids, as many rows as outputs are one-hot columns: softmax has at least two outputs
     ids = cost.name == "categorical_cross_entropy" and Y.ndim == 2 and Y.shape == (1, m)
     if not ids and Y.shape != (n_outputs, m):

@@ -8,6 +8,8 @@ import jax
 
 T = TypeVar("T")
 
+NO_NUMBERS = tuple("OSUMm")  # kinds of NumPy's dtypes that JAX does not have: objects, bytes, text, dates, durations
+
 
 def compiled(function: Callable[..., T]) -> Callable[..., T]:
     """Compile a function with `jax.jit`, but let the function itself check arguments that `jit` cannot trace.
@@ -38,6 +40,8 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
     return call
 
 
-def _is_traceable(leaf: object) -> bool:
-    """Whether `jit` accepts the leaf: an array of JAX or NumPy, or a number."""
-    return hasattr(leaf, "dtype") or isinstance(leaf, bool | int | float | complex)
+def _is_traceable(leaf: Any) -> bool:
+    """Whether `jit` accepts the leaf: an array of JAX or NumPy, unless it is one of text or objects, or a number."""
+    if hasattr(leaf, "dtype"):
+        return getattr(leaf.dtype, "kind", None) not in NO_NUMBERS
+    return isinstance(leaf, bool | int | float | complex)

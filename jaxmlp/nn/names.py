@@ -42,12 +42,14 @@ def resolve(category: str, name: str, table: Mapping[str, T | Callable[..., T]])
 
 def _call_maker(category: str, name: str, maker: Callable[..., T], text: str) -> T:
     """Call `maker` with the numbers in `text`."""
+    parameters = signature(maker).parameters
     try:
         numbers = [_number(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        remedy = f"write it as in '{name.partition('(')[0].strip()}(0.1)'"
+        defaults = [parameter.default for parameter in parameters.values()]
+        remedy = f"write it as in {canonical(name.partition('(')[0].strip(), *defaults)!r}"
         raise InputError(sentence(f"{category} {name!r}", "numbers in its parentheses", repr(text), remedy)) from None
-    n_parameters = len(signature(maker).parameters)
+    n_parameters = len(parameters)
     if len(numbers) > n_parameters:
         expects = f"at most {n_parameters} number" + ("s" if n_parameters > 1 else "")
         raise InputError(sentence(f"{category} {name!r}", expects, len(numbers), "remove the last ones"))

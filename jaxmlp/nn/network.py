@@ -68,11 +68,12 @@ class Network:
         if isinstance(hidden, (str, Activation)):
             hidden = (hidden,) * (len(sizes) - 2)
         elif not isinstance(hidden, (tuple, list)):
-            remedy = "write 'relu', say"
+            remedy = "write a name as 'relu', or make a record of your function with jaxmlp.activation"
             raise InputTypeError(sentence("hidden", "a name, or one for each hidden layer", repr(hidden), remedy))
         elif len(hidden) != len(sizes) - 2:
             remedy = "give one activation for all, or one for each hidden layer"
-            raise InputError(sentence("hidden", f"{len(sizes) - 2} activations", len(hidden), remedy))
+            expects = f"{len(sizes) - 2} activation{'s' * (len(sizes) != 3)}"
+            raise InputError(sentence("hidden", expects, len(hidden), remedy))
         if self.output == "":
             remedy = "write output='sigmoid', 'softmax' or 'identity'"
             raise InputError(sentence("Network", "the activation of the last layer", "no output", remedy))

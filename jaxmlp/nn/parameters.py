@@ -115,9 +115,16 @@ def params_from_dict(dictionary: Mapping[str, Any]) -> Params:
     for key, leaf in dictionary.items():
         match = re.fullmatch(r"(W|b|gamma|R)([1-9]\d*)", str(key))
         if match is None:
-            raise InputError(sentence("params_from_dict", expects, f"a key {key!r}", "give parameters only"))
+            # W0 of layers that are counted from 0, w1 and W_1 of other texts, w of logistic regression
+            near = re.fullmatch(r"([Ww]|b)_?(\d*)", str(key))
+            remedy = "give parameters only"
+            if near:
+                remedy = f"number the layers from 1 on: write {near[1].replace('w', 'W')}{near[2].lstrip('0') or 1}"
+            raise InputError(sentence("params_from_dict", expects, f"a key {key!r}", remedy))
         if not hasattr(leaf, "shape"):
             got, remedy = f"{key} as {type(leaf).__name__}", "write numpy.zeros((n, 1)) for a bias of n units"
+            if isinstance(leaf, list | tuple):
+                remedy = "convert it with numpy.array"
             raise InputTypeError(sentence("params_from_dict", "arrays", got, remedy))
         layers.setdefault(int(match[2]), {})[match[1]] = leaf
     for l in range(1, len(layers) + 1):

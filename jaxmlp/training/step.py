@@ -20,7 +20,7 @@ from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxmlp.data.tasks import TASKS
-from jaxmlp.errors import InputError, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.metrics.decisions import default_task, n_correct
 from jaxmlp.nn.augmentation import draw_noise
 from jaxmlp.nn.backprop import evaluate
@@ -251,11 +251,14 @@ def make_step(
     compiled = jax.jit(one_step, donate_argnums=0)
 
     def step(state: TrainState, X: Array, Y: Array, weights: Array | None = None) -> tuple[TrainState, Report]:
+        if not isinstance(state, TrainState):
+            remedy = "make one with jaxmlp.init_state(key, net, optimizer)"
+            raise InputTypeError(sentence("step", "a TrainState", type(state).__name__, remedy))
         try:
             return compiled(state, X, Y, weights)
         # JAX's own message is about a deleted buffer, and does not say that the old state was passed again
         except (RuntimeError, ValueError):
-            if isinstance(state, TrainState) and isinstance(state.step, Array) and state.step.is_deleted():
+            if isinstance(state.step, Array) and state.step.is_deleted():
                 remedy = "keep what the step returns: state, report = step(state, X, Y)"
                 expects = "the state that the last step returned"
                 raise InputError(sentence("step", expects, "one that an earlier step deleted", remedy)) from None

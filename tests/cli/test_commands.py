@@ -402,7 +402,7 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
         ),
         (
             "train xor --activation relu,tanh",
-            "hidden expects 1 activations, got 2: give one activation for all, or one for each hidden layer",
+            "hidden expects 1 activation, got 2: give one activation for all, or one for each hidden layer",
         ),
         (
             "train xor --activation leaky_relu(-1)",

@@ -148,6 +148,10 @@ def test_hdf5_keys_that_fit_no_layout(tmp_path, refused):
     got = "extra, list_classes, test_set_x, test_set_y, train_set_x"
     with refused(InputError, f"a.h5 expects {LAYOUTS}, got {got}: rename the arrays"):
         load(path)
+    path = write_h5(tmp_path / "a.h5", **course(train_set_x=None, train_set_y=None))
+    remedy = "give the folder that also contains the file of the training rows"
+    with refused(InputError, f"a.h5 expects {LAYOUTS}, got list_classes, test_set_x, test_set_y: {remedy}"):
+        load(path)
     with refused(InputError, f"a.h5 expects {LAYOUTS}, got no arrays: rename the arrays"):
         load(write_h5(path))
 

@@ -503,6 +503,11 @@ def test_answer_may_say_dW_and_db():
         (lambda gradient: None, "expects a dictionary dW1 … db2, or 2 dictionaries with W and b, got NoneType"),
         (lambda gradient: (gradient, 0.5), "got tuple of length 2: return only the gradient"),
         (lambda gradient: gradient[:1], "got tuple of length 1"),
+        (
+            lambda gradient: tuple(layer[name] for layer in gradient for name in ("W", "b")),
+            'got tuple of length 4: name the arrays: return {"dW1": dW1, "db1": db1, …}',
+        ),
+        (jaxmlp.params_to_dict, "got the keys W1, b1, W2, b2: return every array under its name: dW1, db1, …"),
         (lambda gradient: {"dW1": gradient[0]["W"]}, "the result of backward expects db1, got the keys dW1"),
         (lambda gradient: [{"W": [[1.0]], "b": [[1.0]]}] * 2, "dW1 expects an array of real numbers, got list"),
         (lambda gradient: jax.tree.map(lambda leaf: leaf + 0j, gradient), "got complex128"),

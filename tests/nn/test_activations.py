@@ -331,13 +331,22 @@ NAMES = ", ".join(activations.ACTIVATIONS)
     ("name", "text"),
     [
         ("rellu", f"activation expects one of {NAMES}, got 'rellu': did you mean 'relu'?"),
+        ("ReLU", f"activation expects one of {NAMES}, got 'ReLU': did you mean 'relu'?"),
+        ("ELU", f"activation expects one of {NAMES}, got 'ELU': did you mean 'elu'?"),
+        ("Leaky-ReLU", f"activation expects one of {NAMES}, got 'Leaky-ReLU': did you mean 'leaky_relu'?"),
+        ("LeakyReLU(0.2)", f"activation expects one of {NAMES}, got 'LeakyReLU': did you mean 'leaky_relu'?"),
+        ("linear", f"activation expects one of {NAMES}, got 'linear': did you mean 'identity'?"),
         ("xyz", f"activation expects one of {NAMES}, got 'xyz': take one of these names"),
         ("leaky_relu(", f"activation expects one of {NAMES}, got 'leaky_relu(': did you mean 'leaky_relu'?"),
         ("", f"activation expects one of {NAMES}, got '': take one of these names"),
         ("relu(2)", "activation relu expects no argument, got 'relu(2)': write 'relu'"),
         (
             "elu(a)",
-            "activation 'elu(a)' expects numbers in its parentheses, got 'a': write it as in 'elu(0.1)'",
+            "activation 'elu(a)' expects numbers in its parentheses, got 'a': write it as in 'elu(1.0)'",
+        ),
+        (
+            "maxout(k=5)",
+            "activation 'maxout(k=5)' expects numbers in its parentheses, got 'k=5': write it as in 'maxout(2)'",
         ),
         ("elu(1, 2)", "activation 'elu(1, 2)' expects at most 1 number, got 2: remove the last ones"),
         ("leaky_relu(2)", "leaky_relu expects 0 ≤ α ≤ 1, got 2: write 'leaky_relu(0.1)', say"),

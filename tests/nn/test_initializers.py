@@ -179,13 +179,15 @@ NAMES = "zeros, constant, normal, lecun_normal, xavier_normal, xavier_uniform, h
     ("initializer", "text"),
     [
         ("he_norml", f"initializer expects one of {NAMES}, got 'he_norml': did you mean 'he_normal'?"),
+        ("He", f"initializer expects one of {NAMES}, got 'He': did you mean 'he_normal'?"),
+        ("Xavier", f"initializer expects one of {NAMES}, got 'Xavier': did you mean 'xavier_normal'?"),
         ("zeros(1)", "initializer zeros expects no argument, got 'zeros(1)': write 'zeros'"),
         ("normal(-1)", "normal expects a standard deviation ≥ 0, got -1.0: write 'normal(0.01)', say"),
         ("normal(inf)", "normal expects a finite number, got inf: write 'normal(0.01)', say"),
         ("constant(nan)", "constant expects a finite number, got nan: write 'constant(0.01)', say"),
         (
             "normal(a)",
-            "initializer 'normal(a)' expects numbers in its parentheses, got 'a': write it as in 'normal(0.1)'",
+            "initializer 'normal(a)' expects numbers in its parentheses, got 'a': write it as in 'normal(0.01)'",
         ),
     ],
 )

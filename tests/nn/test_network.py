@@ -1,6 +1,7 @@
 """Network, forward propagation and its pieces: normal form, shapes, values against the oracle, dtypes, sentences."""
 
 import inspect
+import re
 from typing import Any, cast
 
 import jax
@@ -315,6 +316,7 @@ NET = Network((2, 3, 1), "tanh", "sigmoid")
 W1, B1, W2, B2 = np.ones((3, 2)), np.ones((3, 1)), np.ones((1, 3)), np.ones((1, 1))
 OF_NET = "a tuple of 2 layers for sizes (2, 3, 1)"
 OWN = "use jaxmlp.init, or the network of these parameters"
+ORDER = "is the order init(key, net), forward(params, X, net), cost(params, X, Y, net)?"
 
 
 def layers(W_1: Any = W1, b_1: Any = B1, W_2: Any = W2, b_2: Any = B2) -> Any:
@@ -326,7 +328,17 @@ def layers(W_1: Any = W1, b_1: Any = B1, W_2: Any = W2, b_2: Any = B2) -> Any:
     [
         (layers()[:1], InputError, f"params expects {OF_NET}, got 1: {OWN}"),
         ((), InputError, f"params expects {OF_NET}, got 0: {OWN}"),
-        ({"W": W1, "b": B1}, InputError, f"params expects {OF_NET}, got dict: {OWN}"),
+        (
+            {"W": W1, "b": B1},
+            InputError,
+            f"params expects {OF_NET}, got the dictionary of a layer: put it into a tuple with a comma, as in (layer,)",
+        ),
+        (W1, InputError, f"params expects {OF_NET}, got an array of shape (3, 2): {ORDER}"),
+        (
+            (W1, W2),
+            InputError,
+            "layer 1 expects a dictionary with keys 'W' and 'b', got an array of shape (3, 2): see jaxmlp.init",
+        ),
         (None, InputError, f"params expects {OF_NET}, got NoneType: {OWN}"),
         (
             ({"W": W1}, layers()[1]),
@@ -355,7 +367,11 @@ def layers(W_1: Any = W1, b_1: Any = B1, W_2: Any = W2, b_2: Any = B2) -> Any:
         ),
         (layers(b_1=B1.T), InputError, "layer 1 expects b of shape (3, 1), got (1, 3): is b transposed?"),
         (layers(W1.astype(int)), InputTypeError, "layer 1 expects W to be a float array, got int64: cast W to float"),
-        (layers(b_2=1.0), InputError, "layer 2 expects b of shape (1, 1), got (): reshape it with b.reshape(1, 1)"),
+        (
+            layers(b_2=0),
+            InputError,
+            "layer 2 expects b of shape (1, 1), got a single number: write numpy.full((1, 1), b)",
+        ),
         (
             layers(b_2=[[1.0]]),
             InputTypeError,
@@ -404,6 +420,12 @@ def test_sentence_for_wrong_params(params, kind, text):
             InputError,
             "layer 1 expects A_prev of shape (2, m), got (2, 4, 4): is X one example per column?",
         ),
+        (
+            np.ones((4, 2, 1), "uint8"),
+            InputError,
+            "layer 1 expects A_prev of shape (2, m), got (4, 2, 1): flatten images with X.reshape(4, 2).T, and "
+            "divide bytes by 255",
+        ),
         (np.float64(1), InputError, "layer 1 expects A_prev of shape (2, m), got (): is X one example per column?"),
         (
             [[1.0], [2.0]],
@@ -411,6 +433,11 @@ def test_sentence_for_wrong_params(params, kind, text):
             "X expects an array of shape (2, m), got list: convert it with numpy.asarray",
         ),
         (None, InputTypeError, "X expects an array of shape (2, m), got NoneType: convert it with numpy.asarray"),
+        (
+            np.full((2, 4), "1"),
+            InputTypeError,
+            "X expects real numbers, got an array of dtype <U1: convert it with X.astype(float)",
+        ),
         (np.ones((2, 4)) * 1j, InputTypeError, "X expects real numbers, got complex128: take X.real or X.imag"),
     ],
 )
@@ -437,11 +464,15 @@ def test_sentence_for_what_is_not_a_network(net):
 
 
 def test_arguments_in_another_order_are_told_the_order():
-    order = r"is the order init\(key, net\), cost\(params, X, Y, net\)\?"
-    with pytest.raises(InputTypeError, match=f"net expects a jaxmlp.Network, got PRNGKeyArray: {order}"):
+    order = re.escape(ORDER)
+    with pytest.raises(InputTypeError, match=rf"net expects a jaxmlp.Network, got an array of shape \(\): {order}"):
         jaxmlp.init(NET, jax.random.key(0))  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputTypeError, match=order):
         jaxmlp.forward(NET, layers(), np.ones((2, 4)))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputTypeError, match=rf"net expects a jaxmlp.Network, got an array of shape \(1, 4\): {order}"):
+        jaxmlp.trace(layers(), np.ones((2, 4)), np.ones((1, 4)), NET)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match=rf"params expects {re.escape(OF_NET)}, got an array of shape .*: {order}"):
+        jaxmlp.forward(np.ones((2, 4)), layers(), NET)  # pyright: ignore[reportArgumentType]
 
 
 # --- the objective ----------------------------------------------------------------------------------------------------
@@ -494,10 +525,19 @@ def test_sentence_for_a_name_in_place_of_an_objective():
             lambda: Network((2, 3, 1), cast(Any, 3), "sigmoid"),
             "hidden expects a name, or one for each hidden layer, got 3",
         ),
+        (
+            lambda: Network((2, 3, 1), cast(Any, np.tanh), "sigmoid"),
+            "hidden expects a name, or one for each hidden layer, got <ufunc 'tanh'>: write a name as 'relu', or make "
+            "a record of your function with jaxmlp.activation",
+        ),
         (lambda: Objective(l2=cast(Any, "0.5")), "l2 expects a number, got '0.5': leave it out for none"),
         (
             lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, Objective(l2=np.ones(2))),
             "l2 expects a single number, got shape (2,): use jax.vmap to go over several",
+        ),
+        (
+            lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.array([["cat", "dog", "cat", "dog"]]), NET),
+            "Y expects real numbers, got an array of dtype <U3: number the classes from 0 on",
         ),
         (
             lambda: jaxmlp.cost(layers(), np.ones((2, 4)), np.ones((1, 4)), NET, None, np.ones((1, 4)) * 1j),

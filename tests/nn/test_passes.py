@@ -107,6 +107,10 @@ W1, b1 = np.ones((4, 3)), np.zeros((4, 1))
         ({"W1": W1, "b1": np.zeros(4)}, r"b1 expects shape \(4, 1\), got \(4,\): write b1.reshape\(4, 1\)"),
         ({"W1": W1}, "params_from_dict expects a key b1, got W1: number the layers from 1 on"),
         ({"W2": W1, "b2": b1}, "expects a key W1, got W2, b2"),
+        ({"w1": W1, "b1": b1}, "got a key 'w1': number the layers from 1 on: write W1$"),
+        ({"W_2": W1, "b_2": b1}, "got a key 'W_2': number the layers from 1 on: write W2$"),
+        ({"W0": W1, "b0": b1}, "got a key 'W0': number the layers from 1 on: write W1$"),
+        ({"w": W1, "b": b1}, "got a key 'w': number the layers from 1 on: write W1$"),
         ({"W1": W1, "b1": b1, "A1": W1}, "got a key 'A1': give parameters only"),
         ({"W1": W1, "b1": np.zeros((3, 1))}, r"b1 expects shape \(4, 1\), got \(3, 1\): one row for each of W"),
         ({"W1": np.ones(3), "b1": b1}, r"W1 expects two dimensions, got shape \(3,\)"),
@@ -121,6 +125,8 @@ def test_a_dictionary_that_is_none_of_a_network(dictionary, text):
 def test_a_number_for_a_bias_and_a_tuple_for_a_dictionary():
     with pytest.raises(InputTypeError, match=r"got b1 as int: write numpy.zeros\(\(n, 1\)\)"):
         jaxmlp.params_from_dict({"W1": W1, "b1": 0})
+    with pytest.raises(InputTypeError, match=r"got W1 as list: convert it with numpy.array"):
+        jaxmlp.params_from_dict({"W1": W1.tolist(), "b1": b1})
     with pytest.raises(InputTypeError, match="got tuple: a tuple of layers needs no conversion"):
         jaxmlp.params_from_dict(({"W": W1, "b": b1},))  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputTypeError, match="params_to_dict expects a tuple of dictionaries"):

@@ -321,6 +321,9 @@ def test_what_is_no_network_and_what_is_no_task(data):
         jaxmlp.fit(None, data)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match=r"task expects one of .*, got 'regresion': did you mean 'regression'\?"):
         jaxmlp.make_step(NET, optax.sgd(0.1), task="regresion")
+    step, params = jaxmlp.make_step(NET, optax.sgd(0.1)), jaxmlp.init(jax.random.key(0), NET)
+    with pytest.raises(InputTypeError, match=r"step expects a TrainState, got tuple: make one with jaxmlp.init_state"):
+        step(params, np.ones((3, 4)), np.zeros((1, 4), int))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.slow

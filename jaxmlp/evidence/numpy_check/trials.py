@@ -303,10 +303,13 @@ def _read_gradient(result: Any, depth: int) -> Layers:
     else:
         got = type(result).__name__ + (f" of length {len(result)}" if hasattr(result, "__len__") else "")
         expects = f"a dictionary dW1 … db{depth}, or {depth} dictionaries with W and b"
-        raise NoGradientError(sentence(where, expects, got, "return only the gradient, or (J, gradient)"))
+        remedy = "return only the gradient, or (J, gradient)"
+        if isinstance(result, tuple | list) and all(hasattr(array, "shape") for array in result):  # dW1, db1, …
+            remedy = 'name the arrays: return {"dW1": dW1, "db1": db1, …}'
+        raise NoGradientError(sentence(where, expects, got, remedy))
     for leaf in order[::-1]:  # from layer 1 on, so that the error names the first key that is missing
         if leaves[leaf] is _MISSING:
-            remedy = "return every array under its name"
+            remedy = "return every array under its name: dW1, db1, …"
             raise NoGradientError(sentence(where, leaf_name(leaf), f"the keys {keys}", remedy))
         leaves[leaf] = _real_array(leaf_name(leaf), leaves[leaf])
     return tuple({name: leaves[l, name] for name in ("W", "b")} for l in range(1, depth + 1))
