@@ -19,11 +19,15 @@ MAX_QUOTED_LETTERS = 240  # of one part of a sentence
 MAX_MESSAGE_LETTERS = 1500
 MAX_PROBLEMS = 5  # that one sentence lists
 SYNONYMS = {
+    "alpha": "learning_rate",
     "bce": "binary_cross_entropy",
     "gradientdescent": "sgd",
+    "iterations": "epochs",
     "linear": "identity",
     "logistic": "sigmoid",
+    "lr": "learning_rate",
     "mse": "quadratic",
+    "numiterations": "epochs",
     "swish": "silu",
 }  # a name of other books and libraries, without capitals and signs: the name here
 # the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates
@@ -105,15 +109,15 @@ def unknown(category: str, name: object, known: Iterable[str]) -> InputError:
     activation expects one of relu, tanh, got 'rellu': did you mean 'relu'?
     """
     known = list(known)
-    near = _nearest_name(str(name), known)
+    near = nearest_name(str(name), known)
     remedy = f"did you mean {near!r}?" if near else "take one of these names"
     return InputError(sentence(category, f"one of {', '.join(known)}", repr(name), remedy))
 
 
-def _nearest_name(name: str, known: Sequence[str]) -> str | None:
+def nearest_name(name: str, known: Sequence[str]) -> str | None:
     """Return the name of a table that was probably meant: "relu" for "ReLU", "he_normal" for "He"; or None.
 
-    >>> _nearest_name("Leaky-ReLU", ["relu", "leaky_relu"]), _nearest_name("xyz", ["relu"])
+    >>> nearest_name("Leaky-ReLU", ["relu", "leaky_relu"]), nearest_name("xyz", ["relu"])
     ('leaky_relu', None)
     """
     plain = _plain(name)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import click
 
 from jaxmlp import interrupts
-from jaxmlp.errors import InputError, quoted, sentence
+from jaxmlp.errors import InputError, nearest_name, quoted, sentence
 
 
 class CommandEntry(NamedTuple):
@@ -112,6 +112,20 @@ def commands(context: click.Context) -> None:
     compilation_cache.enable()
 
 
+def _suggest_option(error: click.NoSuchOption) -> click.UsageError:
+    """Return the error with the name of an option here, `--learning-rate` for `--lr`.
+
+    Click compares the letters alone, and its wording changes with its version.
+    """
+    options = error.ctx.command.params if error.ctx else []
+    known = [name[2:].replace("-", "_") for option in options for name in option.opts if name.startswith("--")]
+    near = nearest_name(error.option_name.lstrip("-"), known)
+    if near is None:
+        return error
+    text = f"No such option {error.option_name!r}. Did you mean '--{near.replace('_', '-')}'?"
+    return click.UsageError(text, error.ctx)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     try:
@@ -120,6 +134,8 @@ def run(arguments: Sequence[str]) -> int:
     except (click.ClickException, InputError) as error:
         from jaxmlp.cli.output import print_error
 
+        if isinstance(error, click.NoSuchOption):
+            error = _suggest_option(error)
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         print_error(" ".join(message.split()), "--json" in arguments)
         return getattr(error, "exit_code", 2)

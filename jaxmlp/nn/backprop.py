@@ -122,8 +122,8 @@ def cost(
     Args:
       params: a tuple of {"W", "b"} dictionaries; their dtype is that of the computation.
       X: (n0, m), one example per column.
-      Y: (n_L, m): labels in [0, 1], one-hot columns, counts or values; or (1, m) whole class ids for softmax. An id
-        outside 0 … C - 1 or a negative count makes J NaN.
+      Y: (n_L, m): labels in [0, 1], one-hot columns, counts or values; or (1, m) whole class ids for softmax. For
+        a cross-entropy a label outside [0, 1] makes J NaN; so does an id outside 0 … C - 1, and a negative count.
       net: the network.
       objective: cost and penalties; by default the cost that follows from the output, without penalty.
       weights: (1, m), not all zero, or None for equal weights.

@@ -1,12 +1,11 @@
 """The options of a run as keywords of a function: what a call comes to, and what its documentation says."""
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, nearest_name, sentence
 from jaxmlp.training.config import DEFAULTS, OPTIONS, TrainConfig
 from jaxmlp.training.options import Option, with_options
 
@@ -41,8 +40,8 @@ def resolve_config(
         raise InputTypeError(sentence(caller, "a TrainConfig", type(config).__name__, remedy))
     for name in options:
         if name not in OPTIONS:
-            near = difflib.get_close_matches(name, OPTIONS, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else "see help(jaxmlp.TrainConfig)"
+            near = nearest_name(name, list(OPTIONS))
+            remedy = f"did you mean {near!r}?" if near else "see help(jaxmlp.TrainConfig)"
             raise InputTypeError(sentence(caller, "options of TrainConfig", repr(name), remedy))
     config = dataclasses.replace(config or TrainConfig(), **options)
     for name, option in OPTIONS.items():

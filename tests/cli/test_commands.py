@@ -384,6 +384,8 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        ("train digits --lr 1", "No such option '--lr'. Did you mean '--learning-rate'?"),
+        ("train digits --iterations 9", "No such option '--iterations'. Did you mean '--epochs'?"),
         ("train nope", f"data source expects one of {NAMES}, got 'nope': take one of these names"),
         (
             "train no.csv",

@@ -124,7 +124,7 @@ def find_array_names(available: Container[str], names: Iterable[str], where: str
     fitting = [roles for roles in CONVENTIONS if roles.rows in available and roles.labels in available]
     if len(fitting) != 1:
         remedy = "keep one pair of rows and labels" if fitting else "rename the arrays"
-        if any(roles.test_rows in available and roles.rows not in available for roles in (COURSE, KERAS)):
+        if any(str(roles.test_rows) in available and roles.rows not in available for roles in (COURSE, KERAS)):
             remedy = "give the folder that also contains the file of the training rows"
         raise InputError(sentence(where, EXPECTED, _list_names(names), remedy))
     return fitting[0]
