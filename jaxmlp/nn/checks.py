@@ -63,7 +63,7 @@ def check_params(params: object, net: Network) -> jnp.dtype:
 
 def _check_leaf(l: int, name: str, leaf: Any, shape: tuple[int, int]) -> None:
     if isinstance(leaf, bool | int | float) or getattr(leaf, "shape", None) == ():  # within jit a number is an array
-        remedy = f"write numpy.full({shape}, {name})"
+        remedy = f"write numpy.full({shape}, float({name}))"
         raise InputError(sentence(f"layer {l}", f"{name} of shape {shape}", "a single number", remedy))
     # JAX's issubdtype here and below: for that of NumPy, bfloat16 is no float
     if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):

@@ -370,7 +370,7 @@ def layers(W_1: Any = W1, b_1: Any = B1, W_2: Any = W2, b_2: Any = B2) -> Any:
         (
             layers(b_2=0),
             InputError,
-            "layer 2 expects b of shape (1, 1), got a single number: write numpy.full((1, 1), b)",
+            "layer 2 expects b of shape (1, 1), got a single number: write numpy.full((1, 1), float(b))",
         ),
         (
             layers(b_2=[[1.0]]),
