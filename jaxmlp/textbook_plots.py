@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn import activations
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.checks import check_network
@@ -30,6 +30,7 @@ def draw_activation(axes: Axes, activation: str | Activation, limit: float = 5.0
     Raises:
       InputError: for an activation that is not elementwise, which is no function of one number.
     """
+    _check_axes(axes)
     g = activations.find(activation)
     if not g.elementwise:
         raise InputError(sentence("draw_activation", "an elementwise activation", g.name, "see draw_maxout"))
@@ -48,7 +49,16 @@ def draw_activation(axes: Axes, activation: str | Activation, limit: float = 5.0
 
 
 def draw_maxout(axes: Axes, slopes: Sequence[float], intercepts: Sequence[float], limit: float = 2.0) -> None:
-    """Draw the lines w_i x + b_i of one Maxout unit, and their maximum."""
+    """Draw the lines w_i x + b_i of one Maxout unit, and their maximum.
+
+    Raises:
+      InputError: unless there is an intercept for each slope.
+    """
+    _check_axes(axes)
+    if np.ndim(slopes) != 1 or not np.size(slopes) or np.shape(slopes) != np.shape(intercepts):
+        got = f"shapes {np.shape(slopes)} and {np.shape(intercepts)}"
+        remedy = "write [-1, 1], [0, 0] for the lines -x and x"
+        raise InputError(sentence("draw_maxout", "a list of slopes and one of as many intercepts", got, remedy))
     x = np.linspace(-limit, limit, 401)
     lines = np.outer(slopes, x) + np.asarray(intercepts)[:, None]
     largest = lines.max(axis=0)
@@ -65,6 +75,7 @@ def draw_network(axes: Axes, net: Network) -> None:
     Raises:
       InputTypeError: for what is not a network, such as its sizes alone.
     """
+    _check_axes(axes)
     check_network(net)
     positions = [_unit_positions(n) for n in net.sizes]
     for l, (starts, ends) in enumerate(itertools.pairwise(positions)):
@@ -94,7 +105,16 @@ def _unit_positions(n: int) -> np.ndarray:
 
 
 def draw_blocks(axes: Axes, depth: int) -> None:
-    """Draw the chart of blocks: forward A_{l-1} → A_l with its cache, backward dA_l → dA_{l-1} with dW_l and db_l."""
+    """Draw the chart of blocks: forward A_{l-1} → A_l with its cache, backward dA_l → dA_{l-1} with dW_l and db_l.
+
+    Raises:
+      InputTypeError: unless `depth` is a positive whole number; that of a network is `net.depth`.
+    """
+    _check_axes(axes)
+    if not isinstance(depth, int | np.integer) or depth < 1:
+        got = "a Network" if isinstance(depth, Network) else depth
+        remedy = "write net.depth" if isinstance(depth, Network) else "write 2 for two layers"
+        raise InputTypeError(sentence("depth", "a positive whole number of layers", got, remedy))
     for l in range(1, depth + 1):
         for y, text, colour in ((1.0, f"W$_{l}$, b$_{l}$", COLOURS[0]), (-1.0, f"W$_{l}$", COLOURS[1])):
             box = {"boxstyle": "round,pad=0.55", "facecolor": "white", "edgecolor": colour}
@@ -123,7 +143,18 @@ def draw_blocks(axes: Axes, depth: int) -> None:
 def draw_paths(
     axes: Axes, cost: Callable[[np.ndarray, np.ndarray], Any], paths: Mapping[str, np.ndarray], margin: float = 0.3
 ) -> None:
-    """Draw the level lines of a cost of two numbers, and the paths (steps, 2) of gradient descent on it by name."""
+    """Draw the level lines of a cost of two numbers, and the paths (steps, 2) of gradient descent on it by name.
+
+    Raises:
+      InputError: for a path of another shape.
+      InputTypeError: for paths without names.
+    """
+    _check_axes(axes)
+    _check_names("paths", paths, '{"descent": path}')
+    for name, path in paths.items():
+        if np.ndim(path) != 2 or np.shape(path)[1] != 2:
+            remedy = "give one point per row"
+            raise InputError(sentence(f"path {name!r}", "shape (steps, 2)", np.shape(path), remedy))
     points = np.concatenate(list(paths.values()))
     low, high = points.min(axis=0), points.max(axis=0)
     space = margin * np.maximum(high - low, 1e-9)
@@ -141,9 +172,20 @@ def draw_first_layer(
 ) -> None:
     """Draw the weights of each unit of the first layer as an image.
 
-    A pixel is blue where it raises z and red where it lowers it. `units` selects rows of W_1; None draws all.
+    A pixel is blue where it raises z and red where it lowers it. `units` selects rows of W_1; None draws all. Images
+    whose last axis is the colour, as (64, 64, 3), are drawn in one colour: `[{"W": W[:, 0::3]}]` and (64, 64) draw red.
+
+    Raises:
+      InputError: for an image that has not one pixel for each column of W_1.
     """
+    _check_axes(axes)
     W = np.asarray(params[0]["W"])
+    if len(image_shape) != 2 or image_shape[0] * image_shape[1] != W.shape[1]:
+        remedy = "give the height and width of the training images"
+        if len(image_shape) == 3:
+            remedy = f'draw one colour: [{{"W": W[:, 0::{image_shape[2]}]}}] with image_shape {tuple(image_shape[:2])}'
+        expects = f"a height and a width whose product is {W.shape[1]}, the columns of W of layer 1"
+        raise InputError(sentence("image_shape", expects, image_shape, remedy))
     W = W if units is None else W[list(units)]
     height, width = image_shape
     rows = -(-len(W) // columns)
@@ -156,7 +198,22 @@ def draw_first_layer(
 
 
 def draw_boundary(axes: Axes, params: Params, net: Network, X: np.ndarray, labels: np.ndarray) -> None:
-    """Draw the plane of two features coloured by the predicted class, with the points X (2, m) and their class ids."""
+    """Draw the plane of two features coloured by the predicted class, with the points X (2, m) and their class ids.
+
+    Raises:
+      InputError: for a network or points of other than two features, or labels that are not as many as the points.
+    """
+    _check_axes(axes)
+    check_network(net)
+    X, labels = np.asarray(X), np.asarray(labels)
+    if net.sizes[0] != 2:
+        remedy = "train one on two features to draw its plane"
+        raise InputError(sentence("draw_boundary", "a network of 2 inputs", net.sizes[0], remedy))
+    if X.ndim != 2 or len(X) != 2:
+        raise InputError(sentence("X", "shape (2, m)", X.shape, "is X one example per column?"))
+    if labels.size != X.shape[1]:
+        expects = f"a class id for each of {X.shape[1]} points"
+        raise InputError(sentence("labels", expects, labels.size, "give shape (m,) or (1, m)"))
     low, high = X.min(axis=1), X.max(axis=1)
     space = 0.08 * (high - low) + 1e-9
     x, y = (np.linspace(a, b, 200) for a, b in zip(low - space, high + space, strict=True))
@@ -171,7 +228,13 @@ def draw_boundary(axes: Axes, params: Params, net: Network, X: np.ndarray, label
 
 
 def draw_costs(axes: Axes, costs: Mapping[str, Sequence[float] | np.ndarray], *, logarithmic: bool = False) -> None:
-    """Draw the costs of several runs over their iterations, by name."""
+    """Draw the costs of several runs over their iterations, by name.
+
+    Raises:
+      InputTypeError: for costs without names.
+    """
+    _check_axes(axes)
+    _check_names("costs", costs, '{"J": costs}')
     for (name, values), colour in zip(costs.items(), COLOURS * len(costs), strict=False):
         axes.plot(np.asarray(values), color=colour, label=name)
     axes.set(xlabel="iteration", ylabel="cost J")
@@ -179,3 +242,14 @@ def draw_costs(axes: Axes, costs: Mapping[str, Sequence[float] | np.ndarray], *,
         axes.set_yscale("log")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
+
+
+def _check_axes(axes: object) -> None:
+    if not isinstance(axes, Axes):
+        remedy = "make one with figure, axes = matplotlib.pyplot.subplots()"
+        raise InputTypeError(sentence("axes", "an axis of Matplotlib", type(axes).__name__, remedy))
+
+
+def _check_names(where: str, arrays: object, example: str) -> None:
+    if not isinstance(arrays, Mapping):
+        raise InputTypeError(sentence(where, "a dictionary of names", type(arrays).__name__, f"write {example}"))

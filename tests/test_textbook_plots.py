@@ -68,6 +68,80 @@ def test_sizes_alone_are_no_network(axes):
         plots.draw_network(axes, (3, 4, 1))  # pyright: ignore[reportArgumentType]
 
 
+NET = jaxmlp.Network((2, 3, 1), "tanh", "sigmoid")
+PARAMS = jaxmlp.init_numpy(NET)
+POINTS = np.zeros((2, 4))
+
+
+@pytest.mark.parametrize(
+    ("draw", "arguments", "text"),
+    [
+        (plots.draw_blocks, (NET,), "depth expects a positive whole number of layers, got a Network: write net.depth"),
+        (plots.draw_blocks, (0,), "depth expects a positive whole number of layers, got 0: write 2 for two layers"),
+        (
+            plots.draw_maxout,
+            ([0, 1], [0]),
+            "draw_maxout expects a list of slopes and one of as many intercepts, got shapes (2,) and (1,): "
+            "write [-1, 1], [0, 0] for the lines -x and x",
+        ),
+        (plots.draw_costs, ([1.0, 0.9],), 'costs expects a dictionary of names, got list: write {"J": costs}'),
+        (
+            plots.draw_paths,
+            (np.hypot, np.zeros((3, 2))),
+            'paths expects a dictionary of names, got ndarray: write {"descent": path}',
+        ),
+        (
+            plots.draw_paths,
+            (np.hypot, {"a": np.zeros((2, 3))}),
+            "path 'a' expects shape (steps, 2), got (2, 3): give one point per row",
+        ),
+        (
+            plots.draw_boundary,
+            (PARAMS, NET, POINTS.T, np.zeros(4)),
+            "X expects shape (2, m), got (4, 2): is X one example per column?",
+        ),
+        (
+            plots.draw_boundary,
+            (PARAMS, NET, POINTS, np.zeros(3)),
+            "labels expects a class id for each of 4 points, got 3: give shape (m,) or (1, m)",
+        ),
+        (
+            plots.draw_boundary,
+            (PARAMS, jaxmlp.Network((3, 1), output="sigmoid"), POINTS, np.zeros(4)),
+            "draw_boundary expects a network of 2 inputs, got 3: train one on two features to draw its plane",
+        ),
+        (
+            plots.draw_first_layer,
+            (({"W": np.zeros((2, 6))},), (2, 2)),
+            "image_shape expects a height and a width whose product is 6, the columns of W of layer 1, got (2, 2): "
+            "give the height and width of the training images",
+        ),
+        (
+            plots.draw_first_layer,
+            (({"W": np.zeros((2, 12))},), (2, 2, 3)),
+            "image_shape expects a height and a width whose product is 12, the columns of W of layer 1, "
+            'got (2, 2, 3): draw one colour: [{"W": W[:, 0::3]}] with image_shape (2, 2)',
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_answered_with_what_to_write(axes, draw, arguments, text):
+    with pytest.raises(InputError) as error:
+        draw(axes, *arguments)
+    assert str(error.value) == text
+
+
+def test_the_colour_of_the_remedy_is_drawn(axes):
+    W = np.arange(12.0).reshape(1, 12)
+    plots.draw_first_layer(axes, [{"W": W[:, 0::3]}], (2, 2), columns=1)  # pyright: ignore[reportArgumentType]
+    np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), np.array([[0, 3], [6, 9]]) / 9)
+
+
+@pytest.mark.parametrize("draw", [plots.draw_activation, plots.draw_network, plots.draw_blocks, plots.draw_costs])
+def test_a_file_name_is_no_axis(draw):
+    with pytest.raises(InputError, match=r"axes expects an axis of Matplotlib, got str: make one with figure, axes"):
+        draw("figure.png", "tanh")
+
+
 @pytest.mark.parametrize("name", [name for name in vars(textbook_plots) if name.startswith("draw_")])
 def test_every_figure_is_named_where_a_reader_looks(name):
     assert name in (plots.__doc__ or "")
