@@ -21,14 +21,26 @@ MAX_PROBLEMS = 5  # that one sentence lists
 SYNONYMS = {
     "alpha": "learning_rate",
     "bce": "binary_cross_entropy",
+    "eta": "learning_rate",
     "gradientdescent": "sgd",
+    "initialisation": "init",
+    "initialization": "init",
+    "initializer": "init",
     "iterations": "epochs",
+    "lambda": "l2",
+    "layers": "hidden",
     "linear": "identity",
     "logistic": "sigmoid",
+    "loss": "cost",
     "lr": "learning_rate",
+    "minibatch": "batch_size",
+    "minibatchsize": "batch_size",
     "mse": "quadratic",
     "numiterations": "epochs",
+    "rate": "learning_rate",
+    "sizes": "hidden",
     "swish": "silu",
+    "units": "hidden",
 }  # a name of other books and libraries, without capitals and signs: the name here
 # the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates
 _CONTROL = dict.fromkeys(

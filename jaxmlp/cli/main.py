@@ -10,6 +10,7 @@ and Ctrl-C during the import ends in one line as well.
 import io
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
@@ -126,6 +127,21 @@ def _suggest_option(error: click.NoSuchOption) -> click.UsageError:
     return click.UsageError(text, error.ctx)
 
 
+def _explain_extra(error: click.UsageError) -> click.ClickException | InputError:
+    """Return the error for arguments that are too many, with what the command takes and a remedy; others as they are.
+
+    Numbers are those of sizes or of an example, written with spaces.
+    """
+    extra = re.search(r"unexpected extra arguments? \((.*)\)", error.message)
+    if extra is None or error.ctx is None:
+        return error
+    takes = " ".join(piece for piece in error.ctx.command.collect_usage_pieces(error.ctx) if piece != "[OPTIONS]")
+    remedy = "give one at a time, and put a name with spaces in quotes"
+    if re.fullmatch(r"[-+.,\d\s]+", extra[1]):
+        remedy = "write the numbers of one value together, as in 3-4-1 or 1,2,3"
+    return InputError(sentence(str(error.ctx.info_name), takes or "options only", f"further arguments {extra[1]}", remedy))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     try:
@@ -136,6 +152,8 @@ def run(arguments: Sequence[str]) -> int:
 
         if isinstance(error, click.NoSuchOption):
             error = _suggest_option(error)
+        elif isinstance(error, click.UsageError):
+            error = _explain_extra(error)
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         print_error(" ".join(message.split()), "--json" in arguments)
         return getattr(error, "exit_code", 2)

@@ -386,6 +386,27 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
     [
         ("train digits --lr 1", "No such option '--lr'. Did you mean '--learning-rate'?"),
         ("train digits --iterations 9", "No such option '--iterations'. Did you mean '--epochs'?"),
+        ("train digits --initializer He", "No such option '--initializer'. Did you mean '--init'?"),
+        ("train digits --layers 20", "No such option '--layers'. Did you mean '--hidden'?"),
+        ("train digits --eta 0.1", "No such option '--eta'. Did you mean '--learning-rate'?"),
+        ("train digits --lambda 0.1", "No such option '--lambda'. Did you mean '--l2'?"),
+        ("train digits --loss quadratic", "No such option '--loss'. Did you mean '--cost'?"),
+        ("train digits --mini-batch 32", "No such option '--mini-batch'. Did you mean '--batch-size'?"),
+        (
+            "info 3 4 1",
+            "info expects MODEL, got further arguments 4 1: "
+            "write the numbers of one value together, as in 3-4-1 or 1,2,3",
+        ),
+        (
+            "trace 3-2-1 --x 1 2 3 --y 1",
+            "trace expects MODEL [DATA], got further arguments 3: "
+            "write the numbers of one value together, as in 3-4-1 or 1,2,3",
+        ),
+        (
+            "predict runs/cat my cat.jpg",
+            "predict expects MODEL FILE, got further arguments cat.jpg: "
+            "give one at a time, and put a name with spaces in quotes",
+        ),
         ("train nope", f"data source expects one of {NAMES}, got 'nope': take one of these names"),
         (
             "train no.csv",
