@@ -139,7 +139,8 @@ def _explain_extra(error: click.UsageError) -> click.ClickException | InputError
     remedy = "give one at a time, and put a name with spaces in quotes"
     if re.fullmatch(r"[-+.,\d\s]+", extra[1]):
         remedy = "write the numbers of one value together, as in 3-4-1 or 1,2,3"
-    return InputError(sentence(str(error.ctx.info_name), takes or "options only", f"further arguments {extra[1]}", remedy))
+    got = f"further arguments {extra[1]}"
+    return InputError(sentence(str(error.ctx.info_name), takes or "options only", got, remedy))
 
 
 def run(arguments: Sequence[str]) -> int:
