@@ -155,6 +155,8 @@ def as_dataset(data: Dataset | tuple[Any, Any]) -> Dataset:
     if isinstance(data, tuple) and len(data) == 2:
         return Dataset.from_arrays(*data)
     remedy = "use jaxmlp.load or Dataset.from_arrays"
+    if isinstance(data, Network):
+        remedy = "is the order fit(net, data)?"
     raise InputTypeError(sentence("fit", "a Dataset or a pair (rows, labels)", type(data).__name__, remedy))
 
 

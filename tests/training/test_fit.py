@@ -341,6 +341,11 @@ def test_what_is_no_data_set():
     )
 
 
+def test_the_data_before_the_network(data):
+    with pytest.raises(InputTypeError, match=r"got Network: is the order fit\(net, data\)\?"):
+        jaxmlp.fit(data, NET)
+
+
 @pytest.mark.parametrize(
     ("name", "rate", "sentence"),
     [
