@@ -3,6 +3,7 @@
 from jaxmlp.data.dataset import Dataset as Dataset
 from jaxmlp.data.dataset import Part as Part
 from jaxmlp.data.load import load as load
+from jaxmlp.data.load import load_rows as load_rows
 from jaxmlp.data.preprocessing import Preprocessing as Preprocessing
 from jaxmlp.data.rows import Columns as Columns
 from jaxmlp.data.streaming.dataset import StreamedDataset as StreamedDataset

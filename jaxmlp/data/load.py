@@ -253,7 +253,7 @@ def _read_arrays(path: Path, target: Target) -> Arrays:
     if reader and reader.read:
         return reader.read(path)
     *suffixes, last = _suffixes(reader for reader in readers.READERS if reader.has_labels)
-    remedy = "name the folder that holds it" if reader and reader.read_folder else "convert it to one of these"
+    remedy = reader.remedy if reader else "convert it to one of these"
     raise InputError(sentence("load", f"a file {', '.join(suffixes)} or {last}, or a folder", path.name, remedy))
 
 

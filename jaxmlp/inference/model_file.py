@@ -12,6 +12,7 @@ Behind the HDF5 stands a checksum of it (`data.checksum`), which HDF5 itself doe
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -126,6 +127,8 @@ def read(path: str | os.PathLike[str], activations: Iterable[Activation] = ()) -
                 sentence("load_model", "one model", f"the members of an ensemble in {str(path.parent)!r}", remedy)
             )
         remedy = "check the path"
+        if re.fullmatch(r"\d+(-\d+)+", str(given)):
+            remedy = "sizes alone have no parameters: train the network first"
         if given.is_dir():
             got = f"{str(given)!r} without {FILE_NAME}"
             remedy += f", or finish the training with jaxmlp train --resume {given}"

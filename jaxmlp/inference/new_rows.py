@@ -15,6 +15,7 @@ from jaxmlp.errors import InputError, sentence
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.table import TableRows, as_table, is_frame
 
+READ_FILE = "jaxmlp.data.load_rows(path, model.n_features, model.columns) reads a file"
 NewRows = ArrayLike | FileRows | Mapping[str, Any]
 """Raw rows, also those of a file, or a frame or dict of named columns."""
 
@@ -74,6 +75,10 @@ def _wrong_shape(array: np.ndarray, model: ModelOfRows, *, has_names: bool) -> I
     remedy = "give the columns that it was trained on"
     if shape == model.image_shape:
         remedy = "pass image[None] for one image"
+    elif array.ndim == 0:
+        remedy = f"give an array; {READ_FILE}"
+    elif array.ndim > 2 and model.image_shape:
+        remedy = f"resize the images to {model.image_shape}; {READ_FILE}, and resizes a picture"
     elif array.ndim == 1 and has_names:
         remedy = "pass series.to_frame().T for one example"
     elif array.ndim == 1:

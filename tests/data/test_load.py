@@ -64,6 +64,13 @@ def test_sources_it_refuses(tmp_path, refused):
         "or a folder, got a.doc: convert it to one of these",
     ):
         load(tmp_path / "a.doc")
+    (tmp_path / "photo.jpg").touch()
+    with refused(
+        InputError,
+        "load expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet or .pq, "
+        "or a folder, got photo.jpg: a picture has no label: give it to jaxmlp predict",
+    ):
+        load(tmp_path / "photo.jpg")
     (tmp_path / "train-images-idx3-ubyte.gz").touch()
     with refused(
         InputError,

@@ -300,6 +300,14 @@ def test_rows_and_numbers_that_do_not_fit():
     assert refused(model.predict, pandas.Series(np.zeros(6))) == (
         "the model expects rows of shape (m, 6), got (6,): pass series.to_frame().T for one example"
     )
+    read = "jaxmlp.data.load_rows(path, model.n_features, model.columns) reads a file"
+    assert refused(model.predict, "photo.jpg") == (
+        f"the model expects rows of shape (m, 6), got (): give an array; {read}"
+    )
+    assert refused(model.predict, np.zeros((20, 30, 3))) == (
+        "the model expects rows of shape (m, 6), got (20, 30, 3): "
+        f"resize the images to {model.image_shape}; {read}, and resizes a picture"
+    )
     assert refused(lambda: model.predict(np.zeros((1, 6)), threshold=2)) == (
         "threshold expects a number from 0 to 1, got 2: leave it at 0.5"
     )

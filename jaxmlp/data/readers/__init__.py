@@ -37,6 +37,7 @@ class Reader(NamedTuple):
         read_rows: path, n_features and the columns of a model -> rows to predict, unchecked.
         read_folder: folder and those of its files that belong to the format -> rows and labels, unchecked.
         file_name: a pattern of file names, for a format whose files are known by their whole names.
+        remedy: what to do with a file that alone has no labels, in error texts.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Reader(NamedTuple):
     read_folder: Callable[[Path, list[Path]], Arrays] | None = None
     file_name: re.Pattern[str] | None = None
     read_table: Callable[..., Table] | None = None
+    remedy: str = "convert it to one of these"
 
     @property
     def has_labels(self) -> bool:
@@ -77,8 +79,13 @@ READERS = (
     Reader("npz", (".npz",), read_npz, read_rows=read_npz_rows),
     Reader("csv", (*TEXT_SUFFIXES, *(t + c for t in TEXT_SUFFIXES for c in COMPRESSIONS)), read_table=read_table),
     Reader("Parquet", (".parquet", ".pq"), read_table=read_parquet),
-    Reader("image", IMAGE_SUFFIXES, read_rows=read_image),
-    Reader("idx", read_folder=read_idx_folder, file_name=IDX_NAME),
+    Reader(
+        "image",
+        IMAGE_SUFFIXES,
+        read_rows=read_image,
+        remedy="a picture has no label: give it to jaxmlp predict",
+    ),
+    Reader("idx", read_folder=read_idx_folder, file_name=IDX_NAME, remedy="name the folder that holds it"),
 )
 """The first reader that matches a file reads it."""
 
