@@ -51,7 +51,7 @@ def evaluate_command(
     split in the same way; this includes a copy of the file, or one with another order of columns. Of other data all
     rows are used. Columns and classes are matched by name.
     """
-    trained, predictor = open_model(model)
+    trained, predictor = open_model(model, data)
     dataset = load_for(model, trained, data, one_or_several(target), text_loading(options, model))
     for note in dataset.notes:
         console(stderr=True).print(f"note: {note}", soft_wrap=True)

@@ -15,7 +15,7 @@ from jaxmlp.data.readers import READERS
 from jaxmlp.data.streaming.dataset import DEFAULT_MEMORY, stream
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.inference.model import Model, load_model
-from jaxmlp.inference.model_file import MEMBERS
+from jaxmlp.inference.model_file import FILE_NAME, MEMBERS
 from jaxmlp.nn.activations import Activation
 from jaxmlp.population.ensemble import Ensemble
 from jaxmlp.tabular.roles import ROLES
@@ -28,6 +28,7 @@ _FOLDERS = " or ".join(f"{reader.name} files" for reader in READERS if reader.re
 _ROW_FILES = ", ".join(suffix for reader in READERS if reader.has_rows for suffix in reader.suffixes[:5])
 DATA_HELP = f"DATA is a name ({', '.join(TOY_DATASETS)}), or a path: {_FILES}, or a folder with {_FOLDERS}."
 FILE_HELP = f"FILE is one of: {_ROW_FILES}."
+MODEL_SUFFIXES = (".h5", ".hdf5")
 
 TEXT_OPTIONS = ("missing", "separator", "decimal", "thousands", "encoding", "header")
 _ARGUMENTS = {  # option: argument of `load` and `stream`
@@ -122,13 +123,22 @@ def prepare_data(options: Options, data: Dataset, output: str | Activation | Non
     return data.split_validation(fraction, options.get("seed", 0)) if fraction else data
 
 
-def open_model(path: str) -> tuple[Model, Model | Ensemble]:
+def open_model(path: str, data: str | None = None) -> tuple[Model, Model | Ensemble]:
     """Return the model of a file or run folder, and the predictor: the same model, or its ensemble.
 
     The model of an ensemble is its first member; all members have the same inputs, outputs and classes.
+
+    Raises:
+      InputError: as `load_model`, and if the command's second argument, `data`, is a run folder and `path` is none.
     """
+    if data is not None and _is_run(data) and not _is_run(path) and as_path(path).suffix not in MODEL_SUFFIXES:
+        raise InputError(sentence("MODEL", "a run folder or a model.h5", path, f"write the model first: {data} {path}"))
     if not any(as_path(path).glob(MEMBERS)):
         model = load_model(path)
         return model, model
     ensemble = Ensemble.load(path)
     return ensemble.members[0], ensemble
+
+
+def _is_run(path: str) -> bool:
+    return (as_path(path) / FILE_NAME).is_file() or any(as_path(path).glob(MEMBERS))

@@ -58,7 +58,7 @@ def predict(
     """
     if out:
         check_writable(out, file, model)  # before the work: an error after it would lose the predictions
-    trained, predictor = open_model(model)
+    trained, predictor = open_model(model, file)
     check_pixel_type(trained, file)
     rows, identifiers = read_rows(trained, file, id_column, TableOptions(**text_loading(options, model)))
     predictions = predictor.predict(rows, **({} if threshold is None else {"threshold": threshold}))

@@ -304,7 +304,17 @@ def test_one_picture_is_resized_and_answered(digits, place, capsys):
     for i, row in enumerate(rows):
         image.fromarray(row.reshape(8, 8)).save(f"{i}.png")
         answers += answer(capsys, "predict", str(digits), f"{i}.png")["predictions"]
-    assert answers == jaxmlp.load_model(digits).predict(rows).tolist()
+    model = jaxmlp.load_model(digits)
+    assert answers == model.predict(rows).tolist()
+    np.testing.assert_array_equal(jaxmlp.data.load_rows("0.png", model.n_features, model.columns), rows[:1])
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_file_before_the_model(digits, place, capsys, command):
+    (place / "photo.png").touch()
+    assert mistake(capsys, command, "photo.png", str(digits)) == (
+        f"MODEL expects a run folder or a model.h5, got photo.png: write the model first: {digits} photo.png"
+    )
 
 
 def test_info_shows_the_table_of_shapes(digits, capsys):
@@ -478,6 +488,11 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
             "--warm-start expects the network of its model, got --hidden and --init: leave them out",
         ),
         ("train xor --cost huber(0)", "huber expects a finite d > 0, got 0: write 'huber(1.0)', say"),
+        (
+            "verify 3-2-1",
+            "load_model expects a model file or a run folder, got '3-2-1': "
+            "sizes alone have no parameters: train the network first",
+        ),
         ("info nope", "load_model expects a model file or a run folder, got 'nope': check the path"),
     ],
 )
