@@ -343,7 +343,7 @@ def test_what_is_no_data_set():
 
 def test_the_data_before_the_network(data):
     with pytest.raises(InputTypeError, match=r"got Network: is the order fit\(net, data\)\?"):
-        jaxmlp.fit(data, NET)
+        jaxmlp.fit(data, NET)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
