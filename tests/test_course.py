@@ -1,5 +1,6 @@
 """The course: every lesson runs, and the ledger has a row with a proof for every item of the tutorials."""
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -124,3 +125,19 @@ def test_the_chinese_page_has_the_same_links_and_commands():
     for line in commands.splitlines():
         assert line.partition("#")[0].strip() in chinese
     assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 1000
+
+
+def test_the_cat_files_have_the_names_of_the_course_or_of_the_tutorial(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(EXAMPLES / "lessons"))
+    program = importlib.import_module("cat_program")
+    program.write_stand_ins(tmp_path)
+    assert "for the course's cats set JAXMLP_DATA" in capsys.readouterr().out
+    images, *_ = program.loadData(tmp_path)
+    for name in ("train", "test"):
+        (tmp_path / f"{name}_catvnoncat.h5").rename(tmp_path / f"{name}.h5")
+    assert (program.loadData(tmp_path)[0] == images).all()
+
+
+def test_both_pages_say_where_the_cats_are():
+    for name in ("README.md", "README.zh.md"):
+        assert "JAXMLP_DATA=$HOME/data python examples/lessons/26_cats.py" in (EXAMPLES / name).read_text("utf-8")

@@ -5,7 +5,7 @@
 The network of lesson 25, 12288-20-7-5-1, trained by jaxmlp for 2001 iterations. Longer is not better: the cost of the
 training images falls, while the accuracy on the test images rises, wavers and may fall. A loop over the iterations finds
 the best of them. (A number chosen by the test images flatters. Lesson 27 chooses by rows that neither train nor test.)
-Without the course's images the lesson makes files of the same format.
+The images are those of $JAXMLP_DATA/cat; without them the lesson makes files of the same format.
 """
 
 import subprocess

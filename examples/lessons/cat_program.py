@@ -12,7 +12,10 @@ import numpy as np
 
 
 def write_stand_ins(folder: Path) -> Path:
-    """Write train and test files with blobs (1) and stripes (0) as 64 x 64 colour images."""
+    """Write train and test files with blobs (1) and stripes (0) as 64 x 64 colour images, and print that they are none
+    of cats.
+    """
+    print("images of blobs and stripes; for the course's cats set JAXMLP_DATA to the folder that holds the folder cat")
     rng, (u, v) = np.random.default_rng(0), np.mgrid[0:64, 0:64]
     for name, m in (("train", 209), ("test", 50)):
         labels, images = rng.integers(0, 2, m), np.empty((m, 64, 64, 3), np.uint8)
@@ -28,7 +31,8 @@ def write_stand_ins(folder: Path) -> Path:
 
 def loadData(folder):
     """Images (m, 64, 64, 3) and labels (1, m) of both parts, and the names of the classes."""
-    with h5py.File(folder / "train_catvnoncat.h5") as train, h5py.File(folder / "test_catvnoncat.h5") as test:
+    # the course's names end in _catvnoncat, the tutorial's are train.h5 and test.h5
+    with h5py.File(next(folder.glob("train*.h5"))) as train, h5py.File(next(folder.glob("test*.h5"))) as test:
         train_set_x, train_set_y = np.asarray(train["train_set_x"]), np.asarray(train["train_set_y"])
         test_set_x, test_set_y = np.asarray(test["test_set_x"]), np.asarray(test["test_set_y"])
         list_classes = np.asarray(test["list_classes"])
