@@ -223,6 +223,18 @@ def test_a_wrong_axis_at_a_softmax_head_is_named(axis, everywhere):
     assert (diagnosis.cause, diagnosis.equation) == ("axis missing" if axis is None else "wrong axis", "BP3 db_3")
 
 
+def test_the_formula_of_one_example_is_told_to_add():
+    def change(name, value, **known):
+        return known["dZ"] if name == "db" else value
+
+    diagnosis = verify_numpy(layerwise(change, "sigmoid"), net=Network((3, 2, 1), "tanh", "sigmoid")).diagnosis
+    assert diagnosis.cause == "wrong shape"
+    assert diagnosis.remedy == (
+        "db2 expects shape (1, 1), got (1, 7); "
+        "db = dz is for one example; for m examples add the columns, np.sum(dZ, axis=1, keepdims=True), with 1/m once"
+    )
+
+
 def dZ_of(formula):
     return lambda name, value, **known: formula(known["A"], known["Y"]) if name == "dZ" else value
 

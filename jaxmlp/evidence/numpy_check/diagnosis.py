@@ -123,6 +123,9 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
     submitted, correct = trial.submitted[leaf[0] - 1][leaf[1]], trial.correct[leaf[0] - 1][leaf[1]]
     if submitted.shape != correct.shape:
         remedy = f"{leaf_name(leaf)} expects shape {correct.shape}, got {submitted.shape}"
+        if leaf[1] == "b" and submitted.shape == trial.steps[leaf[0] - 1].Z.shape:
+            remedy += "; db = dz is for one example; for m examples add the columns, "
+            remedy += "np.sum(dZ, axis=1, keepdims=True), with 1/m once"
         return diagnosis._replace(cause="wrong shape", remedy=remedy)
     if not np.isfinite(submitted).all():
         remedy = f"{leaf_name(leaf)} has NaN or infinity: is there a division by 0, log 0 or an overflow of exp?"
