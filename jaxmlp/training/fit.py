@@ -54,11 +54,15 @@ def network_for(
 
     Raises:
       InputError: for sizes or activations that `Network` refuses, and for an unknown preset.
+      InputTypeError: for data that is no data set.
 
     >>> data = Dataset.from_arrays([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 2])
     >>> network_for(data, hidden=(4,))
     Network(sizes=(2, 4, 3), hidden=('relu',), output='softmax', norm=None)
     """
+    if not isinstance(data, Dataset):
+        remedy = 'write network_for(jaxmlp.load("digits"), hidden=(100, 50)), say'
+        raise InputTypeError(sentence("network_for", "a Dataset as its first argument", type(data).__name__, remedy))
     recipe = None if preset is None else presets.find(preset, data.task)
     if hidden is None:
         hidden = HIDDEN if recipe is None else recipe.hidden

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from jaxmlp.errors import InputError, InputTypeError, nearest_name, sentence
+from jaxmlp.nn.objective import Objective
 from jaxmlp.training.config import DEFAULTS, OPTIONS, TrainConfig
 from jaxmlp.training.options import Option, with_options
 
+OBJECTIVE_FIELDS = frozenset(field.name for field in dataclasses.fields(Objective))
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -42,6 +44,8 @@ def resolve_config(
         if name not in OPTIONS:
             near = nearest_name(name, list(OPTIONS))
             remedy = f"did you mean {near!r}?" if near else "see help(jaxmlp.TrainConfig)"
+            if name in OBJECTIVE_FIELDS and "objective" in OPTIONS:
+                remedy = f"write objective=jaxmlp.Objective({name}=...)"
             raise InputTypeError(sentence(caller, "options of TrainConfig", repr(name), remedy))
     config = dataclasses.replace(config or TrainConfig(), **options)
     for name, option in OPTIONS.items():

@@ -120,6 +120,11 @@ def test_the_length_of_a_run_counts_where_its_rates_depend_on_it(data):
         ({"clip": 1.0}, InputTypeError, "fit expects options of TrainConfig, got 'clip': did you mean 'clip_norm'?"),
         ({"lr": 1.0}, InputTypeError, "fit expects options of TrainConfig, got 'lr': did you mean 'learning_rate'?"),
         ({"num_iterations": 9}, InputTypeError, "got 'num_iterations': did you mean 'epochs'?"),
+        (
+            {"cost": "quadratic"},
+            InputTypeError,
+            "fit expects options of TrainConfig, got 'cost': write objective=jaxmlp.Objective(cost=...)",
+        ),
         ({"zebra": 1}, InputTypeError, "fit expects options of TrainConfig, got 'zebra': see help"),
         ({"epochs": 0}, InputError, "epochs expects a positive whole number, got 0"),
         ({"shuffle": "no"}, InputTypeError, "shuffle expects True or False, got 'no'"),

@@ -341,6 +341,16 @@ def test_what_is_no_data_set():
     )
 
 
+@pytest.mark.parametrize("given", ["digits", (4,)])
+def test_a_network_for_what_is_no_data_set(given):
+    with pytest.raises(InputTypeError) as caught:
+        jaxmlp.network_for(given)
+    assert str(caught.value) == (
+        f"network_for expects a Dataset as its first argument, got {type(given).__name__}: "
+        'write network_for(jaxmlp.load("digits"), hidden=(100, 50)), say'
+    )
+
+
 def test_the_data_before_the_network(data):
     with pytest.raises(InputTypeError, match=r"got Network: is the order fit\(net, data\)\?"):
         jaxmlp.fit(data, NET)  # pyright: ignore[reportArgumentType]
