@@ -31,7 +31,8 @@ def _kind(value: Any) -> str:
 def check_params(params: object, net: Network) -> jnp.dtype:
     """Raise unless `params` are parameters of `net`; return their dtype."""
     check_network(net)
-    if not isinstance(params, (tuple, list)) or len(params) != net.depth:
+    is_record = hasattr(params, "params")  # a TrainState, a Model, or what fit returns
+    if is_record or not isinstance(params, (tuple, list)) or len(params) != net.depth:
         got = f"{len(params)}" if isinstance(params, (tuple, list)) else _kind(params)
         expects = f"a tuple of {net.depth} layer{'s' * (net.depth > 1)} for sizes {net.sizes}"
         remedy = "use jaxmlp.init, or the network of these parameters"
@@ -39,6 +40,8 @@ def check_params(params: object, net: Network) -> jnp.dtype:
             got, remedy = f"a dictionary with {', '.join(map(str, params))}", "write jaxmlp.params_from_dict(params)"
         elif isinstance(params, dict) and "W" in params:
             got, remedy = "the dictionary of a layer", "put it into a tuple with a comma, as in (layer,)"
+        elif is_record:
+            got, remedy = type(params).__name__, "give its .params"
         elif hasattr(params, "dtype"):
             remedy = ORDER
         raise InputError(sentence("params", expects, got, remedy))

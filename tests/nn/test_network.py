@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -319,6 +319,13 @@ OWN = "use jaxmlp.init, or the network of these parameters"
 ORDER = "is the order init(key, net), forward(params, X, net), cost(params, X, Y, net)?"
 
 
+class Trained(NamedTuple):
+    """As what fit returns: a tuple that holds the parameters."""
+
+    params: Any
+    history: tuple[Any, ...] = ()
+
+
 def layers(W_1: Any = W1, b_1: Any = B1, W_2: Any = W2, b_2: Any = B2) -> Any:
     return ({"W": W_1, "b": b_1}, {"W": W_2, "b": b_2})
 
@@ -340,6 +347,7 @@ def layers(W_1: Any = W1, b_1: Any = B1, W_2: Any = W2, b_2: Any = B2) -> Any:
             "layer 1 expects a dictionary with keys 'W' and 'b', got an array of shape (3, 2): see jaxmlp.init",
         ),
         (None, InputError, f"params expects {OF_NET}, got NoneType: {OWN}"),
+        (Trained(layers()), InputError, f"params expects {OF_NET}, got Trained: give its .params"),
         (
             ({"W": W1}, layers()[1]),
             InputError,
