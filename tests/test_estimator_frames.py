@@ -3,7 +3,6 @@
 import pickle
 from typing import Any
 
-import jax
 import numpy as np
 import pandas
 import pytest
@@ -14,7 +13,10 @@ import jaxmlp
 from jaxmlp import MLPClassifier, MLPRegressor
 from jaxmlp.errors import InputError, InputTypeError
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("as_users_have_it"),
+]
 
 M = 90
 RNG = np.random.default_rng(0)
@@ -34,17 +36,9 @@ PRICE = np.nan_to_num(SIZE, nan=50) * np.where(CITY == "Rome", 3, 1)
 OPTIONS: dict[str, Any] = {"hidden_layer_sizes": (12,), "max_iter": 60, "learning_rate_init": 0.02, "random_state": 0}
 
 
-@pytest.fixture(autouse=True)
-def float32():
-    """What users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 @pytest.fixture(scope="module")
-def fitted():
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        return MLPClassifier(**OPTIONS).fit(FRAME, SICK)
+def fitted(as_users_have_it):
+    return MLPClassifier(**OPTIONS).fit(FRAME, SICK)
 
 
 def test_a_frame_with_text_dates_and_gaps_is_learnt(fitted: Any):

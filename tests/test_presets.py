@@ -21,6 +21,8 @@ from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.estimators.recipes import preset_parameters
 from jaxmlp.training.presets import PRESETS, budget, find
 
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
+
 M = 200
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(M, 4))
@@ -28,12 +30,6 @@ SIGN = np.where(X[:, 0] + X[:, 1] ** 2 > 0.7, "up", "down")
 WAVE = np.sin(4 * X[:, 0]) + X[:, 1]
 VALUE = X[:, 0] * X[:, 1] + X[:, 2]
 SHORT: Any = {"hidden_layer_sizes": (8,), "max_iter": 12, "random_state": 0}
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it():
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 def test_a_preset_is_a_configuration_for_the_rows_at_hand():
@@ -146,9 +142,8 @@ def test_another_solver_keeps_its_own_rate_schedule_and_decay():
 
 
 @pytest.fixture(scope="module")
-def piecewise_regressor():
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        return MLPRegressor(preset="piecewise", max_iter=40, random_state=0).fit(X, WAVE)
+def piecewise_regressor(as_users_have_it):
+    return MLPRegressor(preset="piecewise", max_iter=40, random_state=0).fit(X, WAVE)
 
 
 @pytest.mark.slow

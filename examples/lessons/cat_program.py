@@ -12,9 +12,7 @@ import numpy as np
 
 
 def write_stand_ins(folder: Path) -> Path:
-    """Write train and test files with blobs (1) and stripes (0) as 64 x 64 colour images, and print that they are none
-    of cats.
-    """
+    """Write train and test files of 64 x 64 colour images of blobs (1) and stripes (0), and print that they stand in."""
     print("images of blobs and stripes; for the course's cats set JAXMLP_DATA to the folder that holds the folder cat")
     rng, (u, v) = np.random.default_rng(0), np.mgrid[0:64, 0:64]
     for name, m in (("train", 209), ("test", 50)):

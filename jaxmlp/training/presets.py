@@ -113,6 +113,8 @@ class Preset(NamedTuple):
     bounded: bool = False
 
 
+_COSINE = {"optimizer": "adamw", "schedule": "cosine", "weight_decay": 0.1, "ema_decay": 0.999}
+
 PRESETS = {
     "tabular": Preset(
         hidden=(256, 256),
@@ -131,13 +133,7 @@ PRESETS = {
         validation_fraction=0.15,
         numbers="piecewise",
         objective={"dropout": 0.15},
-        config={
-            "optimizer": "adamw",
-            "learning_rate": 0.003,
-            "schedule": "cosine",
-            "weight_decay": 0.1,
-            "ema_decay": 0.999,
-        },
+        config=_COSINE | {"learning_rate": 0.003},
         steps=2_000,
         min_epochs=20,
         stops_early=False,
@@ -148,13 +144,7 @@ PRESETS = {
         validation_fraction=0.15,
         numbers="piecewise",
         objective={},
-        config={
-            "optimizer": "adamw",
-            "learning_rate": 0.005,
-            "schedule": "cosine",
-            "weight_decay": 0.1,
-            "ema_decay": 0.999,
-        },
+        config=_COSINE | {"learning_rate": 0.005},
         steps=3_000,
         min_epochs=20,
         stops_early=False,

@@ -22,21 +22,9 @@ from jaxmlp.cli.main import COMMANDS, run
 from jaxmlp.cli.output import console
 from jaxmlp.training.fingerprint import digest_of
 
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
+
 QUICK = ["--hidden", "4", "--epochs", "2"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_a_user():
-    """float32 and the promotion of dtypes that users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """An empty folder to stand in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,7 @@ from jaxmlp.errors import InputError
 from jaxmlp.evidence.diagnostics.diagnose import diagnose
 from jaxmlp.plots import layers_picture, save
 
-
-@pytest.fixture(autouse=True, scope="module")
-def as_a_user():
-    """float32 and the promotion of dtypes that users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 @pytest.fixture(scope="module")

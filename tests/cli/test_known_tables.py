@@ -8,20 +8,14 @@ import json
 import random
 from pathlib import Path
 
-import jax
 import pytest
 
 from jaxmlp.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
+
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "tabular"
 pytest.importorskip("pandas")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_users_have_it():
-    """float32 and the promotion of dtypes that users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 @pytest.mark.slow

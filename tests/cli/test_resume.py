@@ -17,6 +17,8 @@ import jaxmlp
 import jaxmlp.errors
 from jaxmlp.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
+
 # everything whose state a resumed run must find again
 ARGUMENTS = [
     *("train", "digits", "--hidden", "16,8", "--epochs", "400", "--norm", "batch", "--dropout", "0.2"),
@@ -24,13 +26,6 @@ ARGUMENTS = [
     *("--checkpoint-every", "0.3", "--metric", "f1"),
 ]
 JAXMLP = [sys.executable, "-m", "jaxmlp"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_a_user():
-    """float32 and the promotion of dtypes that users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 def history(folder):

@@ -8,7 +8,6 @@ import signal
 
 import chex
 import h5py
-import jax
 import numpy as np
 import pytest
 from marks import slow_except
@@ -18,12 +17,7 @@ from jaxmlp.cli.loading import prepare_data
 from jaxmlp.cli.main import run
 from jaxmlp.population.fit_many import fit_many
 
-
-@pytest.fixture(autouse=True, scope="module")
-def as_a_user():
-    """float32 and the promotion of dtypes that users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 def test_sweep(capsys):

@@ -8,27 +8,15 @@ import json
 import random
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 import jaxmlp
 from jaxmlp.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
+
 pandas = pytest.importorskip("pandas")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_users_have_it():
-    """float32 and the promotion of dtypes that users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def answer(capsys, *arguments):

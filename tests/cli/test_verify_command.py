@@ -3,7 +3,6 @@
 import json
 
 import click
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,12 +17,7 @@ from jaxmlp.errors import InputError
 from jaxmlp.evidence.certificate import Certificate, Row, judge
 from jaxmlp.inference.model import Model
 
-
-@pytest.fixture(autouse=True, scope="module")
-def as_a_user():
-    """float32 and the promotion of dtypes that users have."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 @pytest.fixture(scope="module")

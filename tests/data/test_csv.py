@@ -21,15 +21,9 @@ ROWS = [[1.5, 2], [0.1, 30], [2.5, 4], [3, 1]]
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(written):
     """Write a table and return its path."""
-
-    def write(text, name="pets.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
+    return lambda text, name="pets.csv": written(text, name)
 
 
 @pytest.mark.parametrize(
