@@ -20,6 +20,8 @@ from jaxmlp.evidence.numpy_check.factors import Explanation
 from jaxmlp.evidence.numpy_check.match_mistake import BOUND, NARROW_BOUNDS, Leaf, Trial, leaf_name, leaf_order
 from jaxmlp.evidence.numpy_check.search import find_cause
 
+WRONG_SHAPE = "wrong shape"
+
 
 class GradientDiagnosis(NamedTuple):
     """The first error of a gradient.
@@ -126,7 +128,7 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
         if leaf[1] == "b" and submitted.shape == trial.steps[leaf[0] - 1].Z.shape:
             remedy += "; db = dz is for one example; for m examples add the columns, "
             remedy += "np.sum(dZ, axis=1, keepdims=True), with 1/m once"
-        return diagnosis._replace(cause="wrong shape", remedy=remedy)
+        return diagnosis._replace(cause=WRONG_SHAPE, remedy=remedy)
     if not np.isfinite(submitted).all():
         remedy = f"{leaf_name(leaf)} has NaN or infinity: is there a division by 0, log 0 or an overflow of exp?"
         return diagnosis._replace(cause="not finite", remedy=remedy)
