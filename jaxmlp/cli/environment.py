@@ -1,5 +1,6 @@
 """Variables of the environment that would end a command with a page of text, or with a crash."""
 
+import functools
 import logging
 import os
 import re
@@ -8,10 +9,10 @@ import sys
 
 from jaxmlp.errors import InputError, sentence
 
-# flags of every XLA, which need no process to try them
+# flags of every XLA that we support, which need no process to try them
 _KNOWN_FLAGS = re.compile(
-    r"--xla_(force_host_platform_device_count=\d+|backend_optimization_level=[0-3]|cpu_use_fusion_emitters=(true|false)"
-    r"|cpu_multi_thread_eigen=(true|false)|gpu_deterministic_ops=(true|false)|dump_to=\S+)"
+    r"--xla_(force_host_platform_device_count=\d+|backend_optimization_level=[0-3]|cpu_multi_thread_eigen=(true|false)"
+    r"|gpu_deterministic_ops=(true|false)|dump_to=\S+)"
 )
 
 
@@ -31,6 +32,7 @@ def check() -> None:
         raise InputError(sentence("XLA_FLAGS", "flags that XLA knows", repr(" ".join(unknown)), "correct or unset it"))
 
 
+@functools.cache
 def _accepts(flags: str) -> bool:
     code = "from jaxlib import xla_client; xla_client.make_cpu_client()"
     environment = {**os.environ, "XLA_FLAGS": flags}
