@@ -177,6 +177,45 @@ def test_another_product_that_raises_has_no_name():
     assert 'at `return params["W2"] @ (Y + 1)' in diagnosis.remedy
 
 
+def one_output(labels="Y[0]", outer="np.outer(dZ2, W2[0])"):
+    """A backward pass of 3-5-1 for rows, with one probability per row as (m,), that fits no other output."""
+    text = f"""
+def student(params, X, Y):
+    X, y, W2 = X.T, {labels}, params["W2"]
+    Z1 = X @ params["W1"].T + params["b1"].T
+    A1 = np.maximum(Z1, 0)
+    A2 = 1 / (1 + np.exp(-(A1 @ W2[0] + params["b2"][0, 0])))
+    dZ2 = (A2 - y) / len(X)
+    dA1 = {outer}
+    dA1[Z1 <= 0] = 0
+    return {{
+        "dW1": dA1.T @ X, "db1": dA1.sum(axis=0)[:, None], "dW2": (A1.T @ dZ2)[None], "db2": np.array([[dZ2.sum()]])
+    }}
+"""
+    names: dict[str, Any] = {"np": np}
+    exec(text, names)
+    return names["student"]
+
+
+def test_labels_that_broadcast_are_told_by_a_single_example():
+    net = Network((3, 5, 1), "relu", "sigmoid")
+    assert verify_numpy(one_output(), net=net).passed
+    diagnosis = verify_numpy(one_output("Y.T"), net=net).diagnosis
+    assert diagnosis.cause == NO_GRADIENT
+    assert "IndexError" in diagnosis.remedy
+    assert "broadcast to (m, m): give Y the shape of A" in diagnosis.remedy
+
+
+def test_a_wrong_shape_is_that_of_the_users_network():
+    # the function returns db2 for one output; on the square network it would have the wrong shape
+    diagnosis = verify_numpy(
+        one_output(outer="np.outer(W2[0], dZ2)"), net=Network((3, 5, 1), "relu", "sigmoid")
+    ).diagnosis
+    assert (diagnosis.cause, diagnosis.leaf) == (NO_GRADIENT, "")
+    assert "IndexError" in diagnosis.remedy
+    assert "broadcast to" not in diagnosis.remedy
+
+
 def test_two_mistakes_of_one_layer_are_both_named():
     # hidden layers alone: at the output both together would be the missing 1/m of BP1
     edits = [("1 / m * np.dot(dZ", "-1 / m * np.dot(dZ"), ("axis=1, keepdims=True", "axis=1")]

@@ -20,6 +20,8 @@ from jaxmlp.evidence.numpy_check.factors import Explanation
 from jaxmlp.evidence.numpy_check.match_mistake import BOUND, NARROW_BOUNDS, Leaf, Trial, leaf_name, leaf_order
 from jaxmlp.evidence.numpy_check.search import find_cause
 
+WRONG_SHAPE = "wrong shape"
+
 
 class GradientDiagnosis(NamedTuple):
     """The first error of a gradient.
@@ -123,7 +125,7 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
     submitted, correct = trial.submitted[leaf[0] - 1][leaf[1]], trial.correct[leaf[0] - 1][leaf[1]]
     if submitted.shape != correct.shape:
         remedy = f"{leaf_name(leaf)} expects shape {correct.shape}, got {submitted.shape}"
-        return diagnosis._replace(cause="wrong shape", remedy=remedy)
+        return diagnosis._replace(cause=WRONG_SHAPE, remedy=remedy)
     if not np.isfinite(submitted).all():
         remedy = f"{leaf_name(leaf)} has NaN or infinity: is there a division by 0, log 0 or an overflow of exp?"
         return diagnosis._replace(cause="not finite", remedy=remedy)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from jaxmlp.evidence.numpy_check.common_mistakes import UNKNOWN_CAUSE, find_mistake
-from jaxmlp.evidence.numpy_check.diagnosis import GradientDiagnosis, first_error
-from jaxmlp.evidence.numpy_check.match_mistake import BOUND, Leaf, Trial, difference, leaf_name
+from jaxmlp.evidence.numpy_check.diagnosis import WRONG_SHAPE, GradientDiagnosis, first_error
+from jaxmlp.evidence.numpy_check.match_mistake import BOUND, Leaf, Trial, difference, leaf_name, leaf_order
 from jaxmlp.evidence.numpy_check.numpy_backprop import CORRECT, LayerStep, Problem, forward_steps, run_backward
 from jaxmlp.evidence.numpy_check.trials import (
     Backward,
@@ -30,6 +30,8 @@ from jaxmlp.evidence.numpy_check.trials import (
 from jaxmlp.nn.network import Network
 
 NO_GRADIENT = "no gradient"
+# a shape that is wrong on the square network tells nothing of the user's network: the function may fit the latter only
+_NO_CAUSE = (UNKNOWN_CAUSE, WRONG_SHAPE)
 
 
 def diagnose_without_gradient(
@@ -39,12 +41,14 @@ def diagnose_without_gradient(
     if isinstance(failure, BackwardRaisedError):
         for trials in _square_trials(problem, backward, styles):
             diagnosis = first_error(trials)
-            if diagnosis is not None and diagnosis.cause != UNKNOWN_CAUSE and diagnosis.equation:
+            if diagnosis is not None and diagnosis.cause not in _NO_CAUSE and diagnosis.equation:
                 # the numbers belong to the square network; equation and leaf hold for the user's network too
                 return diagnosis._replace(entry=None, submitted=None, correct=None, ratio=None)
         if (diagnosis := _diagnose_operands(problem, failure.__cause__)) is not None:
             return diagnosis
     remedy = str(failure)
+    if isinstance(failure, BackwardRaisedError) and _is_correct_for_one_example(problem, backward, styles):
+        return GradientDiagnosis(cause=NO_GRADIENT, remedy=f"{remedy}; {_ONE_EXAMPLE_TEXT}")
     if isinstance(failure.__cause__, TypeError | AttributeError | KeyError | IndexError):
         arguments = "(params, X, Y)" if problem.weights is None else "(params, X, Y, weights)"
         remedy += f"; it is called as backward{arguments} and returns the gradient"
@@ -57,13 +61,35 @@ def _square_trials(problem: Problem, backward: Backward, styles: Sequence[str]) 
     square = Network((4,) * len(net.sizes), net.activations[:-1], net.activations[-1])
     # m = 7 keeps a product over examples apart from one over units; with m = 4 NumPy computes dZ A_prev, not transposed
     for m in (7, 4):
-        weights = None if problem.weights is None else np.linspace(0.5, 2.0, m)[None]
-        shared = {"l2": problem.l2, "examples": problem.examples, "weights": weights}
-        draws = [draw_problem(square, problem.cost, seed, m=m, ids=problem.has_class_ids) for seed in (2, 3)]
+        draws = [_draw_like(problem, square, seed, m) for seed in (2, 3)]
         try:
-            yield [run_trial("a square network", draw._replace(**shared), backward, styles) for draw in draws]
+            yield [run_trial("a square network", draw, backward, styles) for draw in draws]
         except NoGradientError:
             continue
+
+
+def _draw_like(problem: Problem, net: Network, seed: int, m: int) -> Problem:
+    """Return a random batch of m examples, for another network, with the cost and penalty of `problem`."""
+    draw = draw_problem(net, problem.cost, seed, m=m, ids=problem.has_class_ids)
+    weights = None if problem.weights is None else np.linspace(0.5, 2.0, m)[None]
+    return draw._replace(l2=problem.l2, examples=problem.examples, weights=weights)
+
+
+_ONE_EXAMPLE_TEXT = (
+    "for a single example the gradient is correct; with several, arrays of shapes (m,) and (m, 1) broadcast to (m, m): "
+    "give Y the shape of A"
+)
+
+
+def _is_correct_for_one_example(problem: Problem, backward: Backward, styles: Sequence[str]) -> bool:
+    """Whether a function that raises for several examples is right for one: then it mixes (m,) and (m, 1)."""
+    try:
+        trial = run_trial("a single example", _draw_like(problem, problem.net, 2, 1), backward, styles)
+    except NoGradientError:
+        return False
+    pairs = [(trial.submitted[l - 1][name], trial.correct[l - 1][name]) for l, name in leaf_order(problem.net.depth)]
+    # a 1 too many or too few among the sizes is part of the mistake
+    return all(value.size == right.size and _is_same(value.reshape(right.shape), right) for value, right in pairs)
 
 
 # --- the operands -----------------------------------------------------------------------------------------------------
