@@ -129,6 +129,9 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
     if not np.isfinite(submitted).all():
         remedy = f"{leaf_name(leaf)} has NaN or infinity: is there a division by 0, log 0 or an overflow of exp?"
         return diagnosis._replace(cause="not finite", remedy=remedy)
+    if submitted.any() and (submitted == np.rint(submitted)).all():
+        remedy = f"every entry of {leaf_name(leaf)} is a whole number: // rounds down, and arrays of integers cut off"
+        return diagnosis._replace(cause="rounded to whole numbers", remedy=remedy)
     return diagnosis
 
 
