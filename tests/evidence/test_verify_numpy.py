@@ -216,6 +216,13 @@ def test_a_wrong_shape_is_that_of_the_users_network():
     assert "broadcast to" not in diagnosis.remedy
 
 
+def test_a_number_per_example_hints_at_the_wrong_axis():
+    text = "1 / m * np.sum(dZ, axis=1, keepdims=True)"
+    diagnosis = verify_numpy(program((text, "1 / m * np.sum(dZ, axis=0).reshape(-1, 1)")), net=CATS).diagnosis
+    assert diagnosis.cause == "wrong shape"
+    assert "over the units in place of the examples?" in diagnosis.remedy
+
+
 def test_a_gradient_of_whole_numbers_is_named():
     net = Network((3, 4, 2), "tanh", "identity")
 

@@ -125,6 +125,8 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
     submitted, correct = trial.submitted[leaf[0] - 1][leaf[1]], trial.correct[leaf[0] - 1][leaf[1]]
     if submitted.shape != correct.shape:
         remedy = f"{leaf_name(leaf)} expects shape {correct.shape}, got {submitted.shape}"
+        if leaf[1] == "b" and submitted.size == trial.m != correct.size:
+            remedy += ": a number per example; is the sum over the units in place of the examples?"
         return diagnosis._replace(cause=WRONG_SHAPE, remedy=remedy)
     if not np.isfinite(submitted).all():
         remedy = f"{leaf_name(leaf)} has NaN or infinity: is there a division by 0, log 0 or an overflow of exp?"
