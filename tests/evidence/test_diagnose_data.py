@@ -33,8 +33,11 @@ def problems():
     """{name: (finding, arguments of diagnose)}."""
     net, params = network()
     tanh, of_tanh = network(output="tanh")
+    exp, of_exp = network(output="exp")
     relu, of_relu = network(output="relu")
     identity, of_identity = network(output="identity")
+    relu_hidden, of_relu_hidden = network("relu")
+    line, of_line = network("relu", "identity")
     softmax, of_softmax = network(output="softmax", units=3)
     normed, of_normed = network(norm="batch")
     ids = RNG.integers(0, 3, size=(1, 60))
@@ -54,6 +57,17 @@ def problems():
         "millionths": ("unscaled targets", (of_identity, X, 1e-6 * X[:1], identity)),
         "years": ("inputs off centre", (params, 8 + 0.1 * X, LABELS, net)),
         "one column off centre": ("inputs off centre", (params, X * 0.1 + np.eye(5)[:, :1] * 5, LABELS, net)),
+        "equal rows": ("constant inputs", (params, X[:, :1] + 0 * X, LABELS, net)),
+        "inputs of 0": ("constant inputs", (of_relu_hidden, 0 * X, LABELS, relu_hidden)),
+        "one class": ("constant targets", (params, X, 0 * LABELS, net)),
+        "one class of ids": ("constant targets", (of_softmax, X, 0 * ids + 2, softmax)),
+        "negative counts": ("labels out of range", (of_exp, X, np.round(3 * X[:1]), exp)),
+        "logits of 200": ("large outputs", (with_layer(params, 1, W=300 * W), X, LABELS, net)),
+        "first weights of 1e8": (
+            "large outputs",
+            (with_layer(of_relu_hidden, 0, W=1e8 * of_relu_hidden[0]["W"]), X, LABELS, relu_hidden),
+        ),
+        "answers of 1e5": ("large outputs", (with_layer(of_line, 0, W=1e5 * of_line[0]["W"]), X, X[:1], line)),
         "a tiny column": ("unscaled inputs", (params, tiny, LABELS, net)),
         "dead output": (
             "dead output",
@@ -93,6 +107,20 @@ PROBLEMS = problems()
 def test_a_problem_of_the_data_or_the_output_is_named(name):
     expected, arguments = PROBLEMS[name]
     assert names(*arguments) == [expected]
+
+
+def test_examples_without_weight_are_no_second_class():
+    net, params = network()
+    finding, *others = diagnose(tuple(params), X, LABELS, net, weights=LABELS).findings
+    assert (finding.name, others) == ("constant targets", [])
+    assert "with a weight" in finding.text
+    # a handful of examples can have one class by chance
+    assert names(params, X[:, :8], 0 * LABELS[:, :8], net) == []
+
+
+def test_targets_far_above_a_sigmoid_give_no_warning():
+    net, params = network()  # every target counts as class 1: the frequencies leave nothing to compare with
+    assert names(params, X, 50 + 15 * X[:1], net, QUADRATIC) == ["unreachable targets"]
 
 
 def test_no_two_findings_leave_each_other_out():

@@ -216,6 +216,30 @@ def test_a_wrong_shape_is_that_of_the_users_network():
     assert "broadcast to" not in diagnosis.remedy
 
 
+def test_a_number_per_example_hints_at_the_wrong_axis():
+    text = "1 / m * np.sum(dZ, axis=1, keepdims=True)"
+    diagnosis = verify_numpy(program((text, "1 / m * np.sum(dZ, axis=0).reshape(-1, 1)")), net=CATS).diagnosis
+    assert diagnosis.cause == "wrong shape"
+    assert "over the units in place of the examples?" in diagnosis.remedy
+
+
+def test_a_gradient_of_whole_numbers_is_named():
+    net = Network((3, 4, 2), "tanh", "identity")
+
+    def rounded(params, X, Y):
+        steps = forward_steps(draw_problem(net, "quadratic", 0)._replace(params=params, X=X, Y=Y))
+        gradient = run_backward(lambda step: CORRECT, steps)
+        return tuple({name: 10 * leaf // 10 for name, leaf in layer.items()} for layer in gradient)
+
+    assert verify_numpy(rounded, net=net).diagnosis.cause == "rounded to whole numbers"
+
+
+def test_inputs_divided_by_255_for_dW_alone_are_named():
+    edit = ("1 / m * np.dot(dZ, A_prev.T)", "1 / m * np.dot(dZ, A_prev.T) / (255 if l == 1 else 1)")
+    diagnosis = verify_numpy(program(edit), net=CATS).diagnosis
+    assert (diagnosis.cause, diagnosis.equation) == ("factor 1/255", "BP4 dW_1")
+
+
 def test_two_mistakes_of_one_layer_are_both_named():
     # hidden layers alone: at the output both together would be the missing 1/m of BP1
     edits = [("1 / m * np.dot(dZ", "-1 / m * np.dot(dZ"), ("axis=1, keepdims=True", "axis=1")]

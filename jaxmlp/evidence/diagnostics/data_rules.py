@@ -1,8 +1,11 @@
 """Rules on the data: labels, targets, features, and a batch too small for its normalisation.
 
-    labels                  a cross-entropy takes 0 and 1, or 0 … C - 1; at a softmax they sum to 1 for each example
+    labels                  a cross-entropy takes 0 and 1, or 0 … C - 1; at a softmax they sum to 1 for each example;
+                            poisson takes counts, from 0 on
     unreachable targets     sigmoid answers between 0 and 1, tanh between -1 and 1, relu from 0 on
     unscaled targets        an output of the scale of 1 needs as long as the target is large
+    constant inputs         every example is the same: only the mean of the targets can be learned
+    constant targets        every target is the same: the bias of the output is enough
     inputs off centre       mean 8 and deviation 0.1: Z is the mean times W, whatever the example
 
 Every threshold is a named constant with its reason beside it.
@@ -18,6 +21,8 @@ MARGIN = 1e-3  # beyond the range of the output, relative to it: rounded targets
 LARGEST_TARGET = 100.0  # root mean square: an output starts near 1, and an update moves it by about as much
 SMALLEST_TARGET = 1e-4
 OFF_CENTRE = 10.0  # mean over deviation: a column of years has 100, an image of bright pixels 5
+CONSTANT_FEATURE = 1e-6  # deviation over largest |x|: what is less is rounding in float32
+ENOUGH_EXAMPLES = 20  # of fewer, all can have one class by chance
 TINY_FEATURE = 1e-5  # largest |x| of a feature over that of the typical one: its weights hardly get a gradient
 
 
@@ -30,13 +35,19 @@ def labels_out_of_range(case: RuleInput) -> Finding | None:
         expected = f"0 … {classes - 1}" if case.has_class_ids else "0 and 1"
     elif case.cost == "binary_cross_entropy":
         largest, expected = 1, "0 and 1"
+    elif case.cost == "poisson":
+        largest, expected = np.inf, "counts from 0 on"
     else:
         return None
     if not (low < -MARGIN or high > largest + MARGIN):
         return None
     text = f"the labels reach from {low:.4g} to {high:.4g}, and {case.cost} takes {expected}"
     cure = "number the classes from 0 on: labels - 1 for 1 and 2, (labels + 1) / 2 for -1 and 1"
-    return Finding("labels out of range", "Y", high, text, cure, "the tutorials, cost function: y is 0 or 1")
+    source = "the tutorials, cost function: y is 0 or 1"
+    if case.cost == "poisson":
+        cure = "correct the negative counts, or take output='identity': a count is 0, 1, 2, …"
+        source = "README, costs: poisson is Σ (a - y ln a)"
+    return Finding("labels out of range", "Y", high, text, cure, source)
 
 
 def labels_that_do_not_sum_to_1(case: RuleInput) -> Finding | None:
@@ -89,6 +100,29 @@ def unscaled_targets(case: RuleInput) -> Finding | None:
     text = f"the targets have root mean square {scale:.3g}; the initial weights assume 1"
     cure = "standardize the targets, and undo it in the predictions (MLPRegressor does both)"
     return Finding("unscaled targets", "Y", scale, text, cure, "Ng's course, normalising inputs: the same for outputs")
+
+
+def constant_targets(case: RuleInput) -> Finding | None:
+    """Report that every example has the same targets, as in the first part of a file that is sorted by class."""
+    if not case.data.same_targets or case.data.examples < ENOUGH_EXAMPLES:
+        return None
+    text = f"the targets of all {case.data.examples} examples are the same: the network learns one answer for all"
+    if case.data.target_sums.size < case.data.examples:
+        text = "all examples with a weight have the same targets: the network learns one answer for all"
+    cure = "take examples of every class (shuffle a sorted file before it is split), and check the target column"
+    source = "the tutorials, cost function: the mean over examples"
+    return Finding("constant targets", "Y", case.data.target_high, text, cure, source)
+
+
+def constant_inputs(case: RuleInput) -> Finding | None:
+    """Report that every example has the same inputs."""
+    if case.data.examples < 2 or (case.data.spreads > CONSTANT_FEATURE * case.data.largest).any():
+        return None
+    value = float(case.data.largest.max())
+    text = f"all {case.data.examples} examples are the same" + ("" if value else ": every input is 0")
+    cure = "check how X is read and scaled: integers divided by // or cast to integers become 0"
+    source = "the tutorials, hyper-parameters: a network gives no error message, only a wrong result"
+    return Finding("constant inputs", "X", value, text, cure, source)
 
 
 def inputs_off_centre(case: RuleInput) -> Finding | None:

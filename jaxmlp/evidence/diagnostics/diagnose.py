@@ -2,7 +2,7 @@
 
     dead, saturated, symmetric units       vanishing, exploding gradients = Π ‖W‖·g'
     α against 2/λ_max                      ‖α dW‖/‖W‖
-    inputs and targets: scale, centre, range, labels; a dead, saturated or constant output
+    inputs and targets: constant, scale, centre, range, labels; a dead, saturated, constant or far too large output
     the first NaN                          no activation, zero weights, only the majority class predicted
 
 One forward and one backward pass measure everything (`measurements`), the rules name the problems, `findings` leaves
@@ -39,6 +39,8 @@ RULES: tuple[Callable[[RuleInput], Finding | None], ...] = (
     data_rules.batch_of_one_example,
     data_rules.unreachable_targets,
     data_rules.unscaled_targets,
+    data_rules.constant_targets,
+    data_rules.constant_inputs,
     unit_rules.unscaled_inputs,
     data_rules.inputs_off_centre,
     data_rules.tiny_feature,
@@ -53,6 +55,7 @@ RULES: tuple[Callable[[RuleInput], Finding | None], ...] = (
     output_rules.dead_output,
     output_rules.saturated_output,
     output_rules.constant_output,
+    output_rules.large_outputs,
     gradient_rules.vanishing_gradients,
     gradient_rules.exploding_gradients,
     gradient_rules.learning_rate_too_large,

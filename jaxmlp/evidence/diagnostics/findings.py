@@ -3,9 +3,12 @@
 A cause is reported, its consequences are not:
 
     non-finite values        hide everything; labels out of range and a batch of one example hide even them
+    constant inputs          hide unscaled inputs and all their effects
+    constant targets         hide vanishing gradients, small updates, collapse, decayed weights
     inputs off centre        the same as unscaled inputs
     unscaled, unreachable    targets hide large rates and updates, gradients, a saturated, dead or constant output
-    constant output          hides collapse; a dead or saturated output hides a constant output
+    constant output          hides collapse and large outputs; a dead or saturated output hides a constant output
+    large outputs            hide large rates and updates
     decayed weights          hide vanishing gradients, small updates, collapse, dead units
     unscaled inputs          hide their effects: dead and saturated units, gradients, rates and updates, collapse
     linear network, step     hide collapse; step also the gradients it stops
@@ -89,7 +92,7 @@ _SATURATION = (
     "small updates",
     "majority class",
 )
-_OUTPUT = ("dead output", "saturated output", "constant output")
+_OUTPUT = ("dead output", "saturated output", "constant output", "large outputs")
 _INPUTS = ("dead units", *_SATURATION, *_OUTPUT)
 _TARGETS = (*_SATURATION, *_OUTPUT, "decayed weights")
 HIDES: dict[str, tuple[str, ...]] = {
@@ -104,11 +107,14 @@ HIDES: dict[str, tuple[str, ...]] = {
     "batch of one example": ("symmetric units", "dead units", "zero weights", *_TARGETS),
     "unreachable targets": ("unscaled targets", *_TARGETS),
     "unscaled targets": _TARGETS,
+    "constant targets": ("vanishing gradients", "small updates", "decayed weights", "majority class"),
+    "constant inputs": ("unscaled inputs", "inputs off centre", "constant targets", *_INPUTS),
     "unscaled inputs": ("inputs off centre", *_INPUTS),
     "inputs off centre": _INPUTS,
     "dead output": ("vanishing gradients", "small updates", "majority class", "constant output", "saturated output"),
-    "saturated output": ("vanishing gradients", "small updates", "majority class", "constant output"),
-    "constant output": ("majority class", "small updates"),
+    "saturated output": ("vanishing gradients", "small updates", "majority class", "constant output", "large outputs"),
+    "constant output": ("majority class", "small updates", "large outputs"),
+    "large outputs": ("learning rate too large", "large updates", "small updates", "majority class"),
     "decayed weights": ("symmetric units", "dead units", "vanishing gradients", "small updates", "majority class"),
     "linear network": ("linear layer", "majority class"),
     "step activation": ("vanishing gradients", "small updates", "majority class", "constant output"),
@@ -120,11 +126,10 @@ HIDES: dict[str, tuple[str, ...]] = {
         "exploding gradients",
         "small updates",
         "majority class",
-        "constant output",
-        "saturated output",
+        *_OUTPUT,
     ),
     "vanishing gradients": ("small updates", "majority class", "constant output"),
-    "exploding gradients": ("learning rate too large", "large updates", "saturated output", "constant output"),
+    "exploding gradients": ("learning rate too large", "large updates", *_OUTPUT),
     "learning rate too large": ("large updates",),
 }
 

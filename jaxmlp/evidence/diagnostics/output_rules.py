@@ -1,4 +1,4 @@
-"""Rules that report a dead, saturated or constant output, and weights that the penalty has driven to 0.
+"""Rules that report a dead, saturated, constant or far too large output, and weights that the penalty has driven to 0.
 
 Every threshold is a named constant; the comment after it gives the reason.
 """
@@ -15,6 +15,8 @@ CONSTANT_OUTPUT = 0.02
 # equal classes have -1; those that give one of three equal classes 0.9 have -3/4.
 WORSE_THAN_THE_MEAN = -0.6
 WORSE_THAN_NEUTRAL = 0.25  # skill below that of equal probabilities, which a network with W = 0, b = 0 predicts
+LARGE_LOGIT = 30.0  # root mean square of Z: new weights give 1, and 14 for the largest inputs that count as scaled
+LARGE_OUTPUT = 100.0  # root mean square of A over that of the targets, or over 1
 DECAYED_SIGNAL = 0.05  # ‖W‖ divided by ‖W‖ of an initial layer: the fraction of the signal that remains
 
 
@@ -49,7 +51,7 @@ def constant_output(case: RuleInput) -> Finding | None:
         return None
     if s.output_spread > CONSTANT_OUTPUT * case.target_spread or s.skill > WORSE_THAN_THE_MEAN:
         return None
-    if s.target_counts is not None:
+    if s.target_counts is not None and np.count_nonzero(s.target_counts) > 1:
         # if some classes are rare, even equal probabilities are far from the frequencies, but a start there is normal
         C, frequencies = len(s.target_counts), s.target_counts / s.target_counts.sum()
         neutral = 1 - (1 - 1 / C) / (1 - np.square(frequencies).sum())
@@ -62,6 +64,28 @@ def constant_output(case: RuleInput) -> Finding | None:
     cure = "draw new weights with biases at 0, and lower the learning rate"
     source = "the tutorials, cost function: the mean over examples"
     return Finding("constant output", "output", float(s.output_spread), text, cure, source)
+
+
+def large_outputs(case: RuleInput) -> Finding | None:
+    """Report outputs far from the scale of the targets that fit them worse than their mean does."""
+    output = case.measurements.layers[-1]
+    if case.measurements.skill > 0 or case.data.target_spread == 0:
+        return None
+    name, size, usual = ("Z", output.preactivation, 1.0)
+    bound = LARGE_LOGIT
+    if not case.is_matched:
+        name, size, usual = ("A", output.activation, max(1.0, case.data.target_scale))
+        bound = LARGE_OUTPUT * usual
+    if size <= bound:
+        return None
+    text = (
+        f"{name} of the output has root mean square {size:.3g}, where about {usual:.3g} is usual, and the outputs fit "
+        "the targets worse than the mean of the targets does"
+    )
+    cure = "draw smaller weights (initializer 'auto'); if training has made them so large, lower the learning rate"
+    source = "Ng's course, random initialisation: weights that are too large"
+    L = len(case.measurements.layers)
+    return Finding("large outputs", f"layer {L}", float(size), text, cure, source)
 
 
 def decayed_weights(case: RuleInput) -> Finding | None:

@@ -128,10 +128,15 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
         if leaf[1] == "b" and submitted.shape == trial.steps[leaf[0] - 1].Z.shape:
             remedy += "; db = dz is for one example; for m examples add the columns, "
             remedy += "np.sum(dZ, axis=1, keepdims=True), with 1/m once"
+        elif leaf[1] == "b" and submitted.size == trial.m != correct.size:
+            remedy += ": a number per example; is the sum over the units in place of the examples?"
         return diagnosis._replace(cause=WRONG_SHAPE, remedy=remedy)
     if not np.isfinite(submitted).all():
         remedy = f"{leaf_name(leaf)} has NaN or infinity: is there a division by 0, log 0 or an overflow of exp?"
         return diagnosis._replace(cause="not finite", remedy=remedy)
+    if submitted.any() and (submitted == np.rint(submitted)).all():
+        remedy = f"every entry of {leaf_name(leaf)} is a whole number: // rounds down, and arrays of integers cut off"
+        return diagnosis._replace(cause="rounded to whole numbers", remedy=remedy)
     return diagnosis
 
 

@@ -42,10 +42,10 @@ _FUNCTIONS_OF_M: tuple[tuple[str, Callable[[int], float]], ...] = (
 
 
 def simple_number(value: float) -> str:
-    """Return a fraction of small numbers, or one of two digits, as a text; "" for any other number.
+    """Return a fraction of small numbers, 1/n, or a number of two digits, as a text; "" for any other number.
 
-    >>> simple_number(2.0), simple_number(-1 / 3), simple_number(0.003), simple_number(1.0008)
-    ('2', '-1/3', '0.003', '')
+    >>> simple_number(2.0), simple_number(-1 / 3), simple_number(1 / 255), simple_number(0.003), simple_number(1.0008)
+    ('2', '-1/3', '1/255', '0.003', '')
     """
     if not math.isfinite(value) or value == 0:
         return ""
@@ -53,7 +53,10 @@ def simple_number(value: float) -> str:
     if fraction and abs(fraction) <= 1000 and abs(float(fraction) - value) <= _SAME * abs(value):
         return str(fraction)
     short = float(f"{value:.2g}")
-    return f"{short:g}" if abs(short - value) <= _SAME * abs(value) else ""
+    if abs(short - value) <= _SAME * abs(value):
+        return f"{short:g}"
+    reciprocal = round(1 / value)
+    return f"1/{reciprocal}" if 0 < reciprocal <= 1000 and abs(reciprocal * value - 1) <= _SAME else ""
 
 
 def name_factor(factors: Sequence[tuple[float, int]]) -> str:
