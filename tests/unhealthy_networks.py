@@ -211,3 +211,15 @@ def relu_he_times_three():
     X, y = blobs(200, 30, 3)
     c = fresh(X, one_hot(y, 3), (30, *[50] * 9, 3), "relu", "softmax")
     return c._replace(params=tuple({**p, "W": 3 * p["W"]} for p in c.params))
+
+
+@unhealthy("dropout too large")
+def dropout_of_nearly_all_units_of_a_narrow_layer():
+    X, y = blobs(300, 8, 3)
+    return fresh(X, one_hot(y, 3), (8, 8, 8, 3), "relu", "softmax", objective=Objective(dropout=0.97))
+
+
+@unhealthy("dropout too large")
+def dropout_of_the_only_two_features():
+    X, y = blobs(300, 2, 3)
+    return fresh(X, one_hot(y, 3), (2, 32, 3), "tanh", "softmax", objective=Objective(input_dropout=0.6))
