@@ -4,7 +4,7 @@
     α against 2/λ_max                      ‖α dW‖/‖W‖
     inputs and targets: scale, centre, range, labels; a dead, saturated or constant output
     the first NaN                          no activation, zero weights, only the majority class predicted
-    dropout that leaves no unit
+    dropout that leaves no unit            a class that is never predicted
 
 One forward and one backward pass measure everything (`measurements`), the rules name the problems, `findings` leaves
 out mere consequences, and this chapter builds the report. A healthy network has no finding.
@@ -61,6 +61,7 @@ RULES: tuple[Callable[[RuleInput], Finding | None], ...] = (
     gradient_rules.large_updates,
     gradient_rules.small_updates,
     gradient_rules.majority_class,
+    gradient_rules.forgotten_class,
 )
 
 

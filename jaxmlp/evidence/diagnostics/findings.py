@@ -90,6 +90,7 @@ _SATURATION = (
     "large updates",
     "small updates",
     "majority class",
+    "class never predicted",
 )
 _OUTPUT = ("dead output", "saturated output", "constant output")
 _INPUTS = ("dead units", *_SATURATION, *_OUTPUT)
