@@ -61,7 +61,7 @@ RULES: tuple[Callable[[RuleInput], Finding | None], ...] = (
     gradient_rules.large_updates,
     gradient_rules.small_updates,
     gradient_rules.majority_class,
-    gradient_rules.forgotten_class,
+    gradient_rules.class_never_predicted,
 )
 
 

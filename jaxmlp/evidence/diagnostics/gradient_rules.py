@@ -28,6 +28,7 @@ NO_SKILL = 0.1  # predictions this close to those from the class frequencies onl
 MAJORITY_RATIO = 1.5  # times 1/C: for a smaller majority class, predicting it everywhere gains too little
 FORGOTTEN_EXAMPLES = 10  # of fewer, a network can answer all with other classes by chance
 FORGOTTEN_OUTPUT = 0.1  # of the frequency of a class: outputs that fit the frequencies have a mean of 1
+MOST = 0.5  # of the examples have the classes that the network knows
 LEARNED_OTHERS = 0.7  # of the examples of the other classes: a new network is right for 1/C of them
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -156,17 +157,18 @@ def majority_class(case: RuleInput) -> Finding | None:
     )
 
 
-def forgotten_class(case: RuleInput) -> Finding | None:
+def class_never_predicted(case: RuleInput) -> Finding | None:
     """Report a class that the network rules out for every example, while it knows the others."""
     s = case.measurements
-    if (
-        s.target_counts is None or s.correct_counts is None or len(s.target_counts) < 3
-    ):  # of two classes one is constant
+    if s.target_counts is None or s.correct_counts is None:
         return None
     frequencies = s.target_counts / s.target_counts.sum()
     forgotten = (s.target_counts >= FORGOTTEN_EXAMPLES) & (s.largest_outputs < FORGOTTEN_OUTPUT * frequencies)
-    n_others = s.target_counts[~forgotten].sum()
-    if not forgotten.any() or s.correct_counts[~forgotten].sum() < LEARNED_OTHERS * max(n_others, 1):
+    others = s.target_counts[~forgotten]
+    # a network that answers one class for all is right for all the examples of that class, and knows none
+    if not forgotten.any() or np.count_nonzero(others) < 2 or others.sum() < MOST * s.target_counts.sum():
+        return None
+    if s.correct_counts[~forgotten].sum() < LEARNED_OTHERS * others.sum():
         return None
     worst = int(np.where(forgotten, s.target_counts, 0).argmax())
     largest, n = float(s.largest_outputs[worst]), s.target_counts[worst]
