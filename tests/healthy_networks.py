@@ -338,3 +338,9 @@ def skewed_imbalance_balanced_weights():
     keep = (y > 0) | (np.arange(400) % 5 == 0)
     X, y = (X[keep], y[keep])
     return trained(fresh(standardise(X), one_hot(y, 3), (6, 16, 3), "relu", "softmax"))
+
+
+@healthy
+def usual_dropout_of_a_narrow_network():
+    X, y = blobs(300, 3, 3)
+    return fresh(X, one_hot(y, 3), (3, 4, 3), output="softmax", objective=Objective(dropout=0.5, input_dropout=0.2))

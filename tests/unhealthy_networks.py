@@ -211,3 +211,29 @@ def relu_he_times_three():
     X, y = blobs(200, 30, 3)
     c = fresh(X, one_hot(y, 3), (30, *[50] * 9, 3), "relu", "softmax")
     return c._replace(params=tuple({**p, "W": 3 * p["W"]} for p in c.params))
+
+
+@unhealthy("dropout too large")
+def dropout_of_nearly_all_units_of_a_narrow_layer():
+    X, y = blobs(300, 8, 3)
+    return fresh(X, one_hot(y, 3), (8, 8, 8, 3), "relu", "softmax", objective=Objective(dropout=0.97))
+
+
+@unhealthy("dropout too large")
+def dropout_of_the_only_two_features():
+    X, y = blobs(300, 2, 3)
+    return fresh(X, one_hot(y, 3), (2, 32, 3), "tanh", "softmax", objective=Objective(input_dropout=0.6))
+
+
+@unhealthy("class never predicted")
+def digits_trained_without_the_nines():
+    X, y = digits()
+    c = trained(fresh(X[y < 9], one_hot(y[y < 9], 10), (64, 32, 10), "relu", "softmax"))
+    return c._replace(X=X.T.astype("float32"), Y=one_hot(y, 10).T.astype("float32"))
+
+
+@unhealthy("class never predicted")
+def a_class_with_a_bias_of_minus_30():
+    X, y = blobs(300, 8, 3)
+    c = trained(fresh(X, one_hot(y, 3), (8, 16, 3), "relu", "softmax"))
+    return change(c, 1, b=np.array(c.params[1]["b"]) - np.array([[0.0], [0.0], [30.0]]))

@@ -4,6 +4,7 @@
     α against 2/λ_max                      ‖α dW‖/‖W‖
     inputs and targets: constant, scale, centre, range, labels; a dead, saturated, constant or far too large output
     the first NaN                          no activation, zero weights, only the majority class predicted
+    dropout that leaves no unit            a class that is never predicted
 
 One forward and one backward pass measure everything (`measurements`), the rules name the problems, `findings` leaves
 out mere consequences, and this chapter builds the report. A healthy network has no finding.
@@ -51,6 +52,7 @@ RULES: tuple[Callable[[RuleInput], Finding | None], ...] = (
     unit_rules.symmetric_units,
     unit_rules.dead_units,
     unit_rules.saturated_units,
+    unit_rules.dropout_too_large,
     output_rules.decayed_weights,
     output_rules.dead_output,
     output_rules.saturated_output,
@@ -62,6 +64,7 @@ RULES: tuple[Callable[[RuleInput], Finding | None], ...] = (
     gradient_rules.large_updates,
     gradient_rules.small_updates,
     gradient_rules.majority_class,
+    gradient_rules.class_never_predicted,
 )
 
 
@@ -191,7 +194,10 @@ def diagnose(
     is_penalized = any(value is not None and bool(np.asarray(value) > 0) for value in (objective.l1, objective.l2))
     has_class_ids = name == "categorical_cross_entropy" and batch.Y.shape[0] == 1
     data = data_statistics(batch)
-    case = RuleInput(net, measurements, learning_rate, None, epsilon, name, data, has_class_ids, is_penalized)
+    dropouts = (float(np.asarray(rate or 0.0)) for rate in (objective.dropout, objective.input_dropout))
+    case = RuleInput(
+        net, measurements, learning_rate, None, epsilon, name, data, has_class_ids, is_penalized, *dropouts
+    )
     cost = float(case.measurements.cost)
     # with a NaN every other measurement is NaN or arbitrary: only its cause in the data, or its place, is reported
     if broken := unit_rules.non_finite(case):

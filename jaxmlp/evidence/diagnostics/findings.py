@@ -61,6 +61,8 @@ class RuleInput(NamedTuple):
     data: DataStatistics = NO_DATA
     has_class_ids: bool = False  # Y is (1, m) whole numbers for a softmax
     is_penalized: bool = False  # l1 or l2
+    dropout: float = 0.0
+    input_dropout: float = 0.0
 
     @property
     def target_spread(self) -> float:
@@ -91,6 +93,7 @@ _SATURATION = (
     "large updates",
     "small updates",
     "majority class",
+    "class never predicted",
 )
 _OUTPUT = ("dead output", "saturated output", "constant output", "large outputs")
 _INPUTS = ("dead units", *_SATURATION, *_OUTPUT)

@@ -4,6 +4,7 @@
     α < 2/λ_max                         else gradient descent increases the cost in the direction of largest curvature
     ‖α dW‖/‖W‖                          the size of one update relative to the weights
     skill near 0, one class predicted   the network has learned the class frequencies only
+    one class never predicted           it has learned the others, and answers nearly 0 for this one
 
 Every threshold is a named constant with its reason beside it.
 """
@@ -25,6 +26,10 @@ SMALL_UPDATE = 1e-6  # of ‖W‖: it takes a million updates to change the weig
 FITTED_SKILL = 0.5  # above it small updates mean that training is complete
 NO_SKILL = 0.1  # predictions this close to those from the class frequencies only
 MAJORITY_RATIO = 1.5  # times 1/C: for a smaller majority class, predicting it everywhere gains too little
+FORGOTTEN_EXAMPLES = 10  # of fewer, a network can answer all with other classes by chance
+FORGOTTEN_OUTPUT = 0.1  # of the frequency of a class: outputs that fit the frequencies have a mean of 1
+MOST = 0.5  # of the examples have the classes that the network knows
+LEARNED_OTHERS = 0.7  # of the examples of the other classes: a new network is right for 1/C of them
 
 # --- gradients --------------------------------------------------------------------------------------------------------
 
@@ -150,3 +155,24 @@ def majority_class(case: RuleInput) -> Finding | None:
     return Finding(
         "majority class", "output", fraction, text, cure, "the tutorials, cost function: the mean over examples"
     )
+
+
+def class_never_predicted(case: RuleInput) -> Finding | None:
+    """Report a class that the network rules out for every example, while it knows the others."""
+    s = case.measurements
+    if s.target_counts is None or s.correct_counts is None:
+        return None
+    frequencies = s.target_counts / s.target_counts.sum()
+    forgotten = (s.target_counts >= FORGOTTEN_EXAMPLES) & (s.largest_outputs < FORGOTTEN_OUTPUT * frequencies)
+    others = s.target_counts[~forgotten]
+    # a network that answers one class for all is right for all the examples of that class, and knows none
+    if not forgotten.any() or np.count_nonzero(others) < 2 or others.sum() < MOST * s.target_counts.sum():
+        return None
+    if s.correct_counts[~forgotten].sum() < LEARNED_OTHERS * others.sum():
+        return None
+    worst = int(np.where(forgotten, s.target_counts, 0).argmax())
+    largest, n = float(s.largest_outputs[worst]), s.target_counts[worst]
+    text = f"class {worst} is never predicted: its output is at most {largest:.1e}, and {n} examples have this class"
+    cure = "train on rows of every class (shuffle a sorted file before it is split), and check the bias of the class"
+    source = "the tutorials, cost function: the mean over examples"
+    return Finding("class never predicted", "output", largest, text, cure, source)

@@ -68,6 +68,8 @@ class Measurements(NamedTuple):
       skill: the formula above.
       output_spread, target_spread: the largest standard deviation over the examples, of the outputs and of the targets.
       target_counts, predicted_counts: examples per class, by target and by prediction, (C,); None without classes.
+      correct_counts: the examples per class that are predicted correctly, (C,); None without classes.
+      largest_outputs: the largest output of each unit, (n_L,).
       non_finite_X, non_finite_Y: the row and column of the first entry that is not finite, or -1, -1.
     """
 
@@ -79,6 +81,8 @@ class Measurements(NamedTuple):
     target_spread: float
     target_counts: np.ndarray | None
     predicted_counts: np.ndarray | None
+    correct_counts: np.ndarray | None
+    largest_outputs: np.ndarray
     non_finite_X: tuple[int, int]
     non_finite_Y: tuple[int, int]
 
@@ -104,7 +108,7 @@ def measure(params: Params, batch: Batch, net: Network, objective: Objective) ->
     """
     passes, slopes, cost, Y = jax.device_get(_passes_of_batch(params, batch, net, objective))
     X, A = np.asarray(batch.X), passes[-1].A
-    target_counts, predicted_counts = _class_counts(A, Y, net.activations[-1])
+    target_counts, predicted_counts, correct_counts = _class_counts(A, Y, net.activations[-1])
     with np.errstate(all="ignore"):  # after a divergence the numbers are infinite or NaN, and `diagnose` reports it
         return Measurements(
             tuple(map(_measure_layer, params, passes, slopes)),
@@ -115,6 +119,8 @@ def measure(params: Params, batch: Batch, net: Network, objective: Objective) ->
             _spread(Y),
             target_counts,
             predicted_counts,
+            correct_counts,
+            _float64(A).max(axis=1),
             _first_non_finite(X),
             _first_non_finite(Y),
         )
@@ -197,18 +203,20 @@ def _skill(A: np.ndarray, Y: np.ndarray) -> float:
     return float(1 - errors / (variation or 1.0))
 
 
-def _class_counts(A: np.ndarray, Y: np.ndarray, g: Activation) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
-    """Return how many examples each class has, by target and by prediction."""
+def _class_counts(A: np.ndarray, Y: np.ndarray, g: Activation) -> tuple[np.ndarray | None, ...]:
+    """Return how many examples each class has, by target, by prediction and by both."""
     if g.name == "sigmoid" and A.shape[0] == 1:
         per_class = [np.concatenate([1 - M, M]) for M in map(_float64, (Y, A))]
-        return _counts(per_class[0]), _counts(per_class[1])
+        return _counts(*per_class)
     if g.name == "softmax":
-        return _counts(Y), _counts(A)
-    return None, None
+        return _counts(Y, A)
+    return None, None, None
 
 
-def _counts(M: np.ndarray) -> np.ndarray:
-    return np.bincount(_float64(M).argmax(axis=0), minlength=len(M))
+def _counts(Y: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, ...]:
+    targets, predictions = (_float64(M).argmax(axis=0) for M in (Y, A))
+    correct = targets[targets == predictions]
+    return tuple(np.bincount(classes, minlength=len(Y)) for classes in (targets, predictions, correct))
 
 
 def _first_non_finite(M: np.ndarray) -> tuple[int, int]:
