@@ -22,7 +22,8 @@ from jaxmlp.training.config import TrainConfig
 from jaxmlp.training.early_stopping import REPORT_METRICS, check_metric
 from jaxmlp.training.keywords import documents_options, resolve_config
 from jaxmlp.training.optimizers import positive
-from jaxmlp.training.preparation import as_dataset, row_weights, score_function
+from jaxmlp.training.preparation import as_dataset, row_weights
+from jaxmlp.training.scores import score_function
 
 # with these the update of an entry depends on the gradient of that entry only, so that padding stays 0
 ENTRYWISE = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lion")

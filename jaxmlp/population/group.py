@@ -26,10 +26,10 @@ from jaxmlp.training.batches import Batches, draw_order, make_batches
 from jaxmlp.training.config import TrainConfig, resolve_optimizer
 from jaxmlp.training.engine import Hyperparameters
 from jaxmlp.training.options import FULL
-from jaxmlp.training.preparation import resolve_dtypes, training_objective
+from jaxmlp.training.preparation import resolve_dtypes, step_options, training_objective
 from jaxmlp.training.schedules import make_rates
 from jaxmlp.training.state import init_state
-from jaxmlp.training.step import StaticConfig, StepOptions, check_frozen
+from jaxmlp.training.step import StaticConfig, check_frozen
 
 NOISE_NUMBERS = frozenset(NOISE_FIELDS)
 
@@ -110,8 +110,8 @@ def train_group(
     if any(spec.net != wide for spec in members):
         masks = [padding_mask(spec.net, wide, np.dtype(dtype)) for spec in members]
     options = [
-        StepOptions(clip_norm=member.clip_norm, ema_decay=member.ema_decay, mask=mask)
-        for member, mask in zip(configs, masks, strict=True)
+        step_options(member, objective, steps)._replace(mask=mask)
+        for member, objective, steps, mask in zip(configs, objectives, orders.steps, masks, strict=True)
     ]
     weighted = fold is not None and orders.batch_size is None  # a full batch leaves rows out by weights of 0
     inputs = MemberInputs(

@@ -23,7 +23,7 @@ from jaxmlp.nn.objective import Objective, check_objective
 from jaxmlp.training import presets
 from jaxmlp.training.early_stopping import EarlyStopping, check_early_stopping
 from jaxmlp.training.optimizer_identity import canonical_optimizer
-from jaxmlp.training.optimizers import OPTIMIZERS, check_optimizer, default_rate, unit_optimizer
+from jaxmlp.training.optimizers import OPTIMIZERS, check_optimizer, default_decay, default_rate, unit_optimizer
 from jaxmlp.training.options import (
     FULL,
     Option,
@@ -89,6 +89,11 @@ class TrainConfig:
         "decoupled decay of W, for adamw, adamw_ntk and lion.",
         "Decoupled decay of the weights, for adamw, adamw_ntk and lion [0.01].",
         in_range_test=True,
+    )
+    fade: bool = _option(
+        False,
+        "whether dropout, input dropout and weight_decay fall to 0 in the second half of the run, by a cosine.",
+        "Lower dropout and weight decay to 0 in the second half of the run.",
     )
     clip_norm: float | None = _option(
         None,
@@ -216,7 +221,7 @@ class TrainConfig:
             put(name, check_number(name, getattr(self, name)))
         if self.key is not None:
             check_key(self.key)
-        for name in ("shuffle", "row_space"):
+        for name in ("shuffle", "row_space", "fade"):
             if not isinstance(getattr(self, name), bool | np.bool):
                 raise InputTypeError(sentence(name, "True or False", repr(getattr(self, name)), "leave it out"))
         put("freeze", layer_numbers(self.freeze))
@@ -299,7 +304,20 @@ def resolve_optimizer(config: TrainConfig) -> tuple[optax.GradientTransformation
             got, remedy = f"batch_size {config.batch_size}", "write batch_size='full'"
             raise InputError(sentence(f"optimizer {name!r}", "full batches", got, remedy))
         _refuse_rate(f"optimizer {name!r}", config, "it finds its own")
-    return unit_optimizer(name, config.weight_decay), rate
+    # the decay of a run that fades is another in every step, so the step applies it
+    decay = config.weight_decay if fading_decay(config) is None else 0.0
+    return unit_optimizer(name, decay), rate
+
+
+def fading_decay(config: TrainConfig) -> float | None:
+    """Return η of a run that fades, where its optimizer has a decay; None for any other run.
+
+    >>> fading_decay(TrainConfig(optimizer="adamw", fade=True)), fading_decay(TrainConfig(optimizer="adamw"))
+    (0.01, None)
+    """
+    if not config.fade or not isinstance(config.optimizer, str):
+        return None
+    return default_decay(config.optimizer, config.weight_decay)
 
 
 def _refuse_rate(optimizer: str, config: TrainConfig, reason: str) -> None:

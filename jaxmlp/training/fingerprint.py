@@ -79,7 +79,7 @@ def run_fingerprint(
         "batch_size": batches.batch_size,
         "freeze": static.frozen,
         "weights": run.weights,
-        "epochs of the schedule": config.epochs if needs_length(config.schedule) else None,
+        "epochs of the schedule": config.epochs if config.fade or needs_length(config.schedule) else None,
     }
     if run.rates is not None:  # of a function only the rates of the first epoch are compared
         whole = callable(config.learning_rate)

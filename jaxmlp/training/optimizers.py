@@ -251,7 +251,7 @@ def make_optimizer(
     >>> make_optimizer("sgd", 0.5).init({"W": 1.0}) == optax.sgd(0.5).init({"W": 1.0})
     True
     """
-    return _build(find(name), default_rate(name, learning_rate), _decay(name, weight_decay))
+    return _build(find(name), default_rate(name, learning_rate), default_decay(name, weight_decay))
 
 
 def unit_optimizer(name: str, weight_decay: float | None = None) -> optax.GradientTransformation:
@@ -262,7 +262,7 @@ def unit_optimizer(name: str, weight_decay: float | None = None) -> optax.Gradie
     """
     # a line search has no rate: None stays None
     rate = None if default_rate(name, None) is None else 1.0
-    return _build(find(name), rate, _decay(name, weight_decay))
+    return _build(find(name), rate, default_decay(name, weight_decay))
 
 
 def default_rate(name: str, learning_rate: Any) -> float | None:
@@ -289,8 +289,15 @@ def check_optimizer(optimizer: object) -> None:
         raise InputTypeError(sentence("optimizer", "an optax transformation", type(optimizer).__name__, remedy))
 
 
-def _decay(name: str, weight_decay: float | None) -> float | None:
-    """Return η as a float, or the optimizer's default if None; None for an optimizer without weight decay."""
+def default_decay(name: str, weight_decay: float | None) -> float | None:
+    """Return η as a float, or the optimizer's default if None; None for an optimizer without weight decay.
+
+    Raises:
+      InputError: for an η of an optimizer without, and for one that is not a number ≥ 0.
+
+    >>> default_decay("adamw", None), default_decay("adam", None)
+    (0.01, None)
+    """
     default = find(name).weight_decay
     if weight_decay is None:
         return default

@@ -1,8 +1,6 @@
 """What a training run needs, checked and prepared: dtypes, weights, objective, batches, rates and the first state."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +13,7 @@ from jax.typing import DTypeLike
 
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.streaming.dataset import StreamedDataset
-from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
-from jaxmlp.metrics.definitions import METRICS, compute_metrics
+from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.metrics.example_weights import class_weights, ids_of_labels
 from jaxmlp.nn.checks import check_key, check_network, check_params
 from jaxmlp.nn.network import Network, Params
@@ -25,18 +22,18 @@ from jaxmlp.nn.penalties import PENALTIES
 from jaxmlp.parallel.fork import refuse_after_fork
 from jaxmlp.parallel.mesh import Sharding, make_sharding, shard
 from jaxmlp.training.batches import Batches, check_weights, make_batches
-from jaxmlp.training.config import TrainConfig, resolve_optimizer
-from jaxmlp.training.early_stopping import REPORT_METRICS, MetricTracker, check_monitor
+from jaxmlp.training.config import TrainConfig, fading_decay, resolve_optimizer
+from jaxmlp.training.early_stopping import MetricTracker, check_monitor
 from jaxmlp.training.engine import Hyperparameters
 from jaxmlp.training.execution_plan import ExecutionPlan, plan_execution
 from jaxmlp.training.row_space import find_row_space, rows_in
 from jaxmlp.training.run_spec import RunSpec
 from jaxmlp.training.schedules import LearningRates, make_rates
+from jaxmlp.training.scores import make_score
 from jaxmlp.training.state import Snapshot, TrainState, init_state
 from jaxmlp.training.step import StaticConfig, StepOptions, check_frozen
 from jaxmlp.training.streamed_batches import StreamedBatches, stream_batches
 
-PROBABILITY_OUTPUTS = ("sigmoid", "softmax")
 MeshLike = Mesh | int | str | tuple[int, int]
 
 
@@ -106,7 +103,7 @@ def prepare(
     # what the programs are compiled for; whatever is a number is an input of theirs
     static = StaticConfig(net, optimizer, batches.task, frozen, compute_dtype, score is not None, sharding)
     plan = _plan(static, snapshot.state, batches, rates)
-    hyper = Hyperparameters(objective, StepOptions(clip_norm=config.clip_norm, ema_decay=config.ema_decay))
+    hyper = Hyperparameters(objective, step_options(config, objective, batches.steps))
     return PreparedRun(RunSpec(static, plan, batches, hyper, None, score), snapshot, weights, rates)
 
 
@@ -248,6 +245,22 @@ def training_objective(objective: Objective | None, net: Network, m: float) -> O
     return dataclasses.replace(objective, examples=examples)
 
 
+def step_options(config: TrainConfig, objective: Objective, steps: int) -> StepOptions:
+    """Return the numbers of an update, for a run of so many steps in an epoch.
+
+    Raises:
+      InputError: for a run that fades and has nothing that could.
+    """
+    options = StepOptions(clip_norm=config.clip_norm, ema_decay=config.ema_decay)
+    if not config.fade:
+        return options
+    weight_decay = fading_decay(config)
+    if objective.dropout is None and objective.input_dropout is None and weight_decay is None:
+        remedy = "set one of them, as by optimizer='adamw', or leave fade out"
+        raise InputError(sentence("fade", "dropout or a named optimizer with weight decay", "neither", remedy))
+    return options._replace(fade_steps=float(config.epochs * steps), weight_decay=weight_decay)
+
+
 def _check_moments(frozen: tuple[int, ...], net: Network, params: Params | None) -> None:
     """Raise for frozen layers whose parameters are given without the running moments that they belong with."""
     if net.norm == "batch" and params is not None and frozen and frozen[0] < net.depth:
@@ -287,57 +300,6 @@ def _is_key_of(run_key: Array, key: Array) -> bool:
     check_key(key)
     words = np.asarray(jax.random.key_data(run_key))
     return any(np.array_equal(words, jax.random.key_data(k)) for k in (key, jax.random.split(key)[1]))
-
-
-def make_score(
-    data: Dataset, net: Network, config: TrainConfig, weights: np.ndarray | None = None
-) -> Callable[[np.ndarray], dict[str, Any]] | None:
-    """Return a function: outputs A of the validation part, one example per row -> metrics; None without metrics.
-
-    The metrics are those of the configuration, with the one that early stopping monitors. Where there is no validation
-    part, the test part is measured.
-
-    Raises:
-      InputError: for an unknown metric, for one of another task, and where there is no part to measure on.
-    """
-    names = list(config.metrics)
-    monitor = config.early_stopping and config.early_stopping.monitor
-    if monitor not in (None, *REPORT_METRICS, *names):
-        names.append(str(monitor))
-    return score_function(data, net, names, weights)
-
-
-def score_function(
-    data: Dataset, net: Network, names: Iterable[str], weights: np.ndarray | None = None
-) -> Callable[[np.ndarray], dict[str, Any]] | None:
-    """As `make_score`, for metrics by name; rows count by their weights."""
-    names = list(names)
-    for name in names:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
-    if not names:
-        return None
-    part = data.validation or data.test
-    if part is None:
-        remedy = "make one with data.split_validation(0.1)"
-        raise InputError(sentence("metrics", "a validation or a test part to measure on", "neither", remedy))
-
-    def score(A: np.ndarray) -> dict[str, Any]:
-        A = A.astype(np.float64)  # metrics sum over all rows
-        if not np.isfinite(A).all():  # a run that diverges: the next cost says where
-            return dict.fromkeys(names, math.nan)
-        if data.task == "regression":
-            return compute_metrics(data.task, part.targets, data.target_preprocessing.inverse(A), weights, names)
-        if data.task == "multilabel":
-            return compute_metrics(data.task, part.targets, A, weights, names, predictions=A > 0.5)
-        answers = A.argmax(axis=1) if A.shape[1] > 1 else (A[:, 0] > 0.5).astype(int)
-        outputs = None
-        if net.activations[-1].name in PROBABILITY_OUTPUTS:
-            # in float64 again: probabilities of float32 or bfloat16 do not sum to 1 exactly, as the metrics expect
-            outputs = A if A.shape[1] == 1 else A / A.sum(axis=1, keepdims=True)
-        return compute_metrics(data.task, part.targets, outputs, weights, names, predictions=answers)
-
-    return score
 
 
 def _resolve_sharding(mesh: MeshLike, net: Network, data: Dataset) -> Sharding:

@@ -4,12 +4,14 @@
     clipping             dθ ← dθ min(1, c/‖dθ‖)                      over all leaves together
     frozen layers        dθ ← 0, and no decay either; batch normalisation uses their running moments, which stay
     max-norm             ‖w_j‖ ≤ c after the update
+    fading               p ← f p,  η ← f η of dropout and weight decay,  f = 1 up to T/2, then (1 + cos π(2t/T - 1))/2
     running moments      μ ← μ + 0.1 s (μ_batch - μ), σ² likewise,  s = (examples of weight > 0) / B
     moving average       θ̄ ← d θ̄ + (1 - d) θ,  d = min(decay, (1 + t)/(10 + t)): early steps are not averaged with θ₀
 
 The noise of a step follows from the key of the run and the number of the step, so a resumed run draws the same.
 """
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -25,6 +27,7 @@ from jaxmlp.metrics.decisions import default_task, n_correct
 from jaxmlp.nn.augmentation import draw_noise
 from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.checks import check_network
+from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.layer_stacks import runs_of
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.normalization import Moments, wide
@@ -77,12 +80,16 @@ class StepOptions(NamedTuple):
       ema_decay: of the moving average.
       mask: 0 or 1 for every entry of the parameters; an entry of 0 gets no gradient. A population pads its narrow
         networks to the width of the widest with such entries.
+      fade_steps: T, the steps of a run in whose second half dropout and weight decay fall to 0.
+      weight_decay: η of a run that fades; the optimizer is then made without.
     """
 
     rate: ArrayLike | None = None
     clip_norm: ArrayLike | None = None
     ema_decay: ArrayLike | None = None
     mask: Params | None = None
+    fade_steps: ArrayLike | None = None
+    weight_decay: ArrayLike | None = None
 
 
 def update(
@@ -93,6 +100,12 @@ def update(
     Equal layers of the state may be stacked, where nothing is frozen and the optimizer is elementwise.
     """
     net, frozen = static.net, static.frozen
+    weight_decay = options.weight_decay
+    if options.fade_steps is not None:
+        factor = fading_factor(state.step, options.fade_steps)
+        rates = objective.dropout, objective.input_dropout, weight_decay
+        dropout, input_dropout, weight_decay = (None if rate is None else rate * factor for rate in rates)
+        objective = dataclasses.replace(objective, dropout=dropout, input_dropout=input_dropout)
     key = jax.random.fold_in(state.key, state.step) if objective.noisy else None
     noise = draw_noise(key, net, objective, batch.X, runs_of(state.params))  # from (key of the run, step) alone
     # a frozen layer computes what it will compute in evaluation: its own moments, whatever the batch is
@@ -121,6 +134,9 @@ def update(
     # optax computes decay**count of a float and an integer, which strict promotion would refuse
     with jax.numpy_dtype_promotion("standard"):
         updates, opt_state = optimizer.update(dparams, state.opt_state, state.params, **extra)
+    if weight_decay is not None:
+        # after the transformation, as that of adamw: neither momentum nor its scale includes the decay
+        updates = _add_decay(updates, state.params, weight_decay)
     if options.rate is not None:
         # not optax.inject_hyperparams: it carries the rate in the state, and recomputes it in every step
         updates = jax.tree.map(lambda leaf: leaf * jnp.asarray(options.rate, leaf.dtype), updates)
@@ -135,6 +151,25 @@ def update(
         average = _update_average(average, params, options.ema_decay, state.step)
     moments = _update_moments(state.moments, moments, batch.weights)
     return TrainState(params, opt_state, state.step + 1, state.epoch, state.key, moments, average), J, Z
+
+
+def fading_factor(step: ArrayLike, total: ArrayLike) -> Array:
+    """Return the factor of dropout and weight decay in a step, counted from 0, of a run that fades.
+
+    >>> [round(float(fading_factor(step, 100)), 3) for step in (0, 50, 75, 100)]
+    [1.0, 1.0, 0.5, 0.0]
+    """
+    second_half = jnp.maximum(2 * jnp.asarray(step, jnp.float32) / jnp.asarray(total, jnp.float32) - 1, 0)
+    return 0.5 + 0.5 * jnp.cos(jnp.pi * jnp.minimum(second_half, 1))
+
+
+def _add_decay(updates: Params, params: Params, weight_decay: ArrayLike) -> Params:
+    """Return the updates for α = 1 with the decoupled decay of W: -η W."""
+
+    def of_layer(update: LayerParams, layer: LayerParams) -> LayerParams:
+        return {**update, "W": update["W"] - jnp.asarray(weight_decay, layer["W"].dtype) * layer["W"]}
+
+    return tuple(map(of_layer, updates, params))
 
 
 def _zero_frozen(tree: T, frozen: tuple[int, ...]) -> T:

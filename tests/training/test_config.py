@@ -33,6 +33,7 @@ PROBES: dict[str, dict[str, Any]] = {
     "schedule": {"schedule": "cosine"},
     "warmup": {"warmup": 1},
     "weight_decay": {"optimizer": "adamw", "weight_decay": 1.0},
+    "fade": {"optimizer": "adamw", "weight_decay": 1.0, "fade": True},
     "clip_norm": {"optimizer": "sgd", "clip_norm": 0.01},
     "objective": {"objective": Objective(max_norm=0.5)},
     "initializer": {"initializer": "he_uniform"},
@@ -111,7 +112,8 @@ def test_the_length_of_a_run_counts_where_its_rates_depend_on_it(data):
         return run_fingerprint(data, config, prepare(NET, data, config), (None,))
 
     assert fingerprint(epochs=4) == fingerprint()
-    assert fingerprint(epochs=4, schedule="cosine") != fingerprint(schedule="cosine")
+    for option in ({"schedule": "cosine"}, {"optimizer": "adamw", "fade": True}):
+        assert fingerprint(epochs=4, **option) != fingerprint(**option)
 
 
 @pytest.mark.parametrize(
