@@ -299,7 +299,8 @@ def test_the_preset_realmlp_predicts_within_the_training_range_on_the_command_li
     assert model.target_preprocessing.is_bounded
     assert "predictions within the range of the training targets" in repr(model)
     with h5py.File(tmp_path / "m" / "model.h5") as file:
-        assert file.attrs["format_version"] == 4
+        assert file.attrs["format_version"] == 5
+        assert file["network"].attrs["parametric"]
     # weights that leave the range on every row
     last = {"W": model.params[-1]["W"], "b": model.params[-1]["b"] + 1e4}
     beyond = dataclasses.replace(model, params=(*model.params[:-1], last))
@@ -316,6 +317,10 @@ def test_the_preset_realmlp_predicts_within_the_training_range_on_the_command_li
 def test_an_estimator_with_the_preset_realmlp_predicts_within_the_training_range():
     regressor: Any = MLPRegressor(preset="realmlp", **SHORT).fit(X, VALUE)
     assert regressor.member_scales_.shape[0] == 1
+    assert [len(s) for s in regressor.shares_] == [8]
+    assert (regressor.shares_[0] != 1).any()
+    again = pickle.loads(pickle.dumps(regressor))
+    np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
     regressor.intercepts_[-1] = regressor.intercepts_[-1] + 1e4
     np.testing.assert_allclose(regressor.predict(X), VALUE.max())
     np.testing.assert_allclose(regressor.to_model().predict(X), VALUE.max())

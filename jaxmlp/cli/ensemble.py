@@ -15,7 +15,7 @@ from jaxmlp.cli.output import console, facts_table, print_json
 from jaxmlp.cli.rescue import FolderGuard
 from jaxmlp.cli.run_folder import Settings
 from jaxmlp.cli.signals import Stop, stop_on_signal
-from jaxmlp.cli.training_options import config_of, find_rate
+from jaxmlp.cli.training_options import config_of, find_rate, network_of
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.errors import InputError, sentence
@@ -24,7 +24,6 @@ from jaxmlp.inference.model import Model
 from jaxmlp.parallel.processors import n_processors, on_cpu
 from jaxmlp.population.ensemble import Ensemble
 from jaxmlp.population.fit_many import Population, fit_many
-from jaxmlp.training.fit import network_for
 from jaxmlp.training.progress import counting_bar
 
 # on an accelerator. On a CPU a round has one member per core: all cores are busy, and files are written soonest.
@@ -53,8 +52,7 @@ def train_ensemble(data: Dataset, folder: Path, settings: Settings, as_json: boo
     if isinstance(data, StreamedDataset):
         raise InputError(sentence("--ensemble", "rows in memory", "--stream", "leave one of them out"))
     data = prepare_data(options, data, options["output"])
-    design = (options[name] for name in ("hidden", "activation", "norm", "output"))
-    net = network_for(data, *design, members=options.get("members"))
+    net = network_of(options, data)
     config, _ = find_rate(options, net, data, config_of(options, data, options["output"]))
     config, objective = config.replace(key=None), config.objective  # `fit_many` makes the key of a member from its seed
 

@@ -53,6 +53,7 @@ def facts(model: Model) -> dict[str, object]:
         "sizes": model.net.sizes,
         "parameters": model.net.n_parameters,
         "members_in_network": model.net.members,
+        "parametric_activations": model.net.parametric or None,
         "dtype": str(model.params[0]["W"].dtype),
         "classes": model.classes,
         "image_shape": model.image_shape,

@@ -111,7 +111,7 @@ def options_on_command_line(context: click.Context) -> dict[str, str]:
 
 # What may change when a run is resumed: where it runs, not what it computes. DATA has an error of its own.
 _WITH_RESUME = ("resume", "as_json", "devices", "coordinator", "num_processes", "process_id", "data", "epochs")
-_NETWORK_OPTIONS = ("hidden", "activation", "norm", "output", "members", "initializer")
+_NETWORK_OPTIONS = ("hidden", "activation", "norm", "output", "members", "parametric", "initializer")
 # `fit` takes these and `fit_many` does not
 _SINGLE_RUN_OPTIONS = (
     "preset",

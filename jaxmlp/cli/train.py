@@ -18,13 +18,13 @@ from jaxmlp.cli.rescue import FolderGuard
 from jaxmlp.cli.run_folder import CHECKPOINTS, History, Settings, write_history
 from jaxmlp.cli.signals import stop_on_signal
 from jaxmlp.cli.summary import draw_pictures, readable, summarize
-from jaxmlp.cli.training_options import apply_preset, config_of, find_rate, training_options
+from jaxmlp.cli.training_options import apply_preset, config_of, find_rate, network_of, training_options
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.load import is_table
 from jaxmlp.data.locks import owned
 from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import DivergenceError, InputError, sentence
-from jaxmlp.inference.description import members_words
+from jaxmlp.inference.description import learnt_parts
 from jaxmlp.inference.model import Model, load_model
 from jaxmlp.inference.model_file import FILE_NAME
 from jaxmlp.nn.network import Network, Params
@@ -35,7 +35,7 @@ from jaxmlp.training.callbacks import Callback
 from jaxmlp.training.checkpoints import Checkpointer, orbax
 from jaxmlp.training.config import TrainConfig
 from jaxmlp.training.fingerprint import digest_of
-from jaxmlp.training.fit import fit, network_for
+from jaxmlp.training.fit import fit
 from jaxmlp.training.loop import Result
 from jaxmlp.training.lr_finder import RangeTest
 from jaxmlp.training.presets import PRESETS
@@ -184,7 +184,7 @@ def _run(folder: Path, dataset: Dataset, settings: Settings, as_json: bool, *, r
     inputs = _prepare_run(options, dataset)
     data, net, objective = inputs.data, inputs.net, inputs.config.objective
     show_columns(data)
-    facts = ["-".join(map(str, net.sizes)), *members_words(net), f"{net.n_parameters:,} parameters"]
+    facts = ["-".join(map(str, net.sizes)), *learnt_parts(net), f"{net.n_parameters:,} parameters"]
     heading = f"{data}\nnetwork {', '.join(facts)}"
     with run_folder.open_run(folder, settings, resumed=resumed), stop_on_signal() as stop, ExitStack() as open_files:
         guard = FolderGuard(folder)
@@ -292,8 +292,7 @@ def _prepare_run(options: Options, dataset: Dataset) -> _RunInputs:
     model = None if options["warm_start"] is None else load_model(options["warm_start"])
     output = options["output"] if model is None else model.net.output
     data = prepare_data(options, dataset, output)
-    design = (options[name] for name in ("hidden", "activation", "norm", "output"))
-    net = network_for(data, *design, members=options.get("members"))  # a run of an earlier release has no such option
+    net = network_of(options, data)
     params = None
     if model is not None:
         _check_inputs_and_outputs(model.net, net)

@@ -23,7 +23,7 @@ from jaxmlp.nn.objective import Objective
 from jaxmlp.training.checkpoints import EVERY
 from jaxmlp.training.config import OPTIONS, TrainConfig
 from jaxmlp.training.early_stopping import MONITORS, EarlyStopping
-from jaxmlp.training.fit import ACTIVATION, HIDDEN
+from jaxmlp.training.fit import ACTIVATION, HIDDEN, network_for
 from jaxmlp.training.lr_finder import RangeTest, lr_find
 from jaxmlp.training.optimizers import OPTIMIZERS
 from jaxmlp.training.options import FULL, Option
@@ -81,6 +81,11 @@ _MEMBERS = click.option(
     help="Number of networks that share the hidden layers and predict together; 1 is one network that also learns a "
     "scale of each input [one network without scales].",
 )
+_PARAMETRIC = click.option(
+    "--parametric/--no-parametric",
+    default=None,
+    help="Let each hidden unit learn how much of its activation it uses [no].",
+)
 _COST = [
     click.option("--cost", help=f"One of {', '.join(COSTS)}; with a number as in huber(0.5) [follows from the task]."),
     *(
@@ -111,7 +116,16 @@ _PRESET = click.option(
 
 def training_options(command: click.decorators.FC) -> click.decorators.FC:
     """Add all options of a training to a command."""
-    options = [_PRESET, _HIDDEN, *_NETWORK, _MEMBERS, *_COST, *_config_options(lambda option: True), _VALIDATION]
+    options = [
+        _PRESET,
+        _HIDDEN,
+        *_NETWORK,
+        _MEMBERS,
+        _PARAMETRIC,
+        *_COST,
+        *_config_options(lambda option: True),
+        _VALIDATION,
+    ]
     return apply_options(command, [*options, *_STOPPING])
 
 
@@ -131,13 +145,20 @@ def apply_preset(options: Options, explicit: Collection[str], data: Dataset) -> 
         options["validation_fraction"] = recipe.validation_fraction
     n_rows = round(len(data.train.rows) * (1 - (options["validation_fraction"] or 0)))
     fields = training_fields(options["preset"], n_rows, data.task)
-    fields |= {"hidden": recipe.hidden, "activation": recipe.activation, "members": recipe.members}
-    fields |= recipe.objective
+    fields |= {"hidden": recipe.hidden, "activation": recipe.activation}
+    fields |= {"members": recipe.members, "parametric": recipe.parametric, **recipe.objective}
     fields["patience"] = fields.pop("early_stopping").patience
     del fields["objective"]
     if "optimizer" in explicit:
         fields = {name: value for name, value in fields.items() if name not in OPTIMIZER_FIELDS}
     options.update({name: value for name, value in fields.items() if name not in explicit})
+
+
+def network_of(options: Options, data: Dataset) -> Network:
+    """Return the network that options describe for a data set."""
+    design = (options[name] for name in ("hidden", "activation", "norm", "output"))
+    # a run of an earlier release has no such options
+    return network_for(data, *design, **{name: options.get(name) for name in ("members", "parametric")})
 
 
 def objective_of(options: Options, task: str, output: str | Activation | None) -> Objective:

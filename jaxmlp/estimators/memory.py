@@ -78,16 +78,17 @@ def network_params(estimator: Any, units: Units, dtype: Any) -> tuple[Any, ...]:
     """Return the parameters of the network that predicts, from the coefficients of a fitted estimator.
 
     Args:
-      estimator: a fitted estimator; its current coefs_, intercepts_, scales_ and member_scales_ are used.
+      estimator: a fitted estimator; its current coefs_, intercepts_, scales_, shares_ and member_scales_ are used.
       units: the units to which coefficients are converted.
       dtype: the dtype of the parameters.
     """
     layers = to_network(estimator.coefs_, estimator.intercepts_, units, dtype)
-    gammas = [{"gamma": np.reshape(scale, (-1, 1)).astype(dtype)} for scale in estimator.scales_]
-    gammas += [{}] * (len(layers) - len(gammas))
+    for name, vectors in (("gamma", estimator.scales_), ("s", estimator.shares_)):
+        for layer, vector in zip(layers, vectors, strict=False):  # the last layer has none
+            layer[name] = np.reshape(vector, (-1, 1)).astype(dtype)
     if estimator.member_scales_ is not None:
         layers[0]["R"] = np.asarray(estimator.member_scales_, dtype)
-    return tuple({**layer, **gamma} for layer, gamma in zip(layers, gammas, strict=True))
+    return tuple(layers)
 
 
 def optimizer_name(estimator: Any) -> str | None:

@@ -3,6 +3,7 @@
 scikit-learn's constructors check nothing; the check is the first thing that `fit` does.
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
@@ -143,8 +144,11 @@ def make_network(estimator: Any, n_features: int, n_outputs: int, output: str) -
         names = ACTIVATIONS.get(names, names) if isinstance(names, str) else names
     else:
         names = tuple(ACTIVATIONS.get(name, name) if isinstance(name, str) else name for name in names)
-    members = None if estimator.preset is None else presets.find(estimator.preset).members
-    return Network((n_features, *hidden, n_outputs), names, output, estimator.norm, members)
+    net = Network((n_features, *hidden, n_outputs), names, output, estimator.norm)
+    if estimator.preset is None:
+        return net
+    preset = presets.find(estimator.preset)
+    return dataclasses.replace(net, members=preset.members, parametric=preset.parametric)
 
 
 def is_bounded(estimator: Any, task: str) -> bool:

@@ -108,6 +108,7 @@ class Session(NamedTuple):
             "coefs_": coefs,
             "intercepts_": intercepts,
             "scales_": [np.array(layer["gamma"][:, 0]) for layer in params if "gamma" in layer],
+            "shares_": [np.array(layer["s"][:, 0]) for layer in params if "s" in layer],
             "member_scales_": np.array(params[0]["R"]) if "R" in params[0] else None,
             "n_layers_": self.net.depth + 1,
             "n_outputs_": self.job.n_outputs,
@@ -213,9 +214,9 @@ def first_params(net: Network, weights: Sequence[tuple[np.ndarray, np.ndarray]],
         {
             "W": jnp.asarray(W.T, dtype),
             "b": jnp.asarray(b[:, None], dtype),
-            **({} if norm is None else {"gamma": jnp.ones((len(b), 1), dtype)}),
+            **{name: jnp.ones(shape, dtype) for name, shape in row.leaves.items() if name in ("gamma", "s")},
         }
-        for (W, b), norm in zip(weights, net.norms, strict=True)
+        for (W, b), row in zip(weights, net.shapes, strict=True)
     )
 
 

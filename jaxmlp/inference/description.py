@@ -20,19 +20,19 @@ def network_line(net: Network) -> str:
         parts.append("hidden " + ", ".join(dict.fromkeys(hidden)))
     parts.append(f"output {output}")
     parts += [] if net.norm is None else [f"{net.norm} normalisation"]
-    return ", ".join([*parts, *members_words(net)])
+    return ", ".join([*parts, *learnt_parts(net)])
 
 
-def members_words(net: Network) -> list[str]:
-    """Return the members of a network in words, as a list of at most one text; [] without members.
+def learnt_parts(net: Network) -> list[str]:
+    """Return what a network learns besides weights and biases, and its members, in words.
 
-    >>> net = Network((3, 4, 2), "relu", "softmax", members=8)
-    >>> members_words(net), members_words(net.of_a_member)
-    (['8 members'], [])
+    >>> learnt_parts(Network((3, 4, 2), "relu", "softmax", members=8))
+    ['8 members']
+    >>> learnt_parts(Network((3, 4, 2), "relu", "softmax", members=1, parametric=True))
+    ['a learnt scale of each input', 'parametric activations']
     """
-    if net.members is None:
-        return []
-    return [f"{net.members} members" if net.members > 1 else "a learnt scale of each input"]
+    members = f"{net.members} members" if net.members != 1 else "a learnt scale of each input"
+    return [members] * (net.members is not None) + ["parametric activations"] * net.parametric
 
 
 def names_line(names: tuple[object, ...]) -> str:

@@ -1,8 +1,8 @@
 """The file of a model: plain HDF5, readable with any HDF5 tool, numbers and names only.
 
 /                        attributes format, format_version, jaxmlp_version, task, cost, row_dtype, image_shape, …
-/network                 attributes sizes, hidden, output; norm and members where there are any
-/params/1 … /params/L    datasets W and b, gamma of a normalised layer, R of the first layer of members
+/network                 attributes sizes, hidden, output; norm, members and parametric where there are any
+/params/1 … /params/L    datasets W and b, gamma of a normalised layer, s of parametric activations, R of members
 /preprocessing, /target_preprocessing    datasets shift, scale, low, high, if any; of a table the text encoder
 /classes, /feature_names, /target_names  one entry per class or column, where there are any
 
@@ -34,7 +34,7 @@ from jaxmlp.nn.network import Network
 from jaxmlp.tabular.encoder import TableEncoder
 
 FORMAT = "jaxmlp.model"
-FORMAT_VERSION = 4  # see `_format_version`
+FORMAT_VERSION = 5  # see `_format_version`
 FILE_NAME = "model.h5"  # in a run folder
 VARIABLE = "JAXMLP_CHECK_HDF5"  # "always": models with a fitting checksum are opened by another process first, too
 
@@ -77,12 +77,16 @@ def _write_model(file: Any, model: Any) -> None:
     network.update({"sizes": model.net.sizes, "output": output, "norm": model.net.norm or ""})
     if model.net.members is not None:
         network["members"] = model.net.members
+    if model.net.parametric:
+        network["parametric"] = True
     network.create("hidden", hidden, shape=(len(hidden),), dtype=h5py.string_dtype())
     _write_arrays(file, model)
 
 
 def _format_version(model: Any) -> int:
     """Return the lowest format version that can store the model, so that older releases can read it if possible."""
+    if model.net.parametric:
+        return 5
     if model.target_preprocessing.is_bounded:
         return 4
     if model.net.members is not None:
@@ -242,7 +246,8 @@ def _read_network(path: Path, attributes: Mapping[str, Any], user_activations: M
             raise InputError(sentence(str(path), f"an activation named {quoted(name)!r}", "none of that name", remedy))
     *hidden, output = (user_activations.get(name, name) for name in names)
     norm, members = attributes.get("norm") or None, attributes.get("members")
-    return Network(tuple(attributes["sizes"]), tuple(hidden), output, norm, members)
+    parametric = bool(attributes.get("parametric", False))
+    return Network(tuple(attributes["sizes"]), tuple(hidden), output, norm, members, parametric)
 
 
 def _read_layer(path: Path, group: Any) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@
     A_L = g_L(Z_L)                                       from logits, for any number of rows
 
 `is_supported` selects these calls. JAX computes all others: many rows, large networks, an activation that the user has
-defined, gelu, layer normalisation, members, bfloat16.
+defined, gelu, layer normalisation, members, parametric activations, bfloat16.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +94,8 @@ def numpy_activation(g: Activation) -> Apply | None:
 def _plan(net: Network) -> tuple[tuple[Apply, ...], int]:
     """Return g of every layer, or () if NumPy cannot compute the network, and the multiplications for one row."""
     known = tuple(g for g in map(numpy_activation, net.activations) if g is not None)
-    return known if len(known) == net.depth and net.norm is None and net.members is None else (), net.n_products
+    is_plain = net.norm is None and net.members is None and not net.parametric
+    return known if len(known) == net.depth and is_plain else (), net.n_products
 
 
 def is_supported(params: Params, net: Network, m: int, *, always: bool = False) -> bool:

@@ -63,16 +63,17 @@ def member_layers(
     first, *inner, last = params
     copies = derivatives(scaled_copies)(first["W"], first["R"])
     own = {name: leaf.reshape(k, leaf.shape[0] // k, leaf.shape[1]) for name, leaf in last.items()}
-    return ({"W": copies, "b": first["b"]}, *inner, own)
+    shared = {name: leaf for name, leaf in first.items() if name != "R"}
+    return ({**shared, "W": copies}, *inner, own)
 
 
 def member_gradient(params: tuple[LayerParams, ...], dlayers: tuple[LayerParams, ...]) -> tuple[LayerParams, ...]:
     """Return the gradient by `params` from that by the parameters of every member, each with a first axis k."""
     dfirst, *dinner, dlast = dlayers
     dW, dR = scaled_copies.backward((params[0]["W"], params[0]["R"]), dfirst["W"])
-    shared = [jax.tree.map(lambda leaf: leaf.sum(axis=0), dlayer) for dlayer in dinner]
+    shared_first, *shared = (jax.tree.map(lambda leaf: leaf.sum(axis=0), dlayer) for dlayer in (dfirst, *dinner))
     own = {name: leaf.reshape(-1, leaf.shape[2]) for name, leaf in dlast.items()}
-    return ({"W": dW, "b": dfirst["b"].sum(axis=0), "R": dR}, *shared, own)
+    return ({**shared_first, "W": dW, "R": dR}, *shared, own)
 
 
 # --- the mean of the members ------------------------------------------------------------------------------------------

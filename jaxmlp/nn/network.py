@@ -1,11 +1,12 @@
 """The network: its static description and its parameters.
 
-    W_l (n_l, n_{l-1}),   b_l (n_l, 1),   γ_l (n_l, 1) where a layer is normalised,   l = 1 … L
+    W_l (n_l, n_{l-1}),   b_l (n_l, 1),   l = 1 … L
+    γ_l (n_l, 1) where a layer is normalised,   s_l (n_l, 1) where its activation is parametric
 
 A `Network` holds names and numbers only. It is hashable, and for JAX it is a pytree without leaves: it passes through
 `jit`, `grad` and `vmap` as it is, and equal networks share one compiled program. Parameters are a bare tuple of
-`{"W": ..., "b": ...}` dictionaries, one per layer; a normalised layer has a `"gamma"` besides, the first layer of a
-network with members an `"R"`.
+`{"W": ..., "b": ...}` dictionaries, one per layer; a normalised layer has a `"gamma"` besides, one with a parametric
+activation an `"s"`, the first layer of a network with members an `"R"`.
 """
 
 import dataclasses
@@ -43,11 +44,13 @@ class Network:
       members: k; the network is then k networks that share their hidden layers, each with scales of the inputs and a
         last layer of its own. They train together, each by its own cost, and predict the mean of their outputs
         (`nn.members`). 1 is one network that also learns a scale of each input; None is a network without.
+      parametric: whether each hidden unit learns how much of its activation it uses: A = s g(Z) + (1 - s) Z, with s
+        from 1 on (`nn.parametric`).
 
     Raises:
       InputError: for sizes that are not at least two positive whole numbers, for a number of hidden activations that
-        does not fit, for a missing output, for an unknown activation or normalisation, and for members without hidden
-        layer, with normalisation or with an output whose mean has no logits.
+        does not fit, for a missing output, for an unknown activation or normalisation, for members without hidden
+        layer, with normalisation or with an output whose mean has no logits, and for a parametric maxout.
 
     >>> net = Network(sizes=(3, 5, 4, 1), hidden=("tanh", "relu"), output="sigmoid")
     >>> net.depth, net.hidden, net == Network((3, 5, 4, 1), ("tanh", "relu"), "sigmoid")
@@ -61,6 +64,7 @@ class Network:
     output: str | Activation = ""  # required; a dataclass asks for a default after that of `hidden`
     norm: str | None = None
     members: int | None = None
+    parametric: bool = False
 
     def __post_init__(self) -> None:
         sizes = _checked_sizes(self.sizes)
@@ -85,6 +89,7 @@ class Network:
             raise unknown("norm", self.norm, normalization.NORMS)
         if self.members is not None:
             object.__setattr__(self, "members", _checked_members(self.members, len(sizes), self.norm, output))
+        _check_parametric(self.parametric, hidden)
         # the normal form is stored, because equal networks must have equal fields: a list and a tuple, or two
         # spellings, would be two keys of the compiled programs
         object.__setattr__(self, "sizes", sizes)
@@ -92,7 +97,7 @@ class Network:
         object.__setattr__(self, "output", output)
 
     def __repr__(self) -> str:
-        fields = {name: value for name, value in vars(self).items() if name != "members" or value is not None}
+        fields = {name: value for name, value in vars(self).items() if name not in ("members", "parametric") or value}
         return f"Network({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
     @property
@@ -115,11 +120,16 @@ class Network:
     def shapes(self) -> tuple["LayerShape", ...]:
         """The table of shapes, a row per layer."""
         rows = zip(self.sizes, self.sizes[1:], self.activations, self.norms, strict=False)
-        copies = [1] * (self.depth - 1) + [self.members or 1]  # the last layer has the members' own below each other
-        scales = [self.members] + [None] * (self.depth - 1)
-        return tuple(
+        n_hidden = self.depth - 1
+        copies = [1] * n_hidden + [self.members or 1]  # the last layer has the members' own below each other
+        scales = [self.members] + [None] * n_hidden
+        shapes = (
             LayerShape(n_in, n_out, g.name, (k * g.pieces * n_out, n_in), (k * g.pieces * n_out, 1), norm, members)
             for (n_in, n_out, g, norm), k, members in zip(rows, copies, scales, strict=True)
+        )
+        is_hidden = [True] * n_hidden + [False]
+        return tuple(
+            row._replace(parametric=self.parametric and hidden) for row, hidden in zip(shapes, is_hidden, strict=True)
         )
 
     @property
@@ -166,13 +176,16 @@ class LayerShape(NamedTuple):
     b: tuple[int, int]
     norm: str | None = None
     members: int | None = None
+    parametric: bool = False
 
     @property
     def leaves(self) -> dict[str, tuple[int, int]]:
-        """The shape of each array of the layer by its name: W and b, γ where it is normalised, R (k, n_in) if given."""
+        """The shape of each array of the layer by its name: W, b, and γ, s and R (k, n_in) where there are any."""
         leaves = {"W": self.W, "b": self.b}
         if self.norm is not None:
             leaves["gamma"] = self.b
+        if self.parametric:
+            leaves["s"] = self.b
         if self.members is not None:
             leaves["R"] = (self.members, self.n_in)
         return leaves
@@ -209,6 +222,15 @@ def _checked_members(members: Any, n_sizes: int, norm: str | None, output: str |
         if not is_absent:
             raise InputError(sentence("members", expects, got, "leave members out for a single network"))
     return k
+
+
+def _check_parametric(parametric: Any, hidden: Iterable[str | Activation]) -> None:
+    if not isinstance(parametric, bool):
+        raise InputTypeError(sentence("parametric", "True or False", repr(parametric), "leave it out"))
+    for g in map(activations.find, hidden if parametric else ()):
+        if g.pieces > 1:
+            got, remedy = repr(g.name), "leave parametric out"
+            raise InputError(sentence("parametric", "activations with one row of Z for each unit", got, remedy))
 
 
 def _canonical_activation(spec: str | Activation) -> str | Activation:

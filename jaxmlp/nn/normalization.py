@@ -124,7 +124,7 @@ normalized_dense = Rule(normalized_forward, _normalized_rule, n_static=2)
 
 
 def fold_layer(layer: LayerParams, moments: Moments) -> LayerParams:
-    """Return {"W", "b"} of the plain dense block that equals a batch-normalised one at these moments.
+    """Return the layer without γ that equals a batch-normalised one at these moments.
 
     >>> layer = {"W": jnp.array([[2.0]]), "b": jnp.array([[1.0]]), "gamma": jnp.array([[3.0]])}
     >>> moments = Moments(jnp.array([[4.0]]), jnp.array([[9.0 - EPSILON]]))
@@ -133,4 +133,5 @@ def fold_layer(layer: LayerParams, moments: Moments) -> LayerParams:
     ([[2.0]], [[-3.0]])
     """
     scale = layer["gamma"] * jax.lax.rsqrt(moments.variance + jnp.asarray(EPSILON, moments.variance.dtype))
-    return {"W": scale * layer["W"], "b": layer["b"] - scale * moments.mean}
+    others = {name: leaf for name, leaf in layer.items() if name != "gamma"}
+    return {**others, "W": scale * layer["W"], "b": layer["b"] - scale * moments.mean}

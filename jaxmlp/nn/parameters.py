@@ -1,6 +1,7 @@
 """The parameters of a network before training, and as the flat dictionary that courses use.
 
 W_l (n_l, n_{l-1}) by an initializer,   b_l (n_l, 1) zero,   γ_l (n_l, 1) one where a layer is normalised,
+s_l (n_l, 1) one where its activation is parametric,
 R (k, n_0) of k members random signs, of a single one 1
 here ({"W": W_1, "b": b_1}, {"W": W_2, "b": b_2}, …);   in a course {"W1": W_1, "b1": b_1, "W2": W_2, "b2": b_2, …}
 """
@@ -80,6 +81,8 @@ def _draw_layer(initializer: Initializer, row: LayerShape, dtype: DTypeLike, key
     layer = {"W": initializer.draw(key, row.W, row.n_in, row.n_out, dtype), "b": jnp.zeros(row.b, dtype)}
     if row.norm is not None:
         layer["gamma"] = jnp.ones(row.b, dtype)
+    if row.parametric:
+        layer["s"] = jnp.ones(row.b, dtype)
     if row.members is not None:  # another key: W stays what a network without members has
         signs = jax.random.rademacher(jax.random.fold_in(key, 1), (row.members, row.n_in), dtype)
         layer["R"] = signs if row.members > 1 else jnp.ones_like(signs)  # signs are only to make members differ
@@ -93,8 +96,8 @@ def params_from_dict(dictionary: Mapping[str, Any]) -> Params:
     """Return the parameters of a course's flat dictionary, {"W1": W_1, "b1": b_1, …}, as a tuple of layers.
 
     Args:
-      dictionary: W1 (n_1, n_0), b1 (n_1, 1), W2, b2, … in any order, and gamma1, … where layers are normalised. The
-        arrays stay as they are.
+      dictionary: W1 (n_1, n_0), b1 (n_1, 1), W2, b2, … in any order, and gamma1, … where layers are normalised, s1, …
+        where activations are parametric. The arrays stay as they are.
 
     Returns:
       ({"W": W_1, "b": b_1}, {"W": W_2, "b": b_2}, …).
@@ -113,7 +116,7 @@ def params_from_dict(dictionary: Mapping[str, Any]) -> Params:
     # any order of keys is fine: they are sorted into layers first, and gaps are found afterwards
     layers: dict[int, dict[str, Any]] = {}
     for key, leaf in dictionary.items():
-        match = re.fullmatch(r"(W|b|gamma|R)([1-9]\d*)", str(key))
+        match = re.fullmatch(r"(W|b|gamma|s|R)([1-9]\d*)", str(key))
         if match is None:
             # W0 of layers that are counted from 0, w1 and W_1 of other texts, w of logistic regression
             near = re.fullmatch(r"([Ww]|b)_?(\d*)", str(key))

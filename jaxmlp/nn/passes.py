@@ -22,9 +22,10 @@ from jaxmlp.nn.checks import check_inputs, check_params, check_single
 from jaxmlp.nn.compiled import compiled
 from jaxmlp.nn.costs import output_error
 from jaxmlp.nn.dense import LayerParams
-from jaxmlp.nn.layer import apply_layer, layer_backward, layer_forward
+from jaxmlp.nn.layer import apply_layer, layer_backward, layer_forward, split_layer
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Objective, check_batch, penalty_numbers
+from jaxmlp.nn.parametric import parametric_activation
 from jaxmlp.nn.penalties import penalty_gradient
 from jaxmlp.nn.rule import TEXTBOOK
 
@@ -116,7 +117,7 @@ def trace(
     """
     check_single(net, "trace")
     if Y is None:
-        return _forward_steps(params, check_inputs(X, net, check_params(params, net)), net)
+        return forward_steps(params, check_inputs(X, net, check_params(params, net)), net)
     batch, objective = check_batch(params, X, Y, net, objective, weights)
     A, Y, weights = augment_batch(batch, net, objective, NO_NOISE)  # smoothed labels, where the objective has them
     cost, g = objective.cost_for(net), net.activations[-1]
@@ -139,10 +140,12 @@ def trace(
     return tuple(steps)
 
 
-def _forward_steps(params: Params, A: Array, net: Network) -> tuple[dict[str, Array], ...]:
+def forward_steps(params: Params, A: Array, net: Network) -> tuple[dict[str, Array], ...]:
+    """Return Z_l and A_l of every layer, for inputs that are checked."""
     steps = []
     for g, norm, layer in zip(net.activations, net.norms, params, strict=True):
-        Z, _ = apply_layer(TEXTBOOK, norm, activations.identity, layer, A)
-        A = g.apply(Z)
+        block, s = split_layer(layer)
+        Z, _ = apply_layer(TEXTBOOK, norm, activations.identity, block, A)
+        A = g.apply(Z) if s is None else parametric_activation.apply(g, s, Z)
         steps.append({"Z": Z, "A": A})
     return tuple(steps)

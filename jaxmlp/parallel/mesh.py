@@ -133,7 +133,8 @@ def make_sharding(mesh: Mesh | int | str | tuple[int, int], net: Network) -> Sha
         # layers are split in pairs: after one that is split by rows comes one by columns, which sums the parts up
         columns, split = ("model" if split else None), not split and k > 1 and l < net.depth and n % k == 0
         rows = "model" if split else None
-        layers.append((("W", P(rows, columns)), ("b", P(rows, None)), ("gamma", P(rows, None)), ("R", P(None, None))))
+        of_units = ((name, P(rows, None)) for name in ("b", "gamma", "s"))
+        layers.append((("W", P(rows, columns)), *of_units, ("R", P(None, None))))
     if k > 1 and not any("model" in dict(layer)["W"] for layer in layers):
         widths = ", ".join(map(str, net.sizes[1:-1])) or "none"
         expects = f"a hidden layer whose width {k} divides"

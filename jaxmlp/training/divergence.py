@@ -15,7 +15,7 @@ from jax import Array
 from jaxmlp.errors import DivergenceError
 from jaxmlp.nn.forward import take_member
 from jaxmlp.nn.network import Network, Params
-from jaxmlp.nn.passes import trace
+from jaxmlp.nn.passes import forward_steps
 from jaxmlp.training.batches import Rows, gather
 from jaxmlp.training.engine import Hyperparameters
 from jaxmlp.training.state import TrainState
@@ -71,7 +71,7 @@ def _first_bad_place(
             after, X = step(state, rows, index, None if rates is None else rates[i])
             # the forward pass first: an update is bad after a bad pass in any case, so the pass names the cause
             for net, params in _single_networks(static.net, state.params):
-                for l, layer in enumerate(trace(params, X, net), start=1):
+                for l, layer in enumerate(forward_steps(params, X, net), start=1):
                     if not all(jnp.isfinite(value).all() for value in layer.values()):
                         return f"the forward pass of layer {l}"
             for l, layer in enumerate(after.params, start=1):

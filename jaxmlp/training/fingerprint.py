@@ -87,10 +87,13 @@ def run_fingerprint(
     if first is not None:
         settings["first parameters"] = config.initializer if first[0] is None else jax.tree.leaves(first[0])
     # the network, and the data themselves
-    units, norm, k = "-".join(map(str, static.net.sizes)), static.net.norm, static.net.members
-    hidden = (g.name for g in static.net.activations)
+    net = static.net
+    units, names = "-".join(map(str, net.sizes)), (g.name for g in net.activations)
+    more = [f"norm {net.norm}"] if net.norm else []
+    more += [f"members {net.members}"] if net.members else []
+    more += ["parametric"] if net.parametric else []
     settings |= {
-        "network": " ".join([units, *hidden, *([f"norm {norm}"] if norm else []), *([f"members {k}"] if k else [])]),
+        "network": " ".join([units, *names, *more]),
         "preprocessing": _preprocessing_values(data),
         "training rows": data.train.rows,
         "training targets": data.train.targets,

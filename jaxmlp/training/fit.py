@@ -40,6 +40,7 @@ def network_for(
     *,
     preset: str | None = None,
     members: int | None = None,
+    parametric: bool | None = None,
 ) -> Network:
     """Return a network with the data set's inputs and outputs.
 
@@ -50,7 +51,7 @@ def network_for(
       activation, norm: of the hidden layers, as for `Network`; the activation is that of the preset, or relu, if None.
       output: the activation of the last layer; the one that follows from the task if None.
       preset: the name of a recipe, whose configuration is `TrainConfig.preset(name, data)`.
-      members: as for `Network`; those of the preset if None.
+      members, parametric: as for `Network`; those of the preset if None.
 
     Raises:
       InputError: for sizes or activations that `Network` refuses, and for an unknown preset.
@@ -70,9 +71,11 @@ def network_for(
         activation = ACTIVATION if recipe is None else recipe.activation
     if members is None:
         members = None if recipe is None else recipe.members
+    if parametric is None:
+        parametric = False if recipe is None else recipe.parametric
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     sizes = (data.n_inputs, *hidden, data.n_outputs)
-    return Network(sizes, cast(Any, activation), output or _OUTPUTS[data.task], norm, members)
+    return Network(sizes, cast(Any, activation), output or _OUTPUTS[data.task], norm, members, parametric)
 
 
 @documents_options()

@@ -45,9 +45,9 @@ def init_numpy(
     [1.6243, -0.6118]
     """
     check_network(net)
-    if net.members is not None:  # no course has such a network
-        got = f"{net.members} members"
-        raise InputError(sentence("init_numpy", "a single network", got, "draw the parameters with jaxmlp.init"))
+    if net.members is not None or net.parametric:  # no course has such a network
+        got = "parametric activations" if net.parametric else f"{net.members} members"
+        raise InputError(sentence("init_numpy", "a plain network", got, "draw the parameters with jaxmlp.init"))
     record = initializers.find(initializer)
     if record.name != "zeros" and not record.name.startswith(("normal", "lecun_normal", "he_normal", "xavier_normal")):
         expects, remedy = "an initializer of normal numbers", "take 'lecun_normal', 'he_normal' or 'normal(0.01)'"

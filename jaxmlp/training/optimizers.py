@@ -6,7 +6,7 @@
     rmsprop     s ← 0.9 s + 0.1 dθ²,  θ ← θ - α dθ / √(s + ε)
     adam        momentum and rmsprop, both with bias correction (Kingma and Ba, 2015)
     adamw       adam with decoupled weight decay: also W ← W - α η W (Loshchilov and Hutter, 2019)
-    adamw_ntk   adamw in the NTK parametrisation: α/√n_in for W, α/10 for b, 6 α for R (Holzmüller et al., 2024)
+    adamw_ntk   adamw in the NTK parametrisation: α/√n_in for W, α/10 for b and s, 6 α for R (Holzmüller et al., 2024)
     lion        the sign of a momentum, with decoupled weight decay (Chen et al., 2023)
     muon        for W a momentum with all singular values set to 1, for b adam (Jordan et al., 2024)
     lbfgs       a quasi-Newton step with a line search, for full batches (Nocedal, 1980)
@@ -17,8 +17,8 @@ Other decay rates are written in parentheses: "momentum(0.8)", "nesterov(0.8)", 
 In the NTK parametrisation a layer computes 1/√n_in V A, and V is trained. Its gradient is dV = 1/√n_in dW, but a step
 of adam does not depend on such a factor (if ε is small beside the gradient): the step of V is that of W in the ordinary
 form, and W = 1/√n_in V moves by 1/√n_in of it. The decay V ← V - α η V is W ← W - α η W. So adamw with one rate for
-each of W, b and R trains the ordinary network as that parametrisation would. The factors of α for b and for R,
-the scales of the inputs, are those of RealMLP.
+each of W, b, s and R trains the ordinary network as that parametrisation would. The factors of α for b, for s of
+parametric activations and for R, the scales of the inputs, are those of RealMLP.
 
 A named optimizer is made for α = 1, and the training multiplies its update by the α of each step. So α is an input of
 the compiled program: neither another rate nor a schedule compiles anything. A line search finds α itself.
@@ -155,12 +155,12 @@ def _adamw(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
     return Optimizer(make, 1e-3, 1e-2)
 
 
-BIAS_FACTOR, SCALE_FACTOR = 0.1, 6.0  # of the rate, for b and for R
+BIAS_FACTOR, ACTIVATION_FACTOR, SCALE_FACTOR = 0.1, 0.1, 6.0  # of the rate, for b, s and R
 
 
 def _ntk_factor(path: tuple[Any, ...], leaf: Any) -> float:
     """Return the factor of α for an array of the parameters; n_in is the last axis of W, in a stack of layers too."""
-    factors = {"W": 1 / math.sqrt(leaf.shape[-1]), "b": BIAS_FACTOR, "R": SCALE_FACTOR}
+    factors = {"W": 1 / math.sqrt(leaf.shape[-1]), "b": BIAS_FACTOR, "s": ACTIVATION_FACTOR, "R": SCALE_FACTOR}
     return factors.get(getattr(path[-1], "key", ""), 1.0)
 
 

@@ -97,6 +97,7 @@ class Preset(NamedTuple):
       steps, min_epochs: the length of the training: this number of steps, and at least this number of epochs.
       stops_early: whether training ends early, after the patience of `Budget`.
       members: the members of the network, as in `Network`; None for a network without.
+      parametric: whether its activations are parametric, as in `Network`.
       bounded: whether a regression predicts within the range of the training targets, as `Dataset.bound_targets`.
     """
 
@@ -110,6 +111,7 @@ class Preset(NamedTuple):
     min_epochs: int
     stops_early: bool
     members: int | None = None
+    parametric: bool = False
     bounded: bool = False
 
 
@@ -166,6 +168,7 @@ PRESETS = {
         min_epochs=20,
         stops_early=False,
         members=1,
+        parametric=True,
         bounded=True,
     ),
 }

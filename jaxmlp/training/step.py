@@ -136,7 +136,7 @@ def update(
         updates, opt_state = optimizer.update(dparams, state.opt_state, state.params, **extra)
     if weight_decay is not None:
         # after the transformation, as that of adamw: neither momentum nor its scale includes the decay
-        updates = _add_decay(updates, state.params, weight_decay)
+        updates = _add_decay(cast(Params, updates), state.params, weight_decay)
     if options.rate is not None:
         # not optax.inject_hyperparams: it carries the rate in the state, and recomputes it in every step
         updates = jax.tree.map(lambda leaf: leaf * jnp.asarray(options.rate, leaf.dtype), updates)

@@ -1,6 +1,7 @@
 """A run with `fade` lowers dropout and weight decay to 0 in its second half, in `fit` and in `fit_many`."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,13 +39,13 @@ def test_weight_decay_falls_as_that_of_an_optax_schedule(data):
     total = EPOCHS * STEPS
     etas = jnp.array([ETA * factor(t, total) for t in range(total)])
 
-    def decay(updates, count, params):
+    def decay(updates: Any, state: Any, params: Any = None) -> Any:
         layers = zip(updates, params, strict=True)
-        return tuple({**update, "W": update["W"] + etas[count] * layer["W"]} for update, layer in layers), count + 1
+        return tuple({**update, "W": update["W"] + etas[state] * layer["W"]} for update, layer in layers), state + 1
 
     decay_W = optax.GradientTransformation(lambda params: jnp.int32(0), decay)
     theirs = optax.chain(optax.scale_by_adam(), decay_W, optax.scale(-0.05))
-    options = {"epochs": EPOCHS, "batch_size": 8}
+    options: dict[str, Any] = {"epochs": EPOCHS, "batch_size": 8}
     ours = jaxmlp.fit(NET, data, optimizer="adamw", learning_rate=0.05, weight_decay=ETA, fade=True, **options)
     same(ours.params, jaxmlp.fit(NET, data, optimizer=theirs, **options).params, rtol=1e-6)  # f is float32
     plain = jaxmlp.fit(NET, data, optimizer="adamw", learning_rate=0.05, weight_decay=ETA, **options)
@@ -58,15 +59,24 @@ def test_dropout_of_a_step_has_the_factor_of_the_step(data, name):
     optimizer = optax.sgd(0.1)
     static = StaticConfig(NET, optimizer, "multiclass")
     first = jaxmlp.init_state(jax.random.key(1), NET, optimizer)
+
+    def with_rate(rate):
+        return Objective(dropout=rate) if name == "dropout" else Objective(input_dropout=rate)
+
     for t in (0, 7, 9):
         state = first._replace(step=jnp.int32(t))
-        fading, _, _ = update(static, state, batch, Objective(**{name: 0.4}), StepOptions(fade_steps=10.0))
-        constant, _, _ = update(static, state, batch, Objective(**{name: 0.4 * factor(t, 10)}))
+        fading, _, _ = update(static, state, batch, with_rate(0.4), StepOptions(fade_steps=10.0))
+        constant, _, _ = update(static, state, batch, with_rate(0.4 * factor(t, 10)))
         same(fading.params, constant.params, rtol=1e-6)
 
 
 def test_the_first_half_is_that_of_a_run_without(data):
-    options = {"batch_size": 8, "optimizer": "adamw", "weight_decay": ETA, "objective": Objective(dropout=0.3)}
+    options: dict[str, Any] = {
+        "batch_size": 8,
+        "optimizer": "adamw",
+        "weight_decay": ETA,
+        "objective": Objective(dropout=0.3),
+    }
     half = jaxmlp.fit(NET, data, epochs=2, **options)
     whole = jaxmlp.fit(NET, data, epochs=4, fade=True, **options)
     np.testing.assert_allclose([r.cost for r in half.history], [r.cost for r in whole.history[:2]], rtol=1e-12)
@@ -74,7 +84,7 @@ def test_the_first_half_is_that_of_a_run_without(data):
 
 
 def test_a_member_of_a_population_fades_as_the_run_of_its_seed(data):
-    options = {"epochs": 4, "batch_size": 8, "optimizer": "adamw", "weight_decay": ETA, "fade": True}
+    options: dict[str, Any] = {"epochs": 4, "batch_size": 8, "optimizer": "adamw", "weight_decay": ETA, "fade": True}
     options["objective"] = Objective(dropout=0.3)
     population = jaxmlp.fit_many(NET, data, seeds=2, **options)
     alone = jaxmlp.fit(NET, data, key=jax.random.key(1), **options)

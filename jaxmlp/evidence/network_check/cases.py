@@ -193,7 +193,15 @@ def random_example(net: Network, cost: Cost, rng: np.random.Generator, m: int) -
     """Return random parameters and m random examples for a network."""
 
     def leaf(g: Activation, name: str, shape: tuple[int, int], n_in: int) -> Array:
-        scale, centre = {"W": (weight_scale(g, n_in), 0.0), "b": (0.3, 0.0), "gamma": (0.3, 1.0), "R": (0.3, 1.0)}[name]
+        # s near 1/2: with 1 the part without activation would be 0, and hide its own absence
+        around = {
+            "W": (weight_scale(g, n_in), 0.0),
+            "b": (0.3, 0.0),
+            "gamma": (0.3, 1.0),
+            "s": (0.3, 0.5),
+            "R": (0.3, 1.0),
+        }
+        scale, centre = around[name]
         return centre + scale * rng.normal(size=shape)
 
     params = tuple(

@@ -297,7 +297,6 @@ def _penalty_rows(case: Case, name: str, both: tuple, rng: np.random.Generator) 
 
 def _whole_rows(case: Case, results: CaseResults, user: UserEquations) -> Iterator[Row]:
     """Yield J and every leaf of `jax.grad(cost)` and `backprop`, or of the user's backward pass, from the output on."""
-    J, gradient = results.whole["autodiff"]
     passes = {name: results.whole[name] for name in ("grad", "backprop")}
     if user.backward is not None:
         passes = {"backward": _user_gradient(user.backward, case)}
@@ -305,12 +304,18 @@ def _whole_rows(case: Case, results: CaseResults, user: UserEquations) -> Iterat
         if isinstance(result, str):
             yield Row(name, case.label(case.net.depth), "autodiff", None, AUTODIFF_BOUND, "FAIL", result)
             continue
-        if result[0] is not None:
-            yield against_autodiff(f"{name} J", case.label(case.net.depth), result[0], J)
-        for l in range(case.net.depth, 0, -1):
-            for leaf in reversed(case.net.shapes[l - 1].leaves):
-                actual, expected = result[1][l - 1][leaf], gradient[l - 1][leaf]
-                yield against_autodiff(f"{name} d{leaf}_{l}", case.label(l), actual, expected)
+        yield from gradient_rows(case, name, result, results.whole["autodiff"])
+
+
+def gradient_rows(case: Case, name: str, actual: tuple, expected: tuple) -> Iterator[Row]:
+    """Yield J, if there is one, and every leaf of a gradient, from the output on; both arguments are (J, gradient)."""
+    if actual[0] is not None:
+        yield against_autodiff(f"{name} J", case.label(case.net.depth), actual[0], expected[0])
+    for l in range(case.net.depth, 0, -1):
+        for leaf in reversed(case.net.shapes[l - 1].leaves):
+            yield against_autodiff(
+                f"{name} d{leaf}_{l}", case.label(l), actual[1][l - 1][leaf], expected[1][l - 1][leaf]
+            )
 
 
 def _user_gradient(backward: Callable[..., object], case: Case) -> tuple | str:

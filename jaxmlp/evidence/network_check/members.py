@@ -1,4 +1,4 @@
-"""The equations of a network with members, which a single network has not, against their witnesses.
+"""The equations of members, which a single network has not, against their witnesses.
 
     W_1⁽ⁱ⁾      W_1 diag(r_i), against NumPy
     dW_1, dR    Σ_i dW_1⁽ⁱ⁾ diag(r_i) and the column sums of W_1 ⊙ dW_1⁽ⁱ⁾, against autodiff and central differences
@@ -18,7 +18,7 @@ import numpy as np
 from jaxmlp.evidence.certificate import Row, judge
 from jaxmlp.evidence.network_check.cases import Case
 from jaxmlp.evidence.network_check.derivatives import compile_once
-from jaxmlp.evidence.network_check.equations import AUTODIFF_BOUND, against_autodiff, against_differences
+from jaxmlp.evidence.network_check.equations import AUTODIFF_BOUND, against_autodiff, against_differences, gradient_rows
 from jaxmlp.evidence.network_check.witnesses import relative_difference, slopes
 from jaxmlp.nn.backprop import backprop, cost, evaluate
 from jaxmlp.nn.forward import forward, take_member
@@ -36,28 +36,17 @@ class _Results(NamedTuple):
     by_autodiff: tuple[jax.Array, jax.Array]
     A: jax.Array
     J: jax.Array
-    autodiff: tuple[jax.Array, Params]
-    grad: tuple[jax.Array, Params]
-    backprop: tuple[jax.Array, Params]
 
 
 @compile_once
 def _compute(params: Params, batch: Batch, dcopies: jax.Array, net: Network, objective: Objective) -> _Results:
     assert net.members is not None, "the caller has looked"
     W, R = params[0]["W"], params[0]["R"]
-    X, Y, weights = batch
-
-    def J(params: Params) -> jax.Array:
-        return evaluate(params, batch, net, objective, AUTODIFF).J
-
     return _Results(
         member_layers(params, net.members)[0]["W"],
         scaled_copies.backward((W, R), dcopies),
         jax.vjp(scaled_copies.reference, W, R)[1](dcopies),
         *_outputs(params, batch, net, objective),
-        jax.value_and_grad(J)(params),
-        jax.value_and_grad(cost)(params, X, Y, net, objective, weights),
-        backprop(params, X, Y, net, objective, weights),
     )
 
 
@@ -105,10 +94,21 @@ def member_rows(case: Case, rng: np.random.Generator) -> Iterator[Row]:
     for name, actual, expected in (("A", result.A, mean_A), ("J", result.J, mean_J)):
         difference = relative_difference(actual, expected)
         yield judge(f"members {name}", output, "mean of the members", difference, AUTODIFF_BOUND)
-    J, gradient = result.autodiff
+
+
+@compile_once
+def _compute_gradients(params: Params, batch: Batch, net: Network, objective: Objective) -> dict[str, Any]:
+    X, Y, weights = batch
+    return {
+        "autodiff": jax.value_and_grad(lambda params: evaluate(params, batch, net, objective, AUTODIFF).J)(params),
+        "grad": jax.value_and_grad(cost)(params, X, Y, net, objective, weights),
+        "backprop": backprop(params, X, Y, net, objective, weights),
+    }
+
+
+def whole_rows(case: Case) -> Iterator[Row]:
+    """Yield J and every leaf of the gradient of a network with members or parametric activations."""
+    params, batch = jax.tree.map(jnp.asarray, (case.params, (case.X, case.Y, case.weights)))
+    result: Any = _compute_gradients(params, Batch(*batch), case.net, case.objective)
     for name in ("grad", "backprop"):
-        actual_J, actual = getattr(result, name)
-        yield against_autodiff(f"{name} J", output, actual_J, J)
-        for l in range(case.net.depth, 0, -1):
-            for leaf in reversed(case.net.shapes[l - 1].leaves):
-                yield against_autodiff(f"{name} d{leaf}_{l}", case.label(l), actual[l - 1][leaf], gradient[l - 1][leaf])
+        yield from gradient_rows(case, name, result[name], result["autodiff"])

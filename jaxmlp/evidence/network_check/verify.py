@@ -29,9 +29,11 @@ from jaxmlp.evidence.network_check.cases import (
     refuse,
 )
 from jaxmlp.evidence.network_check.equations import UserEquations, equation_rows
-from jaxmlp.evidence.network_check.members import first_member, member_rows
+from jaxmlp.evidence.network_check.members import first_member, member_rows, whole_rows
+from jaxmlp.evidence.network_check.parametric import parametric_rows, plain_case
 from jaxmlp.evidence.network_check.parts import activation_rows, cost_rows
 from jaxmlp.evidence.precision import float64
+from jaxmlp.inference.description import learnt_parts
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.backprop import cost as cost_of
@@ -109,8 +111,7 @@ def verify(
     with float64():
         case = make_case("", net, objective, rng, params, X, Y, weights)
         _check_numbers(case)
-        whole = case if net.members is not None else None
-        case = case if whole is None else first_member(case)
+        whole, case = case, plain_case(case if net.members is None else first_member(case))
         rows = [*_part_rows(case.net.activations, [(case.cost, net.activations[-1])], rng)]
         rows += equation_rows(case, user, rng)
         title, square = case.describe(), _square_layers(case.net)
@@ -120,9 +121,9 @@ def verify(
             name = f"copy {'-'.join(map(str, copy.sizes))}"
             rows += equation_rows(make_case(name, copy, objective, rng), user, rng)
             title += f"; {square}, where a missing transpose could hide: so a {name} is verified, too"
-        if whole is not None:
-            rows += member_rows(whole, rng)
-            title += f"; of {net.members} members the chain of the first, and what they add"
+        if added := learnt_parts(net):
+            rows += _added_rows(whole, rng)
+            title += f"; the chain is that of the plain network, and then comes what is added: {', '.join(added)}"
     return Certificate(title, tuple(rows))
 
 
@@ -154,7 +155,7 @@ def _standard_rows(user: UserEquations, rng: np.random.Generator) -> list[Row]:
     rows = [*_part_rows(map(activations.find, ACTIVATIONS), every_head(), rng)]
     for name, net, objective, weighted in STANDARD:
         rows += equation_rows(make_case(name, net, objective, rng, weights=weighted), user, rng)
-    return [*rows, *_algebra_rows(rng), *row_space_rows(rng, ("momentum",)), *_member_rows(rng)]
+    return [*rows, *_algebra_rows(rng), *row_space_rows(rng, ("momentum",)), *_standard_added_rows(rng)]
 
 
 def _algebra_rows(rng: np.random.Generator) -> Iterator[Row]:
@@ -164,12 +165,25 @@ def _algebra_rows(rng: np.random.Generator) -> Iterator[Row]:
     yield collapse_row(make_case("algebra, 3-5-2-4", linear, None, rng))
 
 
-def _member_rows(rng: np.random.Generator) -> Iterator[Row]:
-    """Yield the rows of members for each output whose mean has logits of its own."""
+def _standard_added_rows(rng: np.random.Generator) -> Iterator[Row]:
+    """Yield the rows of members, for each output whose mean has logits of its own, and of parametric activations."""
     for output, n in (("softmax", 4), ("sigmoid", 2), ("identity", 2), ("exp", 2)):
         net = Network((3, 5, n), "tanh", output, members=3)
         name = f"members, tanh 3-5-{n} {output}"
-        yield from member_rows(make_case(name, net, Objective(l2=0.7), rng, weights=output == "sigmoid"), rng)
+        yield from _added_rows(make_case(name, net, Objective(l2=0.7), rng, weights=output == "sigmoid"), rng)
+    hidden = ("relu", "elu(0.5)", "gelu")
+    for name, members in (("parametric", None), ("parametric, 3 members", 3)):
+        net = Network((3, 5, 2, 6, 4), hidden, "softmax", members=members, parametric=True)
+        yield from _added_rows(make_case(name, net, Objective(l2=0.7), rng), rng)
+
+
+def _added_rows(case: Case, rng: np.random.Generator) -> Iterator[Row]:
+    """Yield the rows of what members and parametric activations add to a plain network, and of the whole gradient."""
+    if case.net.parametric:
+        yield from parametric_rows(case, rng)
+    if case.net.members is not None:
+        yield from member_rows(case, rng)
+    yield from whole_rows(case)
 
 
 def _part_rows(
