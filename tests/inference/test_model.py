@@ -259,7 +259,7 @@ def test_models_that_do_not_fit_together(tmp_path):
     whole = path.read_bytes()
     edit(path, lambda file: file.attrs.update({"format_version": 99, "jaxmlp_version": "7.0"}))
     assert refused(jaxmlp.load_model, path) == (
-        f"{path} expects model format 4 or older, got 99: upgrade jaxmlp to 7.0 or newer"
+        f"{path} expects model format 5 or older, got 99: upgrade jaxmlp to 7.0 or newer"
     )
     path.write_bytes(whole)
     edit(path, lambda file: file["network"].attrs.update({"sizes": [2, 5, 1]}))
