@@ -29,7 +29,7 @@ from jaxmlp.nn import activations
 
 jax.config.update("jax_enable_x64", True)
 
-QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+QUICK_XLA_FLAGS = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 PICTURES = Path(__file__).parent.parent / "pictures"
 TRUE = "TRUE"
 
@@ -53,9 +53,13 @@ def _compile_quickly() -> None:
     JAX reads the flags at its first computation, which is later. A process with a flag that its XLA does not know ends
     at once, so another process tries them first.
     """
-    trial = [sys.executable, "-c", "from jaxlib import xla_client; xla_client.make_cpu_client()"]
-    if subprocess.run(trial, env=os.environ | {"XLA_FLAGS": QUICK_XLA_FLAGS}, capture_output=True).returncode == 0:
-        os.environ["XLA_FLAGS"] = QUICK_XLA_FLAGS
+
+    def are_known(flags: str) -> bool:
+        trial = [sys.executable, "-c", "from jaxlib import xla_client; xla_client.make_cpu_client()"]
+        return not subprocess.run(trial, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True).returncode
+
+    together = " ".join(QUICK_XLA_FLAGS)
+    os.environ["XLA_FLAGS"] = together if are_known(together) else " ".join(filter(are_known, QUICK_XLA_FLAGS))
 
 
 if "--fast" in sys.argv and "XLA_FLAGS" not in os.environ:

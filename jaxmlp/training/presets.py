@@ -54,7 +54,8 @@ trains 256 epochs with α = 0.04, for a regression 0.2, and decay 0.02. These pa
 The parametric activations raised the R² of California housing of seeds 0, 1 and 2 from 0.848, 0.833 and 0.837 to 0.850,
 0.836 and 0.839, on the test rows.
 
-Tried for `realmlp`, without parametric activations, on parts of the training rows, in single runs, so that a difference of 0.005 may be chance:
+Tried for `realmlp` without parametric activations, on parts of the training rows, in single runs, so that a difference
+of 0.005 may be chance:
 
     California housing, R²    the preset 0.827, `piecewise` for 1,500 steps 0.809; after 6,000 steps 0.822; with silu
                               0.821; with decay 0.005 0.821; with data-based first weights 0.822; without the numbers
