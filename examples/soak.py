@@ -73,6 +73,9 @@ class Memory(NamedTuple):
         except OSError:  # no Linux
             return cls(None, None)
 
+    def __str__(self) -> str:
+        return "" if self.bytes is None else f"{self.bytes / 1e6:.0f} MB, {self.maps:,} maps"
+
     def problems(self, begin: "Memory") -> list[str]:
         """Return what has grown too much since the warm-up."""
         pairs = {"memory": (begin.bytes, self.bytes, MAX_GROWTH), "maps": (begin.maps, self.maps, MAX_MAP_GROWTH)}
@@ -284,9 +287,7 @@ def soak_fits(amounts: Amounts) -> Outcome:
 
 def show_progress(n_fits: int) -> None:
     """Write how far the fits are, to stderr."""
-    memory = Memory.now()
-    size = "" if memory.bytes is None else f", {memory.bytes / 1e6:.0f} MB, {memory.maps:,} maps"
-    print(f"  {n_fits:,} fits{size}", file=sys.stderr, flush=True)
+    print(f"  {n_fits:,} fits  {Memory.now()}", file=sys.stderr, flush=True)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -301,13 +302,11 @@ def lines(names: list[str], amounts: Amounts, fast: bool) -> Iterator[tuple[str,
         sizes = ""
         if begin is not None and begin.bytes is not None:
             end = Memory.now()
-            assert end.bytes is not None
-            growth = end.bytes / begin.bytes - 1
-            sizes = f"{begin.bytes / 1e6:.0f} → {end.bytes / 1e6:.0f} MB ({growth:+.1%}), {begin.maps} → {end.maps} maps"
+            sizes = f"{begin} → {end}; "
             if not fast:  # so short a run is all warm-up
                 problems = problems + end.problems(begin)
         verdict = f"FAIL: {'; '.join(problems)}" if problems else "PASS"
-        yield f"{name:12} {outcome.done}; {sizes + '; ' if sizes else ''}{seconds:.0f} s; {verdict}", not problems
+        yield f"{name:12} {outcome.done}; {sizes}{seconds:.0f} s; {verdict}", not problems
 
 
 def main() -> int:
