@@ -4,10 +4,10 @@
 
 The files are those of `nn`, the model file and the readers. A mutant has one change: a comparison, an arithmetic or
 logical operator, a number by 1, True for False, None for what is returned, or no `not`. A sample of all mutants is
-drawn by the seed; each is written into a copy of the checkout, and the quick tests of its module run until one fails. A
-mutant that no test notices survives. The tests of the checkout itself must pass. Needs Linux: each mutant is a fork of a process
-that has imported JAX and pytest, but not yet used them, which saves their import. mutmut forks as well, but after the
-tests have run JAX, where a fork can hang; cosmic-ray can neither draw a sample nor choose the tests by the module.
+drawn by the seed; each is written into a copy of the checkout, whose tests must pass, and the quick tests of its module
+run until one fails. A mutant that no test notices survives. Needs Linux: each runs in a fork of a process that has
+imported JAX and pytest, but not yet used them, which saves their import. mutmut forks as well, but after the tests have
+run JAX, where a fork can hang; cosmic-ray can neither draw a sample nor choose the tests by the module.
 """
 
 import argparse
