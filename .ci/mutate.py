@@ -1,13 +1,13 @@
 """Test the tests: change one operator or number of the code at a time, and see whether a test fails.
 
-    python .ci/mutate.py [--sample 80] [--seed 0] [--only nn/costs.py] [--timeout 240]
+    python .ci/mutate.py [--sample 80] [--seed 0] [--pick 3,14]
 
 The files are those of `nn`, the model file and the readers. A mutant has one change: a comparison, an arithmetic or
 logical operator, a number by 1, True for False, None for what is returned, or no `not`. A sample of all mutants is
-drawn by the seed; each is written into a copy of the checkout, whose tests must pass, and the quick tests of its module
-run until one fails. A mutant that no test notices survives. Needs Linux: each runs in a fork of a process that has
-imported JAX and pytest, but not yet used them, which saves their import. mutmut forks as well, but after the tests have
-run JAX, where a fork can hang; cosmic-ray can neither draw a sample nor choose the tests by the module.
+drawn by the seed; each is written into a copy of the checkout, whose tests must pass, and the tests of its module run
+until one fails, the quick ones first. A mutant that no test notices survives. Needs Linux: each runs in a fork of a
+process that has imported JAX and pytest, but not yet used them, which saves their import. mutmut forks as well, but
+after the tests have run JAX, where a fork can hang; cosmic-ray can neither draw a sample nor choose the tests by module.
 """
 
 import argparse
@@ -20,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+PATTERNS = ("nn/*.py", "inference/model_file.py", "data/readers/*.py")
 SWAPS: dict[type, type] = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq},
     **{ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And},
@@ -33,38 +35,37 @@ SWAPS: dict[type, type] = {
     **{ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd},
     **{ast.LShift: ast.RShift, ast.RShift: ast.LShift},
 }
-# The tests of each file, those that are likely to notice first in front; of a folder for the files without a line.
-READERS = ("data/test_formats.py", "data/test_readers.py", "data/test_load.py", "test_bad_input.py")
-TEXT = ("data/test_csv.py", "data/test_formats.py", "tabular/test_files.py")
-NETWORK = ("nn/test_network.py", "nn/test_gradients.py", "nn/test_regularization.py", "nn/test_members.py")
+# The tests of the files whose paths begin so, the longest beginning counts; those that notice most stand in front.
+READERS = ("data/test_formats", "data/test_readers", "data/test_load", "test_bad_input")
+TEXT = ("data/test_csv", "data/test_formats", "tabular/test_files", "test_bad_input")
+NETWORK = ("nn/test_network", "nn/test_gradients", "nn/test_regularization", "nn/test_members")
 TESTS: dict[str, tuple[str, ...]] = {
-    "inference/model_file.py": ("inference/test_golden_files.py", "inference/test_model.py", "test_bad_input.py"),
+    "inference/model_file": ("inference/test_golden_files", "inference/test_model", "test_bad_input"),
     "data/readers": READERS,
-    "data/readers/csv.py": (*TEXT, "test_bad_input.py"),
-    "data/readers/hdf5_checker.py": ("test_bad_input.py", "test_foreign_files.py"),
-    "data/readers/hdf5_safety.py": ("test_bad_input.py", "test_foreign_files.py"),
-    "data/readers/hdf5.py": (*READERS, "test_foreign_files.py"),
-    "data/readers/images.py": ("data/test_images.py", "data/test_formats.py", "test_foreign_files.py"),
-    "data/readers/text_encoding.py": TEXT,
-    "data/readers/text_format.py": TEXT,
-    "data/readers/text_records.py": TEXT,
+    "data/readers/csv": TEXT,
+    "data/readers/hdf5": (*READERS, "test_foreign_files"),
+    "data/readers/hdf5_": ("test_bad_input", "test_foreign_files"),
+    "data/readers/images": ("data/test_images", "data/test_formats", "test_foreign_files"),
+    "data/readers/text": TEXT,
     "nn": NETWORK,
-    "nn/activations.py": ("nn/test_activations.py", "nn/test_slopes.py", "nn/test_zoo.py", "test_readme.py"),
-    "nn/augmentation.py": ("nn/test_regularization.py", "nn/test_layer_stacks.py", "nn/test_members.py"),
-    "nn/compiled.py": ("nn/test_compiled.py", *NETWORK[:1]),
-    "nn/costs.py": ("nn/test_costs.py", "nn/test_gradients.py"),
-    "nn/dropout.py": ("nn/test_regularization.py",),
-    "nn/initializers.py": ("nn/test_initializers.py", "nn/test_network.py"),
-    "nn/layer_stacks.py": ("nn/test_layer_stacks.py", "training/test_stacked.py"),
-    "nn/members.py": ("nn/test_members.py",),
-    "nn/names.py": ("nn/test_activations.py", "nn/test_network.py", "nn/test_costs.py", "nn/test_initializers.py"),
-    "nn/normalization.py": ("nn/test_regularization.py", "nn/test_gradients.py"),
-    "nn/passes.py": ("nn/test_passes.py", "nn/test_gradients.py"),
-    "nn/penalties.py": ("nn/test_regularization.py", "nn/test_gradients.py"),
-    "nn/program_store.py": ("nn/test_program_store.py", "training/test_compilations.py"),
-    "nn/residuals.py": ("nn/test_gradients.py", "nn/test_network.py", "nn/test_passes.py"),
-    "nn/slopes.py": ("nn/test_slopes.py", "nn/test_activations.py"),
+    "nn/activations": ("nn/test_activations", "nn/test_slopes", "nn/test_zoo", "test_readme"),
+    "nn/augmentation": ("nn/test_regularization", "nn/test_layer_stacks", "nn/test_members"),
+    "nn/checks": ("nn/test_network", "nn/test_costs", "nn/test_regularization", "nn/test_members"),
+    "nn/compiled": ("nn/test_compiled", "nn/test_network"),
+    "nn/costs": ("nn/test_costs", "nn/test_gradients"),
+    "nn/dropout": ("nn/test_regularization",),
+    "nn/initializers": ("nn/test_initializers", "nn/test_network"),
+    "nn/layer_stacks": ("nn/test_layer_stacks", "training/test_stacked"),
+    "nn/members": ("nn/test_members",),
+    "nn/names": ("nn/test_activations", "nn/test_network", "nn/test_costs", "nn/test_initializers"),
+    "nn/normalization": ("nn/test_regularization", "nn/test_gradients"),
+    "nn/passes": ("nn/test_passes", "nn/test_gradients"),
+    "nn/penalties": ("nn/test_regularization", "nn/test_gradients"),
+    "nn/program_store": ("nn/test_program_store", "training/test_compilations"),
+    "nn/residuals": ("nn/test_gradients", "nn/test_network", "nn/test_passes"),
+    "nn/slopes": ("nn/test_slopes", "nn/test_activations"),
 }
+TIMEOUT = 240  # seconds for the tests of a mutant
 
 
 class Mutant(NamedTuple):
@@ -128,34 +129,44 @@ def mutants_of(file: str) -> list[Mutant]:
 
 
 def tests_of(file: str) -> list[str]:
-    """Return the tests of a file of the package, or of its folder."""
-    names = TESTS.get(file) or TESTS[Path(file).parent.as_posix()]
-    return [f"tests/{name}" for name in names]
+    """Return the tests of a file of the package."""
+    return [f"tests/{name}.py" for name in TESTS[max((key for key in TESTS if file.startswith(key)), key=len)]]
 
 
-def run_tests(copy: Path, file: str, timeout: float) -> tuple[str, str]:
+def in_child(copy: Path, file: str, marks: str, log: Path) -> None:
+    """Run the tests of a file in this process, and end it with their exit status."""
+    os.setsid()  # its own group, which can be ended as a whole
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    os.environ["PYTHONPATH"] = str(copy)  # for the processes that tests start
+    import pytest
+
+    os._exit(int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", marks, *tests_of(file)])))
+
+
+def run_tests(copy: Path, file: str, marks: str) -> tuple[str, str]:
     """Run the tests of a file in a fork of this process; return "survived", "killed" or "timeout", and what failed."""
     log = copy / "log"
     child = os.fork()
     if child == 0:
-        os.setsid()  # its own group, which can be ended as a whole
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.chdir(copy)
-        sys.path.insert(0, str(copy))
-        os.environ["PYTHONPATH"] = str(copy)  # for the processes that tests start
-        import pytest
-
-        os._exit(int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests_of(file)])))
-    ends = time.monotonic() + timeout
+        try:
+            in_child(copy, file, marks, log)
+        except BaseException:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(3)  # not the end of this process, which would remove the copy
+    ends = time.monotonic() + TIMEOUT
     while time.monotonic() < ends:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            failed = re.findall(
-                r"^(?:FAILED|ERROR) \S*?([\w.]+(?:::\w+)?)", log.read_text(errors="replace"), re.MULTILINE
-            )
-            return "survived" if status == 0 else "killed", failed[0] if failed else ""
+            output, code = log.read_text(errors="replace"), os.waitstatus_to_exitcode(status)
+            if code in (3, 4):  # neither a failed test nor an error of an import: pytest itself did not run
+                raise SystemExit(output)
+            failed = re.search(r"^(?:FAILED|ERROR) (?:\S*/)?([^\s\[]+)", output, re.MULTILINE)
+            return "killed" if code in (1, 2) else "survived", failed[1] if failed else ""
         time.sleep(0.05)
     os.killpg(child, 9)
     os.waitpid(child, 0)
@@ -178,30 +189,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=80, help="how many mutants, 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--only", help="one file, as nn/costs.py")
-    parser.add_argument("--timeout", type=float, default=240, help="seconds for the tests of a mutant")
+    parser.add_argument("--pick", help="only these numbers of the sample, with commas between them")
     arguments = parser.parse_args()
     package = ROOT / "jaxmlp"
-    paths = [*package.glob("nn/*.py"), package / "inference/model_file.py", *package.glob("data/readers/*.py")]
+    paths = [path for pattern in PATTERNS for path in package.glob(pattern)]
     files = sorted(path.relative_to(package).as_posix() for path in paths)
-    mutants = [mutant for file in files if arguments.only in (None, file) for mutant in mutants_of(file)]
+    mutants = [mutant for file in files for mutant in mutants_of(file)]
     n_all = len(mutants)
     if 0 < arguments.sample < n_all:
         mutants = random.Random(arguments.seed).sample(mutants, arguments.sample)
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
     sys.dont_write_bytecode = True  # two versions of a file within a second would have the same bytecode
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    for name in ("jax", "pytest", "h5py", "optax", "sklearn.metrics", "pandas", "hypothesis"):
+    for name in ("jax", "pytest", "h5py", "optax", "sklearn.metrics", "pandas"):
         __import__(name)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         copy = copy_of_checkout(Path(folder))
         for i, mutant in enumerate(mutants):
+            if arguments.pick and str(i + 1) not in arguments.pick.split(","):
+                continue
             path = copy / "jaxmlp" / mutant.file
             whole = path.read_bytes()
             path.write_text(mutant.text, encoding="utf-8")
             started = time.monotonic()
-            result, failed = run_tests(copy, mutant.file, arguments.timeout)
+            result, failed = run_tests(copy, mutant.file, "not slow")
+            if result == "survived":
+                result, failed = run_tests(copy, mutant.file, "slow")
             path.write_bytes(whole)
             counts[result] += 1
             where = f"{time.monotonic() - started:4.0f} s  {mutant.file}:{mutant.line}"
