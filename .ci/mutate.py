@@ -7,7 +7,7 @@ logical operator, a number by 1, True for False, None for what is returned, or n
 drawn by the seed; each is written into a copy of the checkout, whose tests must pass, and the tests of its module run
 until one fails, the quick ones first. A mutant that no test notices survives. Needs Linux: each runs in a fork of a
 process that has imported JAX and pytest, but not yet used them, which saves their import. mutmut forks as well, but
-after the tests have run JAX, where a fork can hang; cosmic-ray can neither draw a sample nor choose the tests by module.
+after the tests have run JAX, where a fork can hang; cosmic-ray neither draws a sample nor chooses tests by the module.
 """
 
 import argparse
@@ -44,7 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "data/readers": READERS,
     "data/readers/csv": TEXT,
     "data/readers/hdf5": (*READERS, "test_foreign_files"),
-    "data/readers/hdf5_": ("test_bad_input", "test_foreign_files"),
+    "data/readers/hdf5_": ("data/test_hdf5_checker", "test_bad_input", "test_foreign_files"),
     "data/readers/images": ("data/test_images", "data/test_formats", "test_foreign_files"),
     "data/readers/text": TEXT,
     "nn": NETWORK,
