@@ -1,11 +1,17 @@
 """What the small process looks at in an HDF5 file, asked here without the process."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 
-from jaxmlp.data.readers.hdf5_checker import check
+from jaxmlp.data.limits import RATIO, SMALL_BYTES
+from jaxmlp.data.readers.hdf5_checker import CPU_SECONDS, check
+from jaxmlp.data.readers.hdf5_safety import CHECKED_BYTES
+from jaxmlp.data.readers.text_format import MAX_COLUMNS
 
+README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 UNREADABLE = {"error": "one that cannot be read"}
 
 
@@ -65,3 +71,16 @@ def test_attributes_and_groups_are_looked_at_in_models_only(tmp_path):
     assert refused["error"].startswith("an attribute of ")
     larger = check(request(tmp_path / "a.h5", limit=399, attributes=True))
     assert larger == {"error": "400 bytes for 'group/X', of at most 399"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"at most {RATIO} times its size (or {SMALL_BYTES >> 20} MB",
+        f"within {CPU_SECONDS} s of computing",
+        f"arrays up to {CHECKED_BYTES >> 20} MB",
+        f"at most {MAX_COLUMNS:,} columns",
+    ],
+)
+def test_the_limits_are_those_that_the_readme_states(text):
+    assert text in " ".join(README.split())
