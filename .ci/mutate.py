@@ -130,8 +130,10 @@ def mutants_of(file: str) -> list[Mutant]:
 
 
 def tests_of(file: str) -> list[str]:
-    """Return the tests of a file of the package."""
-    return [f"tests/{name}.py" for name in TESTS[max((key for key in TESTS if file.startswith(key)), key=len)]]
+    """Return the tests of a file of the package, with those in its docstrings."""
+    module = "jaxmlp." + file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    names = TESTS[max((key for key in TESTS if file.startswith(key)), key=len)]
+    return [f"tests/test_docstrings.py::test_examples_run[{module}]", *(f"tests/{name}.py" for name in names)]
 
 
 def in_child(copy: Path, file: str, marks: str, log: Path) -> None:

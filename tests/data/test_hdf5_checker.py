@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxmlp.data.limits import RATIO, SMALL_BYTES
+from jaxmlp.data.readers import hdf5_safety
 from jaxmlp.data.readers.hdf5_checker import CPU_SECONDS, check
 from jaxmlp.data.readers.hdf5_safety import CHECKED_BYTES
 from jaxmlp.data.readers.text_format import MAX_COLUMNS
@@ -71,6 +72,22 @@ def test_attributes_and_groups_are_looked_at_in_models_only(tmp_path):
     assert refused["error"].startswith("an attribute of ")
     larger = check(request(tmp_path / "a.h5", limit=399, attributes=True))
     assert larger == {"error": "400 bytes for 'group/X', of at most 399"}
+
+
+def test_a_file_is_asked_about_once_for_each_use(tmp_path, monkeypatch):
+    requests = []
+    monkeypatch.setattr(hdf5_safety, "_ask", lambda request: requests.append(request) or "a danger")
+    path = damaged_row(tmp_path / "a.h5", 0)
+    for use in ({}, {"attributes": True}, {"streamed": True}, {}):
+        assert hdf5_safety.find_danger(path, **use) == "a danger"
+    assert [(request["attributes"], request["streamed"]) for request in requests] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+    path.write_bytes(b"another content")
+    hdf5_safety.find_danger(path)
+    assert len(requests) == 4
 
 
 @pytest.mark.parametrize(
