@@ -232,6 +232,12 @@ def test_mixing_is_linear_in_the_examples_and_their_targets():
     assert worst(jaxmlp.backprop(params, X, ids, net, objective, key=KEY), expected) <= 1e-12
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_the_share_of_an_example_is_1_without_mixing(alpha):
+    mixing: Any = draw_noise(KEY, Network(SIZES, "tanh", "softmax"), Objective(mixup=alpha), jnp.ones((3, 7))).mixing
+    assert mixing[0] == 1 if alpha == 0 else 0 < mixing[0] < 1
+
+
 def test_smoothing_by_hand():
     net = Network((1, 1), "relu", "sigmoid")
     params = ({"W": jnp.zeros((1, 1)), "b": jnp.full((1, 1), 2.0)},)
