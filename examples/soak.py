@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -131,7 +132,7 @@ def soak_loop(amounts: Amounts) -> Outcome:
     data = long_data()
     net, optimizer = jaxmlp.network_for(data, hidden=(16,)), optax.adam(1e-4)
     step, state = jaxmlp.make_step(net, optimizer), jaxmlp.init_state(jax.random.key(0), net, optimizer)
-    X, Y = data.train.rows[:32].T, np.asarray(data.train.targets[:32], np.float32)[None]
+    X, Y = jnp.asarray(data.train.rows[:32].T), jnp.asarray(data.train.targets[:32], jnp.float32)[None]
     begin, cost = None, float("nan")
     for i in range(amounts.loop):
         state, report = step(state, X, Y)
