@@ -20,6 +20,7 @@ SCRIPTS = {
     "killed.py": ["--fast"],
     "fuzz.py": ["npz", "--runs", "30"],
     "faults.py": ["--fast"],
+    "soak.py": ["--fast"],
     "benchmarks/import_time.py": ["--rounds", "2"],
     "benchmarks/streaming.py": ["--fast"],
     "benchmarks/digits.py": ["--epochs", "2", "--rounds", "2"],

@@ -1,6 +1,7 @@
 """Normalisation, noise, penalties and bounds: their formulas against autodiff, and what they promise."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -88,6 +89,17 @@ def test_normalised_units_have_mean_0_and_deviation_1(norm):
     axis = 1 if norm == "batch" else 0
     np.testing.assert_allclose(A.mean(axis=axis), 0, atol=1e-14)
     np.testing.assert_allclose(A.std(axis=axis), 1, atol=1e-3)  # ε
+
+
+@pytest.mark.parametrize("kind", normalization.NORMS)
+def test_the_backward_pass_of_a_normalised_layer_is_autodiffs(kind):
+    params, X, _, weights = drawn(Network((3, 5, 2), "tanh", "identity", kind))
+    dA = jnp.asarray(np.random.default_rng(1).normal(size=(5, X.shape[1])))
+    for share in (None, jnp.asarray(weights / weights.sum())):
+        forward = partial(normalization.normalized_forward, kind, sigmoid, example_weight=share)
+        pullback = jax.vjp(lambda layer, X, f=forward: f(layer, X)[0][0], params[0], jnp.asarray(X))[1]
+        _, cache = forward(params[0], jnp.asarray(X))
+        assert worst(normalization.normalized_backward(kind, sigmoid, cache, dA), pullback(dA)) <= 1e-12
 
 
 @pytest.mark.slow
@@ -218,6 +230,12 @@ def test_mixing_is_linear_in_the_examples_and_their_targets():
     assert worst(jaxmlp.backprop(params, X, Y, net, objective, key=KEY), expected) <= 1e-12
     ids = Y.argmax(axis=0)[None]
     assert worst(jaxmlp.backprop(params, X, ids, net, objective, key=KEY), expected) <= 1e-12
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_the_share_of_an_example_is_1_without_mixing(alpha):
+    mixing: Any = draw_noise(KEY, Network(SIZES, "tanh", "softmax"), Objective(mixup=alpha), jnp.ones((3, 7))).mixing
+    assert mixing[0] == 1 if alpha == 0 else 0 < mixing[0] < 1
 
 
 def test_smoothing_by_hand():
