@@ -17,6 +17,8 @@ import numpy as np
 
 from jaxmlp.evidence.package_check.discover import rule_within
 from jaxmlp.evidence.package_check.recording import RecordedCall
+from jaxmlp.evidence.vjp_check.arguments import has_dtype
+from jaxmlp.evidence.vjp_check.quick_jit import quick_jit
 from jaxmlp.evidence.vjp_check.rule_under_test import Failure, attempt
 
 CallArguments = tuple[Any, ...]
@@ -105,9 +107,9 @@ def describe_arguments(args: CallArguments) -> str:
     texts = []
     for arg in args:
         leaves = jax.tree.leaves(arg)
-        if hasattr(arg, "shape") and hasattr(arg, "dtype"):
+        if has_dtype(arg):
             texts.append(f"{arg.dtype}[{','.join(map(str, arg.shape))}]")
-        elif len(leaves) > 1 and any(hasattr(leaf, "shape") for leaf in leaves):
+        elif len(leaves) > 1 and any(map(has_dtype, leaves)):
             texts.append(f"{type(arg).__name__} of {len(leaves)}")
         else:
             texts.append(getattr(arg, "__name__", None) or f"{arg!r:.20}")
@@ -132,28 +134,36 @@ def _quality(function: Any, args: CallArguments) -> int:
 def _outputs_and_gradient(function: Any, args: CallArguments) -> tuple[Any, list[Any]]:
     """Return f(*args) and the gradient of the sum of its real parts, by one program: one by one, its operations would
     each be compiled.
+
+    The outputs are those of f without a derivative and of its forward rule: outside its domain one may be NaN where
+    the other is a number, as `jax.scipy.special.zeta` below 1.
     """
     leaves, tree = jax.tree.flatten(args)
     real = [i for i, leaf in enumerate(leaves) if _is_real(leaf)]
     if not real:
         raise TypeError("no real array")
 
-    def total(arrays: Sequence[Any]) -> tuple[Any, Any]:
+    def value(arrays: Sequence[Any]) -> Any:
         replaced = dict(zip(real, arrays, strict=True))
-        outputs = function(*jax.tree.unflatten(tree, [replaced.get(i, leaf) for i, leaf in enumerate(leaves)]))
+        return function(*jax.tree.unflatten(tree, [replaced.get(i, leaf) for i, leaf in enumerate(leaves)]))
+
+    def total(arrays: Sequence[Any]) -> tuple[Any, Any]:
+        outputs = value(arrays)
         return sum(jnp.sum(jnp.real(y)) for y in jax.tree.leaves(outputs) if _is_inexact(y)), outputs
 
-    program = jax.jit(jax.grad(total, has_aux=True))
-    gradient, outputs = program([jnp.asarray(leaves[i]) for i in real])
-    return outputs, gradient
+    def both(arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+        gradient, outputs = jax.grad(total, has_aux=True)(arrays)
+        return (value(arrays), outputs), gradient
+
+    return quick_jit(both)([jnp.asarray(leaves[i]) for i in real])
 
 
 def _is_inexact(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return has_dtype(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def _is_real(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+    return has_dtype(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 def _all_finite(tree: Any) -> bool:
@@ -259,7 +269,7 @@ def _usual_name(name: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, float) or hasattr(value, "dtype")
+    return isinstance(value, float) or has_dtype(value)
 
 
 def _fill_plan(plan: Plan, combination: Choices) -> CallArguments:

@@ -16,6 +16,7 @@ from jaxmlp.evidence.certificate import Row
 from jaxmlp.evidence.package_check.discover import rule_within
 from jaxmlp.evidence.package_check.draw import CallArguments, describe_arguments, draw_arguments
 from jaxmlp.evidence.package_check.recording import RecordedCall
+from jaxmlp.evidence.vjp_check.arguments import has_dtype
 from jaxmlp.evidence.vjp_check.check_vjp import check_vjp
 from jaxmlp.evidence.vjp_check.report import RuleCertificate
 from jaxmlp.evidence.vjp_check.rule_under_test import Failure, attempt, error_summary
@@ -115,11 +116,11 @@ def judge_rule(
 
 
 def _is_dtype(arg: Any) -> bool:
-    return isinstance(arg, np.dtype) or arg is jnp.float32 or arg is jnp.float64
+    return isinstance(arg, np.dtype) or (isinstance(arg, type) and hasattr(arg, "dtype"))
 
 
 def _has_key(args: CallArguments) -> bool:
-    leaves = [leaf for leaf in jax.tree.leaves(args) if hasattr(leaf, "dtype")]
+    leaves = [leaf for leaf in jax.tree.leaves(args) if has_dtype(leaf)]
     return any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
 
 
