@@ -9,6 +9,7 @@ import inspect
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -180,14 +181,17 @@ def _recorded_arguments(recorded: RecordedCall | None) -> Iterator[CallArguments
     if recorded.has_values:
         yield recorded.args
         return
-    for values in ("normal", "unit", "above 1"):
-        rng = np.random.default_rng(0)
-        yield jax.tree.map(
-            lambda leaf, rng=rng, values=values: (
-                _fill(rng, values, leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf
-            ),
-            recorded.args,
-        )
+    # a boolean may be a condition under which the rule raises: where a random one does not run, all or none are true
+    for values, flag in (("normal", None), ("unit", None), ("above 1", None), ("normal", False), ("normal", True)):
+        yield jax.tree.map(partial(_fill_shape, np.random.default_rng(0), values, flag), recorded.args)
+
+
+def _fill_shape(rng: np.random.Generator, values: str, flag: bool | None, leaf: Any) -> Any:
+    if not isinstance(leaf, jax.ShapeDtypeStruct):
+        return leaf
+    if flag is not None and leaf.dtype == np.bool_:
+        return jnp.full(leaf.shape, flag)
+    return _fill(rng, values, leaf.shape, leaf.dtype)
 
 
 def _candidates(function: Any) -> Iterator[CallArguments]:

@@ -5,6 +5,7 @@ FAIL          a row of `check_vjp` failed; the note has the first
 NOT JUDGED    no call of the rule is known, or no witness could confirm its gradient; the note has the reason
 """
 
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -97,12 +98,15 @@ def judge_rule(
     text = describe_arguments(args)
     # a rule that is told its dtype would not return it for arguments in float64
     dtype = None if any(map(_is_dtype, args)) else "float64"
+    is_guess = recorded is None or not recorded.has_values
     report = attempt(lambda: check_vjp(function, *args, dtype=dtype, time_limit=time_limit))
+    may_be_of_one_dtype = is_guess or any(map(callable, jax.tree.leaves(args)))
+    if dtype and (isinstance(report, Failure) or (may_be_of_one_dtype and _raises(report))):
+        report = _in_dtypes_of_call(function, args, time_limit) or report
     if isinstance(report, Failure):
         return RuleRow(name, form, "NOT JUDGED", text, _cut(_reason(report.error)))
     verdict, note = _verdict(report)
-    is_guess = recorded is None or not recorded.has_values
-    if is_guess and report.failures and report.failures[0][:3] == ("gradient", "", "jax.vjp"):
+    if is_guess and _raises(report):
         # the first row has only run the gradient, which may expect what no table can know
         verdict, note = (
             "NOT JUDGED",
@@ -113,6 +117,22 @@ def judge_rule(
         # no derivative of the number that one key gives
         verdict, note = "NOT JUDGED", f"draws random numbers, so that autodiff of one draw is no witness: {note}"
     return RuleRow(name, form, verdict, text, _cut(note))
+
+
+def _in_dtypes_of_call(function: Any, args: CallArguments, time_limit: float) -> RuleCertificate | None:
+    """Return the check in the dtypes of the call; None where the gradient does not run in these either.
+
+    A function among the arguments may hold arrays of its own, or be traced for one dtype: it runs in no other.
+    """
+    report = attempt(lambda: check_vjp(function, *args, dtype=None, time_limit=time_limit))
+    if isinstance(report, Failure) or _raises(report):
+        return None
+    return replace(report, rows=tuple(row for row in report.rows if not row.check.startswith("in ")))
+
+
+def _raises(report: RuleCertificate) -> bool:
+    """Whether the gradient could not be run at all."""
+    return bool(report.failures) and report.failures[0][:3] == ("gradient", "", "jax.vjp")
 
 
 def _is_dtype(arg: Any) -> bool:
