@@ -9,6 +9,7 @@ import inspect
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,8 @@ import numpy as np
 
 from jaxmlp.evidence.package_check.discover import rule_within
 from jaxmlp.evidence.package_check.recording import RecordedCall
+from jaxmlp.evidence.vjp_check.arguments import has_dtype
+from jaxmlp.evidence.vjp_check.quick_jit import quick_jit
 from jaxmlp.evidence.vjp_check.rule_under_test import Failure, attempt
 
 CallArguments = tuple[Any, ...]
@@ -105,9 +108,9 @@ def describe_arguments(args: CallArguments) -> str:
     texts = []
     for arg in args:
         leaves = jax.tree.leaves(arg)
-        if hasattr(arg, "shape") and hasattr(arg, "dtype"):
+        if has_dtype(arg):
             texts.append(f"{arg.dtype}[{','.join(map(str, arg.shape))}]")
-        elif len(leaves) > 1 and any(hasattr(leaf, "shape") for leaf in leaves):
+        elif len(leaves) > 1 and any(map(has_dtype, leaves)):
             texts.append(f"{type(arg).__name__} of {len(leaves)}")
         else:
             texts.append(getattr(arg, "__name__", None) or f"{arg!r:.20}")
@@ -132,28 +135,36 @@ def _quality(function: Any, args: CallArguments) -> int:
 def _outputs_and_gradient(function: Any, args: CallArguments) -> tuple[Any, list[Any]]:
     """Return f(*args) and the gradient of the sum of its real parts, by one program: one by one, its operations would
     each be compiled.
+
+    The outputs are those of f without a derivative and of its forward rule: outside its domain one may be NaN where
+    the other is a number, as `jax.scipy.special.zeta` below 1.
     """
     leaves, tree = jax.tree.flatten(args)
     real = [i for i, leaf in enumerate(leaves) if _is_real(leaf)]
     if not real:
         raise TypeError("no real array")
 
-    def total(arrays: Sequence[Any]) -> tuple[Any, Any]:
+    def value(arrays: Sequence[Any]) -> Any:
         replaced = dict(zip(real, arrays, strict=True))
-        outputs = function(*jax.tree.unflatten(tree, [replaced.get(i, leaf) for i, leaf in enumerate(leaves)]))
+        return function(*jax.tree.unflatten(tree, [replaced.get(i, leaf) for i, leaf in enumerate(leaves)]))
+
+    def total(arrays: Sequence[Any]) -> tuple[Any, Any]:
+        outputs = value(arrays)
         return sum(jnp.sum(jnp.real(y)) for y in jax.tree.leaves(outputs) if _is_inexact(y)), outputs
 
-    program = jax.jit(jax.grad(total, has_aux=True))
-    gradient, outputs = program([jnp.asarray(leaves[i]) for i in real])
-    return outputs, gradient
+    def both(arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+        gradient, outputs = jax.grad(total, has_aux=True)(arrays)
+        return (value(arrays), outputs), gradient
+
+    return quick_jit(both)([jnp.asarray(leaves[i]) for i in real])
 
 
 def _is_inexact(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return has_dtype(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def _is_real(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+    return has_dtype(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 def _all_finite(tree: Any) -> bool:
@@ -170,14 +181,17 @@ def _recorded_arguments(recorded: RecordedCall | None) -> Iterator[CallArguments
     if recorded.has_values:
         yield recorded.args
         return
-    for values in ("normal", "unit", "above 1"):
-        rng = np.random.default_rng(0)
-        yield jax.tree.map(
-            lambda leaf, rng=rng, values=values: (
-                _fill(rng, values, leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf
-            ),
-            recorded.args,
-        )
+    # a boolean may be a condition under which the rule raises: where a random one does not run, all or none are true
+    for values, flag in (("normal", None), ("unit", None), ("above 1", None), ("normal", False), ("normal", True)):
+        yield jax.tree.map(partial(_fill_shape, np.random.default_rng(0), values, flag), recorded.args)
+
+
+def _fill_shape(rng: np.random.Generator, values: str, flag: bool | None, leaf: Any) -> Any:
+    if not isinstance(leaf, jax.ShapeDtypeStruct):
+        return leaf
+    if flag is not None and leaf.dtype == np.bool_:
+        return jnp.full(leaf.shape, flag)
+    return _fill(rng, values, leaf.shape, leaf.dtype)
 
 
 def _candidates(function: Any) -> Iterator[CallArguments]:
@@ -259,7 +273,7 @@ def _usual_name(name: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, float) or hasattr(value, "dtype")
+    return isinstance(value, float) or has_dtype(value)
 
 
 def _fill_plan(plan: Plan, combination: Choices) -> CallArguments:

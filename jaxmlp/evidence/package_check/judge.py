@@ -5,6 +5,7 @@ FAIL          a row of `check_vjp` failed; the note has the first
 NOT JUDGED    no call of the rule is known, or no witness could confirm its gradient; the note has the reason
 """
 
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from jaxmlp.evidence.certificate import Row
 from jaxmlp.evidence.package_check.discover import rule_within
 from jaxmlp.evidence.package_check.draw import CallArguments, describe_arguments, draw_arguments
 from jaxmlp.evidence.package_check.recording import RecordedCall
+from jaxmlp.evidence.vjp_check.arguments import has_dtype
 from jaxmlp.evidence.vjp_check.check_vjp import check_vjp
 from jaxmlp.evidence.vjp_check.report import RuleCertificate
 from jaxmlp.evidence.vjp_check.rule_under_test import Failure, attempt, error_summary
@@ -96,12 +98,15 @@ def judge_rule(
     text = describe_arguments(args)
     # a rule that is told its dtype would not return it for arguments in float64
     dtype = None if any(map(_is_dtype, args)) else "float64"
+    is_guess = recorded is None or not recorded.has_values
     report = attempt(lambda: check_vjp(function, *args, dtype=dtype, time_limit=time_limit))
+    may_be_of_one_dtype = is_guess or any(map(callable, jax.tree.leaves(args)))
+    if dtype and (isinstance(report, Failure) or (may_be_of_one_dtype and _raises(report))):
+        report = _in_dtypes_of_call(function, args, time_limit) or report
     if isinstance(report, Failure):
         return RuleRow(name, form, "NOT JUDGED", text, _cut(_reason(report.error)))
     verdict, note = _verdict(report)
-    is_guess = recorded is None or not recorded.has_values
-    if is_guess and report.failures and report.failures[0][:3] == ("gradient", "", "jax.vjp"):
+    if is_guess and _raises(report):
         # the first row has only run the gradient, which may expect what no table can know
         verdict, note = (
             "NOT JUDGED",
@@ -114,12 +119,28 @@ def judge_rule(
     return RuleRow(name, form, verdict, text, _cut(note))
 
 
+def _in_dtypes_of_call(function: Any, args: CallArguments, time_limit: float) -> RuleCertificate | None:
+    """Return the check in the dtypes of the call; None where the gradient does not run in these either.
+
+    A function among the arguments may hold arrays of its own, or be traced for one dtype: it runs in no other.
+    """
+    report = attempt(lambda: check_vjp(function, *args, dtype=None, time_limit=time_limit))
+    if isinstance(report, Failure) or _raises(report):
+        return None
+    return replace(report, rows=tuple(row for row in report.rows if not row.check.startswith("in ")))
+
+
+def _raises(report: RuleCertificate) -> bool:
+    """Whether the gradient could not be run at all."""
+    return bool(report.failures) and report.failures[0][:3] == ("gradient", "", "jax.vjp")
+
+
 def _is_dtype(arg: Any) -> bool:
-    return isinstance(arg, np.dtype) or arg is jnp.float32 or arg is jnp.float64
+    return isinstance(arg, np.dtype) or (isinstance(arg, type) and hasattr(arg, "dtype"))
 
 
 def _has_key(args: CallArguments) -> bool:
-    leaves = [leaf for leaf in jax.tree.leaves(args) if hasattr(leaf, "dtype")]
+    leaves = [leaf for leaf in jax.tree.leaves(args) if has_dtype(leaf)]
     return any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
 
 

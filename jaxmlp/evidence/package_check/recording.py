@@ -14,6 +14,7 @@ import jax.core
 import numpy as np
 
 from jaxmlp.evidence.package_check.discover import defining_function
+from jaxmlp.evidence.vjp_check.arguments import has_dtype
 from jaxmlp.evidence.vjp_check.rule_under_test import attempt
 
 MAX_CALL_ENTRIES = 20_000  # of all arrays of a call together: differences of more take too long
@@ -52,7 +53,7 @@ class Recorder:
                 return
         leaves, tree = jax.tree.flatten(args)
         shaped = [_shaped(leaf) for leaf in leaves]
-        entries = sum(int(np.prod(leaf.shape)) for leaf in shaped if hasattr(leaf, "shape"))
+        entries = sum(int(np.prod(leaf.shape)) for leaf in shaped if has_dtype(leaf))
         if entries > MAX_CALL_ENTRIES:
             return
         has_values = not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in shaped)

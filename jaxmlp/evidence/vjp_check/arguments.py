@@ -136,7 +136,7 @@ def _category(value: object) -> str:
     if isinstance(value, complex):
         return "complex"
     # a Python integer is an axis or a size more often than a number to compute with, and f may need it as a constant
-    if isinstance(value, bool | int | str) or (not hasattr(value, "dtype") and not isinstance(value, float)):
+    if isinstance(value, bool | int | str) or (not has_dtype(value) and not isinstance(value, float)):
         return "static"
     dtype = getattr(value, "dtype", np.dtype(float))
     if jnp.issubdtype(dtype, jnp.complexfloating):
@@ -147,6 +147,15 @@ def _category(value: object) -> str:
     return "discrete" if jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_) else "static"
 
 
+def has_dtype(value: object) -> bool:
+    """Return whether a value is an array or a number of NumPy's; `jnp.float32` itself has an attribute "dtype", too.
+
+    >>> has_dtype(np.float32(1)), has_dtype(np.float32), has_dtype(jnp.float32), has_dtype(1.0)
+    (True, False, False, False)
+    """
+    return hasattr(value, "dtype") and hasattr(value, "shape") and not isinstance(value, type)
+
+
 def python_float_positions(args: Sequence[Any]) -> tuple[int, ...]:
     """Return which leaves are Python floats: numbers to differentiate, or settings that f needs as constants.
 
@@ -154,7 +163,7 @@ def python_float_positions(args: Sequence[Any]) -> tuple[int, ...]:
     (2,)
     """
     leaves = jax.tree.leaves(tuple(args))
-    return tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, float) and not hasattr(leaf, "dtype"))
+    return tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, float) and not has_dtype(leaf))
 
 
 def static_positions(f: Function) -> set[int]:

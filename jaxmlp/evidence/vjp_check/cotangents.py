@@ -18,7 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.evidence.certificate import Row
-from jaxmlp.evidence.vjp_check.arguments import Function, argument_names, split_function, static_positions
+from jaxmlp.evidence.vjp_check.arguments import (
+    Function,
+    argument_names,
+    has_dtype,
+    split_function,
+    static_positions,
+)
 from jaxmlp.evidence.vjp_check.jaxpr import contains_rule
 from jaxmlp.evidence.vjp_check.rule_under_test import CheckId, RuleUnderTest, pullback, row_without_number
 
@@ -70,7 +76,7 @@ def _without_derivative(name: str, arg: Any, cotangent: Any) -> Iterator[tuple[C
             parts = [None] * len(children)
         for (path, child), part in zip(children, parts, strict=True):
             yield from _without_derivative(name + jax.tree_util.keystr(path), child, part)
-    elif hasattr(arg, "dtype") and (jnp.issubdtype(arg.dtype, jnp.integer) or arg.dtype == bool):
+    elif has_dtype(arg) and (jnp.issubdtype(arg.dtype, jnp.integer) or arg.dtype == bool):
         yield (_INTEGER_CHECK, name, "float0"), cotangent
 
 
