@@ -28,6 +28,7 @@ from jaxmlp.data.locks import owned
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.parallel.distributed import all_reduce_max
 from jaxmlp.training.callbacks import Callback, Progress
+from jaxmlp.training.fingerprint import text_of_default
 from jaxmlp.training.row_space import like_coordinates
 from jaxmlp.training.state import Best, PartialEpoch, Report, Snapshot, TrainState
 
@@ -238,8 +239,10 @@ class Checkpointer(Callback):
     def _check(self, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Raise unless the saved fingerprint is that of this run."""
         for name, value in current.items():
-            if saved.get(name) != value:
-                expects, got = f"{name} {saved.get(name, 'unknown')}", value
+            # an earlier release did not know every option, and trained as its default does today
+            written = saved[name] if name in saved else text_of_default(name)
+            if written != value:
+                expects, got = f"{name} {written}", value
                 if name == "arrays":  # the first that differs is enough
                     pairs = zip(saved[name], value, strict=False)
                     expects, got = next(((a, b) for a, b in pairs if a != b), ("fewer arrays", "more"))

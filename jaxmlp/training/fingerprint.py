@@ -19,8 +19,9 @@ from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.nn.network import Params
+from jaxmlp.nn.objective import Objective
 from jaxmlp.tabular.encoder import TableEncoder
-from jaxmlp.training.config import OPTIONS, TrainConfig, resolve_optimizer
+from jaxmlp.training.config import DEFAULTS, OPTIONS, TrainConfig, resolve_optimizer
 from jaxmlp.training.preparation import PreparedRun
 from jaxmlp.training.schedules import needs_length
 
@@ -102,6 +103,17 @@ def run_fingerprint(
         "validation targets": data.validation and data.validation.targets,
     }
     return {name: _text(value) for name, value in settings.items()}
+
+
+def text_of_default(name: str) -> str:
+    """Return what stands in a fingerprint for an option at its default: the value for a run that was older than it.
+
+    >>> text_of_default("fade"), text_of_default("l2"), text_of_default("training rows")
+    ('False', 'none', 'unknown')
+    """
+    if name in OPTIONS:
+        return _text(DEFAULTS[name])
+    return "none" if name in {field.name for field in dataclasses.fields(Objective)} else "unknown"
 
 
 def _preprocessing_values(data: Dataset) -> list[Any]:

@@ -96,6 +96,13 @@ def bounded() -> Model:
     return Model.of(net, params_of(net), data)
 
 
+def parametric() -> Model:
+    """A network with parametric activations."""
+    data = Dataset.from_arrays(fractions(8, 2), list("abcabcab"))
+    net = jaxmlp.network_for(data, (3, 4), "elu", parametric=True)
+    return Model.of(net, params_of(net), data)
+
+
 ROWS = fractions(5, 2)
 CASES = {
     "version-1-images": Case(images, (np.arange(4 * 6) * 11 % 256).astype(np.uint8).reshape(4, 2, 3)),
@@ -103,6 +110,7 @@ CASES = {
     "version-2-table": Case(table, {name: TABLE[name] for name in ("colour", "size")}),
     "version-3-members": Case(members, ROWS),
     "version-4-bounded": Case(bounded, ROWS),
+    "version-5-parametric": Case(parametric, ROWS),
 }
 
 
