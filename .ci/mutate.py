@@ -59,6 +59,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nn/members": ("nn/test_members",),
     "nn/names": ("nn/test_activations", "nn/test_network", "nn/test_costs", "nn/test_initializers"),
     "nn/normalization": ("nn/test_regularization", "nn/test_gradients"),
+    "nn/parametric": ("nn/test_parametric",),
     "nn/parameters": ("nn/test_passes", "nn/test_network", "nn/test_initializers"),
     "nn/passes": ("nn/test_passes", "nn/test_gradients"),
     "nn/penalties": ("nn/test_regularization", "nn/test_gradients"),

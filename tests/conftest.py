@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,13 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-def accepted_flags() -> list[str]:
+def accepted_flags() -> Sequence[str]:
     """Return the quick flags that this version of XLA knows: JAX 0.12 has no other emitters to turn off."""
-    quick = list(QUICK_XLA_FLAGS)
-    return quick if xla_accepts(quick) else [flag for flag in quick if xla_accepts([flag])]
+    return QUICK_XLA_FLAGS if xla_accepts(QUICK_XLA_FLAGS) else [flag for flag in QUICK_XLA_FLAGS if xla_accepts([flag])]
 
 
-def xla_accepts(flags: list[str]) -> bool:
+def xla_accepts(flags: Sequence[str]) -> bool:
     """Whether this version of XLA knows the flags; a process with an unknown flag ends at once."""
     code, environment = "from jaxlib import xla_client; xla_client.make_cpu_client()", {"XLA_FLAGS": " ".join(flags)}
     return not subprocess.run(
