@@ -65,7 +65,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def accepted_flags() -> Sequence[str]:
     """Return the quick flags that this version of XLA knows: JAX 0.12 has no other emitters to turn off."""
-    return QUICK_XLA_FLAGS if xla_accepts(QUICK_XLA_FLAGS) else [flag for flag in QUICK_XLA_FLAGS if xla_accepts([flag])]
+    if xla_accepts(QUICK_XLA_FLAGS):
+        return QUICK_XLA_FLAGS
+    return [flag for flag in QUICK_XLA_FLAGS if xla_accepts([flag])]
 
 
 def xla_accepts(flags: Sequence[str]) -> bool:
