@@ -202,7 +202,6 @@ def main() -> int:
     n_all = len(mutants)
     if 0 < arguments.sample < n_all:
         mutants = random.Random(arguments.seed).sample(mutants, arguments.sample)
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
     sys.dont_write_bytecode = True  # two versions of a file within a second would have the same bytecode
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for name in ("jax", "pytest", "h5py", "optax", "sklearn.metrics", "pandas"):
