@@ -7,8 +7,8 @@
     predictions    10^5 calls of a model for 1 to 1,797 rows, each compared with the outputs of all rows at once
     threads        8 threads that fit and predict at the same time, with the results of one thread, bit for bit
     processes      `spawn` gives the same results; after `fork` a model predicts, and `fit` refuses in a sentence
-    fits           300 networks of mixed shapes in one process, then 10,000 more: 3 of 10 are new, the others are one of
-                   the last 100 again, and must give its parameters, bit for bit
+    fits           300 networks of mixed shapes in one process, then 10,000 more: 3 of 10 are new, the others
+                   repeat one of the last 100, and must give the same parameters, bit for bit
 
 Each part ends with a line: what was done, resident memory and number of memory maps after the warm-up and at the end
 (Linux only), time, and PASS or FAIL. Memory may differ by 2 % from that after the warm-up, and no more programs are
@@ -91,7 +91,7 @@ class Memory(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The result of a part: what was done, what is wrong, and the memory after the warm-up; None if it is no matter."""
+    """What a part has done, what is wrong, and its memory after the warm-up; None where memory is not checked."""
 
     done: str
     problems: list[str]
@@ -325,7 +325,7 @@ def main() -> int:
     if not {*names} <= {*PARTS}:
         parser.error(f"--parts expects some of {', '.join(PARTS)}")
     amounts = FAST if arguments.fast else Amounts()
-    if arguments.fits:
+    if arguments.fits is not None:
         amounts = amounts._replace(fits=arguments.fits)
     passed = []
     for line, is_passed in lines(names, amounts, arguments.fast):

@@ -317,10 +317,15 @@ def test_the_preset_realmlp_predicts_within_the_training_range_on_the_command_li
 def test_an_estimator_with_the_preset_realmlp_predicts_within_the_training_range():
     regressor: Any = MLPRegressor(preset="realmlp", **SHORT).fit(X, VALUE)
     assert regressor.member_scales_.shape[0] == 1
-    assert [len(s) for s in regressor.shares_] == [8]
-    assert (regressor.shares_[0] != 1).any()
+    assert [len(s) for s in regressor.activation_shares_] == [8]
+    assert (regressor.activation_shares_[0] != 1).any()
     again = pickle.loads(pickle.dumps(regressor))
     np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
+    del again.activation_shares_  # as an estimator that an earlier release has pickled
+    again._network = dataclasses.replace(again._network, parametric=False)
+    assert again.predict(X).shape == (len(X),)
+    maxout: Any = MLPRegressor(preset="realmlp", activation="maxout(2)", **SHORT).fit(X, VALUE)
+    assert maxout.activation_shares_ == []
     regressor.intercepts_[-1] = regressor.intercepts_[-1] + 1e4
     np.testing.assert_allclose(regressor.predict(X), VALUE.max())
     np.testing.assert_allclose(regressor.to_model().predict(X), VALUE.max())

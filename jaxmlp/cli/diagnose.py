@@ -50,8 +50,9 @@ def diagnose_command(
     if learning_rate is None:
         learning_rate = sgd_rate(settings)
     X, Y = columns(trained, dataset)
-    # the penalty is part of the curvature that bounds α; noise is left out, because a diagnosis draws none
-    objective = Objective(trained.cost, l2=settings.get("l2") or None)
+    # the penalty is part of the curvature that bounds α; dropout is judged by its rate, and draws no noise here
+    rates = {name: settings.get(name) or None for name in ("l2", "dropout", "input_dropout")}
+    objective = Objective(trained.cost, **rates)
     diagnosis = diagnose(trained.params, X, Y, trained.net, objective, learning_rate=learning_rate)
     if as_json:
         print_json({"model": model, "data": dataset.name, "learning_rate": learning_rate, **diagnosis.to_dict()})

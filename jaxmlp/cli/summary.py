@@ -10,6 +10,7 @@ from jaxmlp.cli.output import console
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.errors import InputError
+from jaxmlp.inference.description import network_extensions
 from jaxmlp.inference.model import Model
 from jaxmlp.training.loop import Result
 from jaxmlp.training.lr_finder import RangeTest
@@ -30,6 +31,7 @@ def summarize(data: Dataset, model: Model, result: Result) -> dict[str, Any]:
         "data": data.name,
         "task": data.task,
         "sizes": model.net.sizes,
+        "extensions": network_extensions(model.net),
         "parameters": model.net.n_parameters,
         "cost": last.cost,
         "train_cost": train["cost"],
@@ -55,7 +57,9 @@ def readable(summary: Mapping[str, Any]) -> dict[str, object]:
     return {
         "data": f"{summary['data']} ({summary['task']})",
         "preset": summary["preset"],
-        "network": f"{'-'.join(map(str, summary['sizes']))}, {summary['parameters']:,} parameters",
+        "network": ", ".join(
+            ["-".join(map(str, summary["sizes"])), *summary["extensions"], f"{summary['parameters']:,} parameters"]
+        ),
         "cost": summary["cost"],
         **accuracies,
         "train R²": summary["train_r2"],

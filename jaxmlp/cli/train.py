@@ -24,7 +24,7 @@ from jaxmlp.data.load import is_table
 from jaxmlp.data.locks import owned
 from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import DivergenceError, InputError, sentence
-from jaxmlp.inference.description import learnt_parts
+from jaxmlp.inference.description import network_extensions
 from jaxmlp.inference.model import Model, load_model
 from jaxmlp.inference.model_file import FILE_NAME
 from jaxmlp.nn.network import Network, Params
@@ -184,7 +184,7 @@ def _run(folder: Path, dataset: Dataset, settings: Settings, as_json: bool, *, r
     inputs = _prepare_run(options, dataset)
     data, net, objective = inputs.data, inputs.net, inputs.config.objective
     show_columns(data)
-    facts = ["-".join(map(str, net.sizes)), *learnt_parts(net), f"{net.n_parameters:,} parameters"]
+    facts = ["-".join(map(str, net.sizes)), *network_extensions(net), f"{net.n_parameters:,} parameters"]
     heading = f"{data}\nnetwork {', '.join(facts)}"
     with run_folder.open_run(folder, settings, resumed=resumed), stop_on_signal() as stop, ExitStack() as open_files:
         guard = FolderGuard(folder)

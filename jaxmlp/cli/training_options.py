@@ -27,7 +27,7 @@ from jaxmlp.training.fit import ACTIVATION, HIDDEN, network_for
 from jaxmlp.training.lr_finder import RangeTest, lr_find
 from jaxmlp.training.optimizers import OPTIMIZERS
 from jaxmlp.training.options import FULL, Option
-from jaxmlp.training.presets import OPTIMIZER_FIELDS, PRESETS, find, training_fields
+from jaxmlp.training.presets import OPTIMIZER_FIELDS, PRESETS, find, is_parametric, training_fields
 
 # What a flag accepts, where that is not the type of the field itself
 _TYPES: dict[str, dict[str, Any]] = {
@@ -145,8 +145,9 @@ def apply_preset(options: Options, explicit: Collection[str], data: Dataset) -> 
         options["validation_fraction"] = recipe.validation_fraction
     n_rows = round(len(data.train.rows) * (1 - (options["validation_fraction"] or 0)))
     fields = training_fields(options["preset"], n_rows, data.task)
-    fields |= {"hidden": recipe.hidden, "activation": recipe.activation}
-    fields |= {"members": recipe.members, "parametric": recipe.parametric, **recipe.objective}
+    fields |= {"hidden": recipe.hidden, "activation": recipe.activation, "members": recipe.members}
+    chosen = options["activation"] if "activation" in explicit else recipe.activation
+    fields |= {"parametric": is_parametric(recipe, [chosen] if isinstance(chosen, str) else chosen), **recipe.objective}
     fields["patience"] = fields.pop("early_stopping").patience
     del fields["objective"]
     if "optimizer" in explicit:

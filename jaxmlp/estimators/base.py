@@ -48,6 +48,7 @@ def can_continue(estimator: Any) -> bool:
 class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """The base of `MLPClassifier` and `MLPRegressor`, which document the parameters and attributes."""
 
+    activation_shares_: Any = ()  # of an estimator that an earlier release has pickled
     _encoder: TableEncoder | None = None  # of the columns of a frame, or of a preset; else None
 
     if TYPE_CHECKING:  # the constructors set their parameters, and a fit its attributes, by name

@@ -64,8 +64,8 @@ ATTRIBUTES = {
     "from them: what is written there counts.",
     "member_scales_": "of a preset with members their scales of the inputs, (k, n); the last of coefs_ and intercepts_ "
     "then has the outputs of all members one by one. Else None.",
-    "shares_": "of a preset with parametric activations the s of each hidden layer, how much of its activation a unit "
-    "uses; else [].",
+    "activation_shares_": "with a preset that has parametric activations: the vector s of each hidden layer, a number "
+    "for each unit. Else [].",
     "scales_": "γ of each layer with layer normalisation, whose coefs_ act on standardised columns; else ().",
     "loss_, loss_curve_, best_loss_": "of the training rows with its penalties, in the last epoch, in each, and the "
     "lowest; of a regression in the units of the standardised targets, and of several numbers the sum. best_loss_ is "

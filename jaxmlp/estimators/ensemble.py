@@ -18,7 +18,7 @@ from jaxmlp.estimators.fit_tasks import HAS_CALLBACKS
 
 COMMON = ("n_features_in_", "feature_names_in_", "classes_", "n_layers_", "n_outputs_", "out_activation_")
 STALE = (
-    *("coefs_", "intercepts_", "scales_", "shares_", "member_scales_", "_memory"),
+    *("coefs_", "intercepts_", "scales_", "activation_shares_", "member_scales_", "_memory"),
     *("loss_curve_", "validation_scores_", "validation_loss_curve_"),
 )
 

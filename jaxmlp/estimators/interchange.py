@@ -20,7 +20,7 @@ from jaxmlp.estimators.computation import computing
 from jaxmlp.estimators.frames import reads_frames
 from jaxmlp.estimators.memory import Memory, digest_of, optimizer_name
 from jaxmlp.estimators.units import Units, to_network
-from jaxmlp.inference.description import learnt_parts
+from jaxmlp.inference.description import network_extensions
 from jaxmlp.nn.network import Network
 from jaxmlp.training.config import TrainConfig, resolve_optimizer
 from jaxmlp.training.state import init_state
@@ -47,7 +47,7 @@ def to_sklearn(estimator: Any) -> Any:
         got = "one that reads a frame" if reads_frames(estimator) else "one that encodes them piecewise"
         raise InputError(sentence("to_sklearn", "a network that reads numbers", got, remedy))
     *hidden, output = (g.name for g in estimator._network.activations)
-    if more := learnt_parts(estimator._network):
+    if more := network_extensions(estimator._network):
         remedy = "keep this estimator, or save its to_model()"
         raise InputError(
             sentence("to_sklearn", "a network of weights and biases", f"one with {' and '.join(more)}", remedy)
@@ -127,7 +127,7 @@ def from_sklearn(cls: Any, fitted: Any) -> Any:
         [np.array(c, np.float64) for c in fitted.intercepts_],
         [],
     )
-    converted.shares_, converted.member_scales_ = [], None
+    converted.activation_shares_, converted.member_scales_ = [], None
     converted.out_activation_, converted.validation_loss_curve_ = fitted.out_activation_, None
     converted._network, converted._units, converted._dtype = net, Units(), dtype
     converted._cost = training.cost_name(converted, net)

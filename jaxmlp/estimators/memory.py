@@ -78,12 +78,13 @@ def network_params(estimator: Any, units: Units, dtype: Any) -> tuple[Any, ...]:
     """Return the parameters of the network that predicts, from the coefficients of a fitted estimator.
 
     Args:
-      estimator: a fitted estimator; its current coefs_, intercepts_, scales_, shares_ and member_scales_ are used.
+      estimator: a fitted estimator; its current coefs_, intercepts_, scales_, activation_shares_ and member_scales_
+        are used.
       units: the units to which coefficients are converted.
       dtype: the dtype of the parameters.
     """
     layers = to_network(estimator.coefs_, estimator.intercepts_, units, dtype)
-    for name, vectors in (("gamma", estimator.scales_), ("s", estimator.shares_)):
+    for name, vectors in (("gamma", estimator.scales_), ("s", estimator.activation_shares_)):
         for layer, vector in zip(layers, vectors, strict=False):  # the last layer has none
             layer[name] = np.reshape(vector, (-1, 1)).astype(dtype)
     if estimator.member_scales_ is not None:

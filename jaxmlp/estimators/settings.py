@@ -148,7 +148,8 @@ def make_network(estimator: Any, n_features: int, n_outputs: int, output: str) -
     if estimator.preset is None:
         return net
     preset = presets.find(estimator.preset)
-    return dataclasses.replace(net, members=preset.members, parametric=preset.parametric)
+    parametric = presets.is_parametric(preset, net.activations[:-1])
+    return dataclasses.replace(net, members=preset.members, parametric=parametric)
 
 
 def is_bounded(estimator: Any, task: str) -> bool:

@@ -108,7 +108,7 @@ class Session(NamedTuple):
             "coefs_": coefs,
             "intercepts_": intercepts,
             "scales_": [np.array(layer["gamma"][:, 0]) for layer in params if "gamma" in layer],
-            "shares_": [np.array(layer["s"][:, 0]) for layer in params if "s" in layer],
+            "activation_shares_": [np.array(layer["s"][:, 0]) for layer in params if "s" in layer],
             "member_scales_": np.array(params[0]["R"]) if "R" in params[0] else None,
             "n_layers_": self.net.depth + 1,
             "n_outputs_": self.job.n_outputs,

@@ -20,15 +20,15 @@ def network_line(net: Network) -> str:
         parts.append("hidden " + ", ".join(dict.fromkeys(hidden)))
     parts.append(f"output {output}")
     parts += [] if net.norm is None else [f"{net.norm} normalisation"]
-    return ", ".join([*parts, *learnt_parts(net)])
+    return ", ".join([*parts, *network_extensions(net)])
 
 
-def learnt_parts(net: Network) -> list[str]:
+def network_extensions(net: Network) -> list[str]:
     """Return what a network learns besides weights and biases, and its members, in words.
 
-    >>> learnt_parts(Network((3, 4, 2), "relu", "softmax", members=8))
+    >>> network_extensions(Network((3, 4, 2), "relu", "softmax", members=8))
     ['8 members']
-    >>> learnt_parts(Network((3, 4, 2), "relu", "softmax", members=1, parametric=True))
+    >>> network_extensions(Network((3, 4, 2), "relu", "softmax", members=1, parametric=True))
     ['a learnt scale of each input', 'parametric activations']
     """
     members = f"{net.members} members" if net.members != 1 else "a learnt scale of each input"

@@ -4,7 +4,7 @@
     A_L = g_L(Z_L)                                       from logits, for any number of rows
 
 `is_supported` selects these calls. JAX computes all others: many rows, large networks, an activation that the user has
-defined, gelu, layer normalisation, members, parametric activations, bfloat16.
+defined, gelu, layer normalisation, members, bfloat16.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -94,8 +94,8 @@ def numpy_activation(g: Activation) -> Apply | None:
 def _plan(net: Network) -> tuple[tuple[Apply, ...], int]:
     """Return g of every layer, or () if NumPy cannot compute the network, and the multiplications for one row."""
     known = tuple(g for g in map(numpy_activation, net.activations) if g is not None)
-    is_plain = net.norm is None and net.members is None and not net.parametric
-    return known if len(known) == net.depth and is_plain else (), net.n_products
+    is_supported = len(known) == net.depth and net.norm is None and net.members is None
+    return known if is_supported else (), net.n_products
 
 
 def is_supported(params: Params, net: Network, m: int, *, always: bool = False) -> bool:
@@ -122,7 +122,10 @@ def logits(params: NumpyParams, X: np.ndarray, net: Network) -> np.ndarray:
     A = X
     with np.errstate(over="ignore", invalid="ignore"):  # an overflow gives inf or NaN without a warning, as in JAX
         for layer, g in zip(hidden, _plan(net)[0], strict=False):
-            A = g(layer["W"] @ A + layer["b"])  # (n_l, m)
+            Z = layer["W"] @ A + layer["b"]  # (n_l, m)
+            A = g(Z)
+            if "s" in layer:  # a parametric activation
+                A = layer["s"] * A + (1 - layer["s"]) * Z
         return output["W"] @ A + output["b"]
 
 

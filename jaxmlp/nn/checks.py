@@ -119,7 +119,7 @@ def check_network(net: object) -> None:
 def check_single(net: Network, where: str) -> None:
     """Raise for a network with members or parametric activations, where the equations are those of a plain network."""
     if isinstance(net, Network) and net.parametric:
-        expects, remedy = "a network without parametric activations", "make it without parametric=True"
+        expects, remedy = "a network without parametric activations", "it does not support them"
         raise InputError(sentence(where, expects, "one with them", remedy))
     if isinstance(net, Network) and net.members is not None:
         remedy = "take the first one, jaxmlp.nn.forward.take_member(params, net, 1)"

@@ -23,7 +23,7 @@ from jaxmlp.nn.rule import Derivatives
 
 
 class LayerCache(NamedTuple):
-    """What the backward pass of a layer needs: of its block, its dropout mask, and its activation if parametric."""
+    """What the backward pass of a layer needs: the cache of the block, the dropout mask, and that of the activation."""
 
     block: Any
     mask: Array | None
@@ -76,8 +76,8 @@ def layer_forward(
     layer, s = split_layer(layer)
     if s is not None:
         Z, cache = layer_forward(norm, identity, layer, A_prev, mask, example_weight)
-        A, of_activation = parametric.parametric_activation.forward(activation, s, Z)
-        return A, cache._replace(activation=of_activation)
+        A, activation_cache = parametric.parametric_activation.forward(activation, s, Z)
+        return A, cache._replace(activation=activation_cache)
     if mask is not None:
         A_prev = drop.reference(A_prev, mask)
     if norm is None:
@@ -89,9 +89,9 @@ def layer_forward(
 
 def layer_backward(norm: str | None, activation: Activation, cache: LayerCache, dA: Array) -> tuple[LayerParams, Array]:
     """Take dA to the gradient of the layer's parameters and dA_prev."""
-    block, mask, of_activation = cache
-    if of_activation is not None:
-        ds, dZ = parametric.parametric_activation.backward(activation, of_activation, dA)
+    block, mask, activation_cache = cache
+    if activation_cache is not None:
+        ds, dZ = parametric.parametric_activation.backward(activation, activation_cache, dA)
         dlayer, dA_prev = layer_backward(norm, identity, LayerCache(block, mask), dZ)
         return {**dlayer, "s": ds}, dA_prev
     if norm is None:

@@ -44,8 +44,8 @@ class Network:
       members: k; the network is then k networks that share their hidden layers, each with scales of the inputs and a
         last layer of its own. They train together, each by its own cost, and predict the mean of their outputs
         (`nn.members`). 1 is one network that also learns a scale of each input; None is a network without.
-      parametric: whether each hidden unit learns how much of its activation it uses: A = s g(Z) + (1 - s) Z, with s
-        from 1 on (`nn.parametric`).
+      parametric: whether each hidden unit learns how much of its activation it uses: A = s g(Z) + (1 - s) Z; s starts
+        at 1 (`nn.parametric`). False for a network that has only identity.
 
     Raises:
       InputError: for sizes that are not at least two positive whole numbers, for a number of hidden activations that
@@ -89,7 +89,7 @@ class Network:
             raise unknown("norm", self.norm, normalization.NORMS)
         if self.members is not None:
             object.__setattr__(self, "members", _checked_members(self.members, len(sizes), self.norm, output))
-        _check_parametric(self.parametric, hidden)
+        object.__setattr__(self, "parametric", _checked_parametric(self.parametric, hidden))
         # the normal form is stored, because equal networks must have equal fields: a list and a tuple, or two
         # spellings, would be two keys of the compiled programs
         object.__setattr__(self, "sizes", sizes)
@@ -224,13 +224,16 @@ def _checked_members(members: Any, n_sizes: int, norm: str | None, output: str |
     return k
 
 
-def _check_parametric(parametric: Any, hidden: Iterable[str | Activation]) -> None:
+def _checked_parametric(parametric: Any, hidden: Iterable[str | Activation]) -> bool:
+    """Return whether the hidden activations are parametric; False where none is left that s could change."""
     if not isinstance(parametric, bool):
         raise InputTypeError(sentence("parametric", "True or False", repr(parametric), "leave it out"))
-    for g in map(activations.find, hidden if parametric else ()):
+    records = [activations.find(g) for g in hidden] if parametric else []
+    for g in records:
         if g.pieces > 1:
-            got, remedy = repr(g.name), "leave parametric out"
+            got, remedy = repr(g.name), "leave parametric out, or write parametric=False beside a preset"
             raise InputError(sentence("parametric", "activations with one row of Z for each unit", got, remedy))
+    return any(g.name != "identity" for g in records)
 
 
 def _canonical_activation(spec: str | Activation) -> str | Activation:

@@ -239,7 +239,7 @@ class Checkpointer(Callback):
     def _check(self, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Raise unless the saved fingerprint is that of this run."""
         for name, value in current.items():
-            # an earlier release did not know every option, and trained as its default does today
+            # an option that is newer than the checkpoint had the value that is its default today
             written = saved[name] if name in saved else text_of_default(name)
             if written != value:
                 expects, got = f"{name} {written}", value

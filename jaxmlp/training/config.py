@@ -92,8 +92,9 @@ class TrainConfig:
     )
     fade: bool = _option(
         False,
-        "whether dropout, input dropout and weight_decay fall to 0 in the second half of the run, by a cosine.",
-        "Lower dropout and weight decay to 0 in the second half of the run.",
+        "whether dropout, input dropout and weight_decay fall to 0 in the second half of `epochs`, by a cosine. The "
+        "decay of an optax transformation does not change.",
+        "Lower dropout, input dropout and weight decay to 0 in the second half of the epochs.",
     )
     clip_norm: float | None = _option(
         None,
@@ -304,7 +305,7 @@ def resolve_optimizer(config: TrainConfig) -> tuple[optax.GradientTransformation
             got, remedy = f"batch_size {config.batch_size}", "write batch_size='full'"
             raise InputError(sentence(f"optimizer {name!r}", "full batches", got, remedy))
         _refuse_rate(f"optimizer {name!r}", config, "it finds its own")
-    # the decay of a run that fades is another in every step, so the step applies it
+    # with fade the decay differs from step to step, so the step applies it, not the optimizer
     decay = config.weight_decay if fading_decay(config) is None else 0.0
     return unit_optimizer(name, decay), rate
 

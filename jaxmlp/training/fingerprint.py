@@ -106,7 +106,7 @@ def run_fingerprint(
 
 
 def text_of_default(name: str) -> str:
-    """Return what stands in a fingerprint for an option at its default: the value for a run that was older than it.
+    """Return the text of an option's default, for a fingerprint that was written before the option existed.
 
     >>> text_of_default("fade"), text_of_default("l2"), text_of_default("training rows")
     ('False', 'none', 'unknown')

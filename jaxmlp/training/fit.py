@@ -72,7 +72,8 @@ def network_for(
     if members is None:
         members = None if recipe is None else recipe.members
     if parametric is None:
-        parametric = False if recipe is None else recipe.parametric
+        names = (activation,) if isinstance(activation, str | Activation) else activation
+        parametric = recipe is not None and presets.is_parametric(recipe, names)
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     sizes = (data.n_inputs, *hidden, data.n_outputs)
     return Network(sizes, cast(Any, activation), output or _OUTPUTS[data.task], norm, members, parametric)
@@ -104,7 +105,8 @@ def fit(
       resume: where to continue from, a `Result` or its snapshot, with the options that it was begun with. `epochs`
         counts from the very start: fit(epochs=3) and then fit(epochs=5, resume=result) is fit(epochs=5), and n calls
         with epochs = 1, 2, …, n are n epochs: what scikit-learn calls partial_fit. Not so where the schedule depends on
-        the number of epochs, as cosine and one_cycle do: fit(epochs=3) then comes to its end at epoch 3.
+        the number of epochs, as cosine, coslog and one_cycle do, or with fade: fit(epochs=3) then comes to its end at
+        epoch 3.
       callbacks: functions of (state, report) called after every epoch, or `Callback` objects; a true answer ends the
         training. A `ReportCallback` sees the report alone, so that the state need not be fetched.
       checkpoints: a folder, or a `Checkpointer`, where the run is saved as it goes, at most a few seconds behind; if it

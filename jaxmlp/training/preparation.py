@@ -249,13 +249,13 @@ def step_options(config: TrainConfig, objective: Objective, steps: int) -> StepO
     """Return the numbers of an update, for a run of so many steps in an epoch.
 
     Raises:
-      InputError: for a run that fades and has nothing that could.
+      InputError: for fade without dropout and without weight decay.
     """
     options = StepOptions(clip_norm=config.clip_norm, ema_decay=config.ema_decay)
     if not config.fade:
         return options
     weight_decay = fading_decay(config)
-    if objective.dropout is None and objective.input_dropout is None and weight_decay is None:
+    if not (objective.dropout or objective.input_dropout or weight_decay):
         remedy = "set one of them, as by optimizer='adamw', or leave fade out"
         raise InputError(sentence("fade", "dropout or a named optimizer with weight decay", "neither", remedy))
     return options._replace(fade_steps=float(config.epochs * steps), weight_decay=weight_decay)

@@ -80,8 +80,8 @@ class StepOptions(NamedTuple):
       ema_decay: of the moving average.
       mask: 0 or 1 for every entry of the parameters; an entry of 0 gets no gradient. A population pads its narrow
         networks to the width of the widest with such entries.
-      fade_steps: T, the steps of a run in whose second half dropout and weight decay fall to 0.
-      weight_decay: η of a run that fades; the optimizer is then made without.
+      fade_steps: T, the number of steps of a run that fades; None for a run that does not.
+      weight_decay: η of a run that fades; of any other run the optimizer has it.
     """
 
     rate: ArrayLike | None = None
@@ -135,7 +135,7 @@ def update(
     with jax.numpy_dtype_promotion("standard"):
         updates, opt_state = optimizer.update(dparams, state.opt_state, state.params, **extra)
     if weight_decay is not None:
-        # after the transformation, as that of adamw: neither momentum nor its scale includes the decay
+        # after the transformation, as in adamw: the momentum does not contain it, and √s does not divide it
         updates = _add_decay(cast(Params, updates), state.params, weight_decay)
     if options.rate is not None:
         # not optax.inject_hyperparams: it carries the rate in the state, and recomputes it in every step

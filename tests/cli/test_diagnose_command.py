@@ -121,6 +121,14 @@ def test_only_plain_gradient_descent_has_a_bound():
     assert sgd_rate({}) is None
 
 
+@pytest.mark.slow
+def test_the_dropout_of_the_run_is_judged(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "xor", "--hidden", "3", "--dropout", "0.97", "--epochs", "2", "--out", "m"]) == 0
+    assert run(["diagnose", "m", "xor"]) == 1
+    assert "dropout 0.97 sets all 3 units of layer 1 to 0 for 91% of the examples" in capsys.readouterr().out
+
+
 def test_the_wrong_data_is_refused(healthy):
     with pytest.raises(InputError):
         ask(healthy, "digits")

@@ -400,7 +400,7 @@ def test_a_part_in_float32_is_called_that():
     f = elementwise(jnp.sin, lambda x: jnp.cos(x).astype(jnp.float32).astype(x.dtype))
     row = rows_of(check_vjp(f, RNG.normal(size=4)), "gradient")[0]
     assert row.verdict == "FAIL"
-    assert row.note.endswith("digits: is f an approximation, or a part computed in a narrower dtype?")
+    assert row.note.endswith("digits: does f approximate, or compute a part in a narrower dtype?")
 
 
 def test_what_makes_no_gradient_is_said_once():

@@ -220,7 +220,7 @@ def test_a_number_per_example_hints_at_the_wrong_axis():
     text = "1 / m * np.sum(dZ, axis=1, keepdims=True)"
     diagnosis = verify_numpy(program((text, "1 / m * np.sum(dZ, axis=0).reshape(-1, 1)")), net=CATS).diagnosis
     assert diagnosis.cause == "wrong shape"
-    assert "over the units in place of the examples?" in diagnosis.remedy
+    assert "over the units instead of the examples" in diagnosis.remedy
 
 
 def test_a_gradient_of_whole_numbers_is_named():
@@ -232,6 +232,15 @@ def test_a_gradient_of_whole_numbers_is_named():
         return tuple({name: 10 * leaf // 10 for name, leaf in layer.items()} for layer in gradient)
 
     assert verify_numpy(rounded, net=net).diagnosis.cause == "rounded to whole numbers"
+
+
+def test_whole_numbers_that_are_not_those_of_the_gradient_are_not_taken_for_rounded():
+    net = Network((3, 4, 2), "tanh", "identity")
+
+    def of_ones(params, X, Y):
+        return tuple({name: np.ones_like(leaf) for name, leaf in layer.items()} for layer in params)
+
+    assert verify_numpy(of_ones, net=net).diagnosis.cause != "rounded to whole numbers"
 
 
 def test_inputs_divided_by_255_for_dW_alone_are_named():

@@ -14,6 +14,7 @@ import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.cli.main import run
 from jaxmlp.errors import DivergenceError, InputError, InputTypeError
+from jaxmlp.inference import numpy_forward
 from jaxmlp.nn import activations
 from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.forward import fold, propagate
@@ -160,6 +161,29 @@ def test_a_run_that_diverges_names_its_step():
         jaxmlp.fit(
             Network((3, 6, 3), "relu", "softmax", parametric=True), data, epochs=3, optimizer="sgd", learning_rate=1e200
         )
+
+
+def test_without_an_activation_that_s_could_change_there_is_none():
+    for net in (Network((3, 2), output="softmax"), Network((3, 4, 2), "identity", "softmax")):
+        assert dataclasses.replace(net, parametric=True) == net
+    assert Network((3, 4, 4, 2), ("identity", "relu"), "softmax", parametric=True).parametric
+
+
+def test_numpy_predicts_few_rows_as_jax_does():
+    params, X, _ = example(NET)
+    params = jax.tree.map(np.asarray, params)
+    assert numpy_forward.is_supported(params, NET, M)
+    np.testing.assert_allclose(
+        numpy_forward.logits(params, np.asarray(X), NET), jaxmlp.logits(params, X, NET), rtol=1e-12
+    )
+
+
+def test_a_preset_leaves_maxout_as_it_is():
+    data = zoo.three_classes(25)
+    assert jaxmlp.network_for(data, preset="realmlp").parametric
+    assert not jaxmlp.network_for(data, (4,), "maxout(2)", preset="realmlp").parametric
+    with pytest.raises(InputError, match="parametric=False beside a preset"):
+        jaxmlp.network_for(data, (4,), "maxout(2)", preset="realmlp", parametric=True)
 
 
 def test_what_it_is_not_made_for_is_refused():

@@ -94,6 +94,20 @@ def test_a_member_of_a_population_fades_as_the_run_of_its_seed(data):
 def test_a_run_that_has_nothing_to_fade_is_refused(data):
     with pytest.raises(InputError, match="fade expects dropout or a named optimizer with weight decay, got neither"):
         jaxmlp.fit(NET, data, epochs=1, fade=True)
+    for nothing in ({"objective": Objective(dropout=0.0)}, {"optimizer": "adamw", "weight_decay": 0}):
+        with pytest.raises(InputError, match="got neither"):
+            jaxmlp.fit(NET, data, epochs=1, fade=True, **nothing)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["lion", "adamw_ntk"])
+def test_a_run_that_is_resumed_in_its_second_half_fades_as_if_it_had_never_stopped(data, optimizer, tmp_path):
+    options: dict[str, Any] = {"batch_size": 8, "optimizer": optimizer, "ema_decay": 0.9, "freeze": (2,)}
+    options |= {"objective": Objective(dropout=0.3), "fade": True, "epochs": 4}
+    whole = jaxmlp.fit(NET, data, **options)
+    stop = jaxmlp.ReportCallback(lambda report: report.epoch == 3)
+    jaxmlp.fit(NET, data, callbacks=stop, checkpoints=tmp_path / "run", **options)
+    same(jaxmlp.fit(NET, data, checkpoints=tmp_path / "run", **options).params, whole.params, rtol=0)
 
 
 def test_fade_is_true_or_false():

@@ -5,7 +5,7 @@
     unreachable targets     sigmoid answers between 0 and 1, tanh between -1 and 1, relu from 0 on
     unscaled targets        an output of the scale of 1 needs as long as the target is large
     constant inputs         every example is the same: only the mean of the targets can be learned
-    constant targets        every target is the same: the bias of the output is enough
+    constant targets        every target is the same: the output bias alone fits them
     inputs off centre       mean 8 and deviation 0.1: Z is the mean times W, whatever the example
 
 Every threshold is a named constant with its reason beside it.
@@ -109,7 +109,7 @@ def constant_targets(case: RuleInput) -> Finding | None:
     text = f"the targets of all {case.data.examples} examples are the same: the network learns one answer for all"
     if case.data.target_sums.size < case.data.examples:
         text = "all examples with a weight have the same targets: the network learns one answer for all"
-    cure = "take examples of every class (shuffle a sorted file before it is split), and check the target column"
+    cure = "check the target column; if the file is sorted by the target, shuffle it before you split it"
     source = "the tutorials, cost function: the mean over examples"
     return Finding("constant targets", "Y", case.data.target_high, text, cure, source)
 

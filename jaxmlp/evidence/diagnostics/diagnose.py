@@ -2,7 +2,7 @@
 
     dead, saturated, symmetric units       vanishing, exploding gradients = Π ‖W‖·g'
     α against 2/λ_max                      ‖α dW‖/‖W‖
-    inputs and targets: constant, scale, centre, range, labels; a dead, saturated, constant or far too large output
+    inputs and targets: constant, scale, centre, range, labels; a dead, saturated, constant or very large output
     the first NaN                          no activation, zero weights, only the majority class predicted
     dropout that leaves no unit            a class that is never predicted
 

@@ -26,9 +26,9 @@ SMALL_UPDATE = 1e-6  # of ‖W‖: it takes a million updates to change the weig
 FITTED_SKILL = 0.5  # above it small updates mean that training is complete
 NO_SKILL = 0.1  # predictions this close to those from the class frequencies only
 MAJORITY_RATIO = 1.5  # times 1/C: for a smaller majority class, predicting it everywhere gains too little
-FORGOTTEN_EXAMPLES = 10  # of fewer, a network can answer all with other classes by chance
+MIN_CLASS_EXAMPLES = 10  # of fewer, a network can answer all with other classes by chance
 FORGOTTEN_OUTPUT = 0.1  # of the frequency of a class: outputs that fit the frequencies have a mean of 1
-MOST = 0.5  # of the examples have the classes that the network knows
+MIN_KNOWN_FRACTION = 0.5  # of the examples have the classes that the network knows
 LEARNED_OTHERS = 0.7  # of the examples of the other classes: a new network is right for 1/C of them
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -158,15 +158,15 @@ def majority_class(case: RuleInput) -> Finding | None:
 
 
 def class_never_predicted(case: RuleInput) -> Finding | None:
-    """Report a class that the network rules out for every example, while it knows the others."""
+    """Report a class whose output is very small for every example, while the network has learned the others."""
     s = case.measurements
     if s.target_counts is None or s.correct_counts is None:
         return None
     frequencies = s.target_counts / s.target_counts.sum()
-    forgotten = (s.target_counts >= FORGOTTEN_EXAMPLES) & (s.largest_outputs < FORGOTTEN_OUTPUT * frequencies)
+    forgotten = (s.target_counts >= MIN_CLASS_EXAMPLES) & (s.largest_outputs < FORGOTTEN_OUTPUT * frequencies)
     others = s.target_counts[~forgotten]
-    # a network that answers one class for all is right for all the examples of that class, and knows none
-    if not forgotten.any() or np.count_nonzero(others) < 2 or others.sum() < MOST * s.target_counts.sum():
+    # a network that answers one class for all is right for all the examples of that class, but has learned nothing
+    if not forgotten.any() or np.count_nonzero(others) < 2 or others.sum() < MIN_KNOWN_FRACTION * s.target_counts.sum():
         return None
     if s.correct_counts[~forgotten].sum() < LEARNED_OTHERS * others.sum():
         return None

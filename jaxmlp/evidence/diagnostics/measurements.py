@@ -204,7 +204,7 @@ def _skill(A: np.ndarray, Y: np.ndarray) -> float:
 
 
 def _class_counts(A: np.ndarray, Y: np.ndarray, g: Activation) -> tuple[np.ndarray | None, ...]:
-    """Return how many examples each class has, by target, by prediction and by both."""
+    """Return how many examples each class has, by target, by prediction, and of those that are predicted correctly."""
     if g.name == "sigmoid" and A.shape[0] == 1:
         per_class = [np.concatenate([1 - M, M]) for M in map(_float64, (Y, A))]
         return _counts(*per_class)

@@ -1,4 +1,4 @@
-"""Rules that report a dead, saturated, constant or far too large output, and weights that the penalty has driven to 0.
+"""Rules that report a dead, saturated, constant or very large output, and weights that the penalty has driven to 0.
 
 Every threshold is a named constant; the comment after it gives the reason.
 """
@@ -79,8 +79,8 @@ def large_outputs(case: RuleInput) -> Finding | None:
     if size <= bound:
         return None
     text = (
-        f"{name} of the output has root mean square {size:.3g}, where about {usual:.3g} is usual, and the outputs fit "
-        "the targets worse than the mean of the targets does"
+        f"{name} of the output has root mean square {size:.3g}, about {usual:.3g} is usual. A constant answer, the "
+        "mean of the targets, has a smaller error"
     )
     cure = "draw smaller weights (initializer 'auto'); if training has made them so large, lower the learning rate"
     source = "Ng's course, random initialisation: weights that are too large"

@@ -4,7 +4,7 @@
     saturated   slope near 0 at either end: sigmoid and tanh with large |z|
     symmetric   equal rows in [W b] and in [dW db]: equal now, and equal after every step
     linear      a constant slope: the network is equivalent to one layer
-    dropout     p of n units: with probability pⁿ a training step leaves none, and its output is the bias
+    dropout     p of n units: with probability pⁿ all of them are dropped, and the next layer sees only its bias
 
 Every threshold is a named constant with its reason beside it.
 """
@@ -20,7 +20,7 @@ SATURATED = 0.7  # of the pairs of unit and example of a layer: healthy training
 OPEN_PATHS = 0.01  # of the paths through all layers meet no flat unit: three layers that are half flat leave 1/8
 HALF = 0.5  # of a layer, plus 1/√n, two standard deviations: on four examples a quarter of new relu units is dead
 DECAYED = 1e-3  # of the largest row of W: what a penalty leaves of a unit that is not needed
-EMPTY = 0.25  # of the examples of a step: above, dropout removes the whole layer; 0.5 of three units does in 1/8
+EMPTY = 0.25  # of the examples lose the whole layer by dropout; with p = 0.5 and three units 1/8 do
 HALF_PRECISION = 1e-4  # ε above it: bfloat16, float16
 EQUAL_ROWS = 1e3  # units of rounding within which two rows of [W b] and of [dW db] count as equal
 
@@ -237,7 +237,8 @@ def dropout_too_large(case: RuleInput) -> Finding | None:
         return None
     n, where = case.net.sizes[worst], f"layer {worst}" if worst else "X"
     name, units = ("dropout", "units") if worst else ("input dropout", "features")
-    text = f"{name} {rates[worst]:.3g} sets all {n} {units} of {where} to 0 for {empty[worst]:.0%} of the examples"
+    those = f"all {n} {units}" if n > 1 else f"the only {units[:-1]}"
+    text = f"{name} {rates[worst]:.3g} sets {those} of {where} to 0 for {empty[worst]:.0%} of the examples"
     cure = f"lower the {name}: 0.2 to 0.5 is usual for hidden layers, less for narrow ones and for features"
     return Finding("dropout too large", where, empty[worst], text, cure, "Ng's course, dropout: keep_prob")
 

@@ -193,15 +193,15 @@ def random_example(net: Network, cost: Cost, rng: np.random.Generator, m: int) -
     """Return random parameters and m random examples for a network."""
 
     def leaf(g: Activation, name: str, shape: tuple[int, int], n_in: int) -> Array:
-        # s near 1/2: with 1 the part without activation would be 0, and hide its own absence
-        around = {
+        # s near 1/2: with s = 1 the term (1 - s) Z is 0, and its absence would not be noticed
+        scale_and_centre = {
             "W": (weight_scale(g, n_in), 0.0),
             "b": (0.3, 0.0),
             "gamma": (0.3, 1.0),
             "s": (0.3, 0.5),
             "R": (0.3, 1.0),
         }
-        scale, centre = around[name]
+        scale, centre = scale_and_centre[name]
         return centre + scale * rng.normal(size=shape)
 
     params = tuple(

@@ -1,4 +1,4 @@
-"""The equations of members, which a single network has not, against their witnesses.
+"""The equations that only a network with members has, against their witnesses.
 
     W_1⁽ⁱ⁾      W_1 diag(r_i), against NumPy
     dW_1, dR    Σ_i dW_1⁽ⁱ⁾ diag(r_i) and the column sums of W_1 ⊙ dW_1⁽ⁱ⁾, against autodiff and central differences

@@ -4,7 +4,7 @@
     ds_l, dZ_l   row sums of dA ⊙ (g(Z) - Z), and the pullback of g at s ⊙ dA plus (1 - s) ⊙ dA, against autodiff and
                  central differences
 
-The chain from BP1 to layer 1 is that of a plain network, and is checked on the network with s = 1.
+The other equations, BP1 to BP4, are checked on the same network without s.
 """
 
 import dataclasses

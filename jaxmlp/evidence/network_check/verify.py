@@ -33,7 +33,7 @@ from jaxmlp.evidence.network_check.members import first_member, member_rows, who
 from jaxmlp.evidence.network_check.parametric import parametric_rows, plain_case
 from jaxmlp.evidence.network_check.parts import activation_rows, cost_rows
 from jaxmlp.evidence.precision import float64
-from jaxmlp.inference.description import learnt_parts
+from jaxmlp.inference.description import network_extensions
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.backprop import cost as cost_of
@@ -121,9 +121,9 @@ def verify(
             name = f"copy {'-'.join(map(str, copy.sizes))}"
             rows += equation_rows(make_case(name, copy, objective, rng), user, rng)
             title += f"; {square}, where a missing transpose could hide: so a {name} is verified, too"
-        if added := learnt_parts(net):
-            rows += _added_rows(whole, rng)
-            title += f"; the chain is that of the plain network, and then comes what is added: {', '.join(added)}"
+        if extensions := network_extensions(net):
+            rows += _extension_rows(whole, rng)
+            title += f"; checked first as a plain network, then with {' and '.join(extensions)}"
     return Certificate(title, tuple(rows))
 
 
@@ -155,7 +155,7 @@ def _standard_rows(user: UserEquations, rng: np.random.Generator) -> list[Row]:
     rows = [*_part_rows(map(activations.find, ACTIVATIONS), every_head(), rng)]
     for name, net, objective, weighted in STANDARD:
         rows += equation_rows(make_case(name, net, objective, rng, weights=weighted), user, rng)
-    return [*rows, *_algebra_rows(rng), *row_space_rows(rng, ("momentum",)), *_standard_added_rows(rng)]
+    return [*rows, *_algebra_rows(rng), *row_space_rows(rng, ("momentum",)), *_standard_extension_rows(rng)]
 
 
 def _algebra_rows(rng: np.random.Generator) -> Iterator[Row]:
@@ -165,20 +165,20 @@ def _algebra_rows(rng: np.random.Generator) -> Iterator[Row]:
     yield collapse_row(make_case("algebra, 3-5-2-4", linear, None, rng))
 
 
-def _standard_added_rows(rng: np.random.Generator) -> Iterator[Row]:
+def _standard_extension_rows(rng: np.random.Generator) -> Iterator[Row]:
     """Yield the rows of members, for each output whose mean has logits of its own, and of parametric activations."""
     for output, n in (("softmax", 4), ("sigmoid", 2), ("identity", 2), ("exp", 2)):
         net = Network((3, 5, n), "tanh", output, members=3)
         name = f"members, tanh 3-5-{n} {output}"
-        yield from _added_rows(make_case(name, net, Objective(l2=0.7), rng, weights=output == "sigmoid"), rng)
+        yield from _extension_rows(make_case(name, net, Objective(l2=0.7), rng, weights=output == "sigmoid"), rng)
     hidden = ("relu", "elu(0.5)", "gelu")
     for name, members in (("parametric", None), ("parametric, 3 members", 3)):
         net = Network((3, 5, 2, 6, 4), hidden, "softmax", members=members, parametric=True)
-        yield from _added_rows(make_case(name, net, Objective(l2=0.7), rng), rng)
+        yield from _extension_rows(make_case(name, net, Objective(l2=0.7), rng), rng)
 
 
-def _added_rows(case: Case, rng: np.random.Generator) -> Iterator[Row]:
-    """Yield the rows of what members and parametric activations add to a plain network, and of the whole gradient."""
+def _extension_rows(case: Case, rng: np.random.Generator) -> Iterator[Row]:
+    """Yield the rows of members, parametric activations and the whole gradient."""
     if case.net.parametric:
         yield from parametric_rows(case, rng)
     if case.net.members is not None:

@@ -129,15 +129,23 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
             remedy += "; db = dz is for one example; for m examples add the columns, "
             remedy += "np.sum(dZ, axis=1, keepdims=True), with 1/m once"
         elif leaf[1] == "b" and submitted.size == trial.m != correct.size:
-            remedy += ": a number per example; is the sum over the units in place of the examples?"
+            remedy += ": a number per example; did you sum over the units instead of the examples (axis=1)?"
         return diagnosis._replace(cause=WRONG_SHAPE, remedy=remedy)
     if not np.isfinite(submitted).all():
         remedy = f"{leaf_name(leaf)} has NaN or infinity: is there a division by 0, log 0 or an overflow of exp?"
         return diagnosis._replace(cause="not finite", remedy=remedy)
-    if submitted.any() and (submitted == np.rint(submitted)).all():
-        remedy = f"every entry of {leaf_name(leaf)} is a whole number: // rounds down, and arrays of integers cut off"
+    if submitted.any() and _is_rounded(submitted, correct, trial.m):
+        remedy = (
+            f"every entry of {leaf_name(leaf)} is a whole number: // rounds down, and an integer dtype drops decimals"
+        )
         return diagnosis._replace(cause="rounded to whole numbers", remedy=remedy)
     return diagnosis
+
+
+def _is_rounded(submitted: np.ndarray, correct: np.ndarray, m: int) -> bool:
+    """Whether the entries are those of the gradient as whole numbers, perhaps with m times or a tenth of their size."""
+    scaled = (factor * correct for factor in (1, m, 1 / m, 10, 100))
+    return any(np.array_equal(submitted, to_whole(dW)) for dW in scaled for to_whole in (np.floor, np.trunc, np.rint))
 
 
 def _worst_entry(trial: Trial, leaf: Leaf) -> GradientDiagnosis:

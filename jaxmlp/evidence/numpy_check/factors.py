@@ -44,8 +44,8 @@ _FUNCTIONS_OF_M: tuple[tuple[str, Callable[[int], float]], ...] = (
 def simple_number(value: float) -> str:
     """Return a fraction of small numbers, 1/n, or a number of two digits, as a text; "" for any other number.
 
-    >>> simple_number(2.0), simple_number(-1 / 3), simple_number(1 / 255), simple_number(0.003), simple_number(1.0008)
-    ('2', '-1/3', '1/255', '0.003', '')
+    >>> simple_number(2.0), simple_number(-1 / 3), simple_number(-1 / 255), simple_number(0.003), simple_number(1.0008)
+    ('2', '-1/3', '-1/255', '0.003', '')
     """
     if not math.isfinite(value) or value == 0:
         return ""
@@ -56,7 +56,8 @@ def simple_number(value: float) -> str:
     if abs(short - value) <= _SAME * abs(value):
         return f"{short:g}"
     reciprocal = round(1 / value)
-    return f"1/{reciprocal}" if 0 < reciprocal <= 1000 and abs(reciprocal * value - 1) <= _SAME else ""
+    is_reciprocal = 0 < abs(reciprocal) <= 1000 and abs(reciprocal * value - 1) <= _SAME
+    return f"{'-' * (value < 0)}1/{abs(reciprocal)}" if is_reciprocal else ""
 
 
 def name_factor(factors: Sequence[tuple[float, int]]) -> str:

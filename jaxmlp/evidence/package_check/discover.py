@@ -143,6 +143,6 @@ def defining_function(rule: Any) -> Any:
     if not str(getattr(function, "__module__", "")).startswith(("jax._src.custom_derivatives", "equinox.")):
         return function
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    # of a method of Equinox's the closure has the object, and that has the user's function
+    # for a method of Equinox the closure holds the wrapper; its `fn` is the user's function
     candidates = [value if inspect.isfunction(value) else getattr(value, "fn", None) for value in cells]
     return next(filter(inspect.isfunction, candidates), function)

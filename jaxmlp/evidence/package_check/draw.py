@@ -136,8 +136,8 @@ def _outputs_and_gradient(function: Any, args: CallArguments) -> tuple[Any, list
     """Return f(*args) and the gradient of the sum of its real parts, by one program: one by one, its operations would
     each be compiled.
 
-    The outputs are those of f without a derivative and of its forward rule: outside its domain one may be NaN where
-    the other is a number, as `jax.scipy.special.zeta` below 1.
+    The outputs are returned twice, from f itself and from the forward pass of its rule: outside of the domain one may
+    be NaN where the other is a number, as `jax.scipy.special.zeta` below 1.
     """
     leaves, tree = jax.tree.flatten(args)
     real = [i for i, leaf in enumerate(leaves) if _is_real(leaf)]

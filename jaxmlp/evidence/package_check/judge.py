@@ -96,7 +96,7 @@ def judge_rule(
     if args is None:
         return RuleRow(name, form, "NOT JUDGED", "", "no arguments of the table fit: record a call in a test")
     text = describe_arguments(args)
-    # a rule that is told its dtype would not return it for arguments in float64
+    # arrays in float64 would contradict a dtype among the arguments
     dtype = None if any(map(_is_dtype, args)) else "float64"
     is_guess = recorded is None or not recorded.has_values
     report = attempt(lambda: check_vjp(function, *args, dtype=dtype, time_limit=time_limit))

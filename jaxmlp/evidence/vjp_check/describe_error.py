@@ -36,7 +36,7 @@ def describe_error(
         return f"only entry {index}: {got[place]:.6g} instead of {expected[place]:.6g}"
     digits = -np.log10(errors.max() / size)
     if digits > 6:
-        return f"correct to {digits:.0f} digits: is f an approximation, or a part computed in a narrower dtype?"
+        return f"correct to {digits:.0f} digits: does f approximate, or compute a part in a narrower dtype?"
     nonzero = np.abs(expected) > 10 * accuracy * size
     ratios = got[nonzero] / expected[nonzero]
     # a small number has fewer correct digits than the largest
