@@ -94,6 +94,7 @@ def test_a_member_of_a_population_fades_as_the_run_of_its_seed(data):
 def test_a_run_that_has_nothing_to_fade_is_refused(data):
     with pytest.raises(InputError, match="fade expects dropout or a named optimizer with weight decay, got neither"):
         jaxmlp.fit(NET, data, epochs=1, fade=True)
+    nothing: dict[str, Any]
     for nothing in ({"objective": Objective(dropout=0.0)}, {"optimizer": "adamw", "weight_decay": 0}):
         with pytest.raises(InputError, match="got neither"):
             jaxmlp.fit(NET, data, epochs=1, fade=True, **nothing)
