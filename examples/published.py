@@ -106,9 +106,8 @@ def circles(fast: bool) -> None:
 
 
 # %% the cats: logistic regression, and 12288-7-1
-def cats(folder: str, fast: bool) -> None:
+def cats(data: jaxmlp.Dataset, fast: bool) -> None:
     """Twenty rows of logistic regression and twenty-five of the two-layer network, with their accuracies."""
-    data = jaxmlp.load(folder)
     run = PUBLISHED["logistic_regression_cat"]
     net = jaxmlp.Network((12288, 1), (), "sigmoid")
     costs, model = descend(net, drawn(None, net.sizes, small), data, 0.005, 101 if fast else 2000, 100)
@@ -127,10 +126,16 @@ def main() -> None:
     parser.add_argument("--cats", metavar="FOLDER", help="the folder of the course's cat images")
     parser.add_argument("--fast", action="store_true", help="the first rows only")
     arguments = parser.parse_args()
+    images = None
+    if arguments.cats:  # before the other runs, which take minutes
+        try:
+            images = jaxmlp.load(arguments.cats)
+        except jaxmlp.errors.InputError as error:
+            parser.error(str(error))
     planar(arguments.fast)
     circles(arguments.fast)
-    if arguments.cats:
-        cats(arguments.cats, arguments.fast)
+    if images is not None:
+        cats(images, arguments.fast)
     else:
         print("the cat runs are left out: name the folder of the course's images with --cats")
 

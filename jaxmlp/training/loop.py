@@ -61,7 +61,8 @@ class Result(NamedTuple):
         """Return network, epochs and the last report, never the arrays."""
         last = self.history[-1]._replace(metrics=None) if self.history else None
         best = "" if self.best_epoch is None else f", best epoch {self.best_epoch}"
-        return f"Result({self.net!r}, {len(self.history)} epochs{best},\n       last: {last!r})"
+        epochs = f"{len(self.history)} epoch{'s' * (len(self.history) != 1)}"
+        return f"Result({self.net!r}, {epochs}{best},\n       last: {last!r})"
 
 
 class TrainingLoop:
