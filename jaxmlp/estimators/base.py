@@ -13,6 +13,7 @@ from jaxmlp.errors import InputError, sentence
 from jaxmlp.estimators import settings, training
 from jaxmlp.estimators.computation import computing
 from jaxmlp.estimators.ensemble import mean_logits, mean_outputs, train_members
+from jaxmlp.estimators.first_weights import draw_weights
 from jaxmlp.estimators.fit_tasks import HAS_CALLBACKS, CallbackSupportMixin, FitTasks, with_callbacks
 from jaxmlp.estimators.inputs import (
     Arguments,
@@ -157,7 +158,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         net = settings.make_network(self, table.rows.shape[1], self._width(table.targets), self._output())
         if self.initializer != "auto" or net.members is not None or any(g.pieces > 1 for g in net.activations):
             return None
-        return training.draw_weights(net.sizes, random_state, self.activation in ("logistic", "sigmoid"))
+        return draw_weights(net.sizes, random_state, self.activation in ("logistic", "sigmoid"))
 
     def _split(self, table: Table, validation_input: ValidationInput, random_state: Any) -> tuple[Table, Table | None]:
         """Return the rows that train and those that validate."""
