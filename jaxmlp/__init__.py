@@ -154,9 +154,12 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value  # the next access does not come here
         return value
     if name == "__version__":  # only when it is asked for: the metadata of packages take 80 ms to read
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        globals()[name] = version("jaxmlp")
+        try:
+            globals()[name] = version("jaxmlp")
+        except PackageNotFoundError:  # run from its source without being installed
+            globals()[name] = "unknown"
         return globals()[name]
     return _get_module(name)
 

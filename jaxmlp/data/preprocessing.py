@@ -164,6 +164,8 @@ class Preprocessing:
         """Whether `inverse` stays within bounds."""
         return self.low is not None
 
+    column_widths = None  # every column is one input, unlike those of a `TableEncoder`
+
     def n_inputs(self, n_columns: int) -> int:
         """Return the width of the network's input for rows of n columns: n."""
         return n_columns

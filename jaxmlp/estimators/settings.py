@@ -18,7 +18,9 @@ from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
+from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.training import presets
+from jaxmlp.training.fit import column_widths
 from jaxmlp.training.optimizers import OPTIMIZERS
 from jaxmlp.training.presets import PRESETS
 
@@ -136,8 +138,10 @@ def hidden_layers(estimator: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in units)
 
 
-def make_network(estimator: Any, n_features: int, n_outputs: int, output: str) -> Network:
-    """Return the network of an estimator for a table."""
+def make_network(
+    estimator: Any, n_features: int, n_outputs: int, output: str, encoder: TableEncoder | None = None
+) -> Network:
+    """Return the network of an estimator for a table; `encoder` has made its features from columns."""
     names = estimator.activation
     hidden = hidden_layers(estimator)
     if isinstance(names, str | Activation):
@@ -149,7 +153,8 @@ def make_network(estimator: Any, n_features: int, n_outputs: int, output: str) -
         return net
     preset = presets.find(estimator.preset)
     parametric = presets.is_parametric(preset, net.activations[:-1])
-    return dataclasses.replace(net, members=preset.members, parametric=parametric)
+    widths = column_widths(preset.members, encoder)
+    return dataclasses.replace(net, members=preset.members, parametric=parametric, column_widths=widths)
 
 
 def is_bounded(estimator: Any, task: str) -> bool:

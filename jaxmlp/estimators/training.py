@@ -126,7 +126,7 @@ def prepare(estimator: Any, job: Job) -> Session:
     Raises:
       InputError: for invalid parameters of the network, and for a network that differs from that of earlier calls.
     """
-    net = settings.make_network(estimator, job.train.rows.shape[1], job.n_outputs, job.output)
+    net = settings.make_network(estimator, job.train.rows.shape[1], job.n_outputs, job.output, job.encoder)
     if job.memory is not None and net != job.memory.net:
         remedy = "set warm_start=False, or clone the estimator, for a new start"
         expects = f"the network of the last fit, {job.memory.net}"

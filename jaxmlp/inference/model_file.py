@@ -1,7 +1,7 @@
 """The file of a model: plain HDF5, readable with any HDF5 tool, numbers and names only.
 
 /                        attributes format, format_version, jaxmlp_version, task, cost, row_dtype, image_shape, …
-/network                 attributes sizes, hidden, output; norm, members and parametric where there are any
+/network                 attributes sizes, hidden, output; norm, members, parametric, column_widths where there are any
 /params/1 … /params/L    datasets W and b, gamma of a normalised layer, s of parametric activations, R of members
 /preprocessing, /target_preprocessing    datasets shift, scale, low, high, if any; of a table the text encoder
 /classes, /feature_names, /target_names  one entry per class or column, where there are any
@@ -14,13 +14,13 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+import jaxmlp
 from jaxmlp.data.checksum import seal, unseal
 from jaxmlp.data.files import check_writable, write_bytes
 from jaxmlp.data.labels import decode_text
@@ -34,7 +34,7 @@ from jaxmlp.nn.network import Network
 from jaxmlp.tabular.encoder import TableEncoder
 
 FORMAT = "jaxmlp.model"
-FORMAT_VERSION = 5  # see `_format_version`
+FORMAT_VERSION = 6  # see `_format_version`
 FILE_NAME = "model.h5"  # in a run folder
 VARIABLE = "JAXMLP_CHECK_HDF5"  # "always": models with a fitting checksum are opened by another process first, too
 
@@ -65,8 +65,8 @@ def _write_model(file: Any, model: Any) -> None:
     import h5py
 
     # attributes hold what is one value, datasets what is an array: any HDF5 viewer shows both
-    number, release = _format_version(model), version("jaxmlp")
-    file.attrs.update({"format": FORMAT, "format_version": number, "jaxmlp_version": release})
+    number = _format_version(model)
+    file.attrs.update({"format": FORMAT, "format_version": number, "jaxmlp_version": jaxmlp.__version__})
     file.attrs.update({"task": model.task, "cost": model.cost, "row_dtype": model.row_dtype})
     if model.image_shape:
         file.attrs["image_shape"] = model.image_shape
@@ -79,12 +79,16 @@ def _write_model(file: Any, model: Any) -> None:
         network["members"] = model.net.members
     if model.net.parametric:
         network["parametric"] = True
+    if model.net.column_widths is not None:
+        network["column_widths"] = model.net.column_widths
     network.create("hidden", hidden, shape=(len(hidden),), dtype=h5py.string_dtype())
     _write_arrays(file, model)
 
 
 def _format_version(model: Any) -> int:
     """Return the lowest format version that can store the model, so that older releases can read it if possible."""
+    if model.net.column_widths is not None:
+        return 6
     if model.net.parametric:
         return 5
     if model.target_preprocessing.is_bounded:
@@ -246,8 +250,9 @@ def _read_network(path: Path, attributes: Mapping[str, Any], user_activations: M
             raise InputError(sentence(str(path), f"an activation named {quoted(name)!r}", "none of that name", remedy))
     *hidden, output = (user_activations.get(name, name) for name in names)
     norm, members = attributes.get("norm") or None, attributes.get("members")
-    parametric = bool(attributes.get("parametric", False))
-    return Network(tuple(attributes["sizes"]), tuple(hidden), output, norm, members, parametric)
+    parametric, widths = bool(attributes.get("parametric", False)), attributes.get("column_widths")
+    widths = None if widths is None else tuple(widths)
+    return Network(tuple(attributes["sizes"]), tuple(hidden), output, norm, members, parametric, widths)
 
 
 def _read_layer(path: Path, group: Any) -> dict[str, np.ndarray]:

@@ -184,14 +184,17 @@ def backprop(
     if net.members is None:
         J, gradient = _plain_loop(params, A, Y, weights, net, objective, noise.masks)
     else:  # each member by the same loop, then what they share is summed up
-        first, *inner, last = member_layers(tuple(params), net.members, AUTODIFF)  # which forward mode can pass
+        widths = net.column_widths
+        # by AUTODIFF, through which forward mode can pass
+        first, *inner, last = member_layers(tuple(params), net.members, widths, AUTODIFF)
 
         def loop(W: Array, last: LayerParams, masks: Masks) -> tuple[Array, Params]:
             layers = ({**first, "W": W}, *inner, last)
             return _plain_loop(layers, A, Y, weights, net.of_a_member, objective, masks)
 
         J, dlayers = jax.vmap(loop)(first["W"], last, noise.masks)  # (k,), and (k, …) each
-        J, gradient = J.mean(), member_gradient(tuple(params), jax.tree.map(lambda leaf: leaf / len(J), dlayers))
+        dlayers = jax.tree.map(lambda leaf: leaf / len(J), dlayers)
+        J, gradient = J.mean(), member_gradient(tuple(params), dlayers, widths)
     # a tuple or a list, as the parameters are, because a caller maps over both trees together
     gradient = type(params)(gradient)
 

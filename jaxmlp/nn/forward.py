@@ -24,10 +24,12 @@ from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.dropout import Masks
 from jaxmlp.nn.layer import apply_layer
 from jaxmlp.nn.layer_stacks import runs_of
-from jaxmlp.nn.members import MEAN_LOGITS, member_layers
+from jaxmlp.nn.members import MEAN_LOGITS, column_products, member_layers, member_products, shares_products
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.normalization import Moments, fold_layer
 from jaxmlp.nn.rule import TEXTBOOK, Derivatives
+
+MAX_SHARED_PRODUCTS = 1 << 25  # numbers of all columns and examples that an evaluation keeps; as many take 128 MiB
 
 
 def propagate(
@@ -102,15 +104,27 @@ def propagate_members(
       one_by_one: compute the members one after the other, in the memory of one: for many examples without gradient.
     """
     assert net.members is not None, "the callers have looked"
-    first, *inner, last = member_layers(params, net.members, derivatives)
-    one = net.of_a_member
-
-    def Z_of(W: Array, last: LayerParams, masks: Masks) -> Array:
-        layers = ({**first, "W": W}, *inner, last)
-        return propagate(layers, A, one, logits=True, derivatives=derivatives, masks=masks)[0]
-
     # the masks of a stack have its layers before the members
-    own = first["W"], last, jax.tree.map(lambda mask: jnp.moveaxis(mask, -3, 0), masks)
+    masks = jax.tree.map(lambda mask: jnp.moveaxis(mask, -3, 0), masks)
+    drops_inputs = bool(masks) and masks[0] is not None  # each member has inputs of its own
+    first, *inner, last = member_layers(params, net.members, net.column_widths, derivatives)
+    widths, W, R = net.column_widths, params[0]["W"], params[0]["R"]
+    copies = first.pop("W")
+    # what of layer 1 is a member's own, and how it begins: with parameters of layer 1, and their input
+    own_part, begin = copies, lambda copy: ({"W": copy}, A)
+    if widths is not None and shares_products(widths, net.members) and not drops_inputs:
+        if not one_by_one:
+            own_part, begin = derivatives(member_products)(widths, W, R, A), lambda product: ({}, product)
+        elif len(widths) * len(W) * A.shape[1] <= MAX_SHARED_PRODUCTS:
+            U = column_products(widths, W, A)
+            own_part, begin = R, lambda r: ({}, jnp.tensordot(r, U, 1))
+
+    def Z_of(own_part: Array, last: LayerParams, masks: Masks) -> Array:
+        own, start = begin(own_part)
+        layers = ({**first, **own}, *inner, last)
+        return propagate(layers, start, net.of_a_member, logits=True, derivatives=derivatives, masks=masks)[0]
+
+    own = own_part, last, masks
     # W_l is not mapped: under vmap it meets the columns of all members in one product
     return jax.lax.map(lambda member: Z_of(*member), own) if one_by_one else jax.vmap(Z_of)(*own)
 
@@ -150,7 +164,7 @@ def take_member(params: Params, net: Network, number: int) -> tuple[Network, Par
     if net.members is None or not 1 <= number <= net.members:
         expects = f"a number from 1 to {net.members}" if net.members else "a network with members"
         raise InputError(sentence("take_member", expects, number, "count them from 1"))
-    first, *inner, last = member_layers(tuple(params), net.members)
+    first, *inner, last = member_layers(tuple(params), net.members, net.column_widths)
     own = ({**first, "W": first["W"][number - 1]}, *inner, {name: leaf[number - 1] for name, leaf in last.items()})
     return net.of_a_member, own
 

@@ -43,12 +43,12 @@ def equal_runs(layers: tuple[Any, ...]) -> Runs:
 
 
 def runs_of(params: Sequence[dict[str, Any]]) -> Runs:
-    """Return the runs of parameters, stacked or not: a stack is known by the third axis of its W.
+    """Return the runs of parameters, stacked or not: a stack is known by the third axis of its b.
 
-    >>> runs_of(({"W": jnp.ones((2, 2))}, {"W": jnp.ones((9, 2, 2))}, {"W": jnp.ones((1, 2))}))
+    >>> runs_of(({"b": jnp.ones((2, 1))}, {"b": jnp.ones((9, 2, 1))}, {"b": jnp.ones((1, 1))}))
     (1, 9, 1)
     """
-    return tuple(layer["W"].shape[0] if layer["W"].ndim == 3 else 1 for layer in params)
+    return tuple(layer["b"].shape[0] if layer["b"].ndim == 3 else 1 for layer in params)
 
 
 def draw_per_layer(draw: Callable[[Array], T], keys: Array) -> T:

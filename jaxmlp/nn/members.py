@@ -14,43 +14,134 @@ R (k, n_0) has r_i as its rows; the last layer has the members' matrices below e
 members start with random signs in R, so that they differ: a population whose W is not mapped. A single member starts
 with R = 1: it is a plain network with a learnt scale of each input, the scaling layer of RealMLP.
 
+A column of a table is often several inputs: the bins of a number, or the words of a category. Then R (k, F) has one
+scale for each of the F columns, and r_i repeats it for the inputs of the column. This costs less as well, because the
+product of W_1 with the inputs X_f of a column is the same for all members:
+
+    shared         U_f = W_1f X_f            W_1f has those columns of W_1 that the inputs of column f meet
+    member i       W_1⁽ⁱ⁾ X = Σ_f r_if U_f
+    backward       dU_f = Σ_i r_if dV⁽ⁱ⁾      V⁽ⁱ⁾ = W_1⁽ⁱ⁾ X
+                   dr_if = ⟨dV⁽ⁱ⁾, U_f⟩,   dW_1f = dU_f X_fᵀ,   dX_f = W_1fᵀ dU_f
+
 The mean of members has logits as well, those whose A is that mean, so that costs need not start from A.
 
 Sources: Gorishniy, Kotelnikov and Babenko 2025 (TabM), arXiv 2410.24210; Wen, Tran and Ba 2020 (BatchEnsemble),
 arXiv 2002.06715; Holzmüller et al. 2024 (RealMLP), arXiv 2407.04491.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.rule import TEXTBOOK, Derivatives, Rule
 
+Widths = tuple[int, ...]
+"""How many inputs each column of the data has."""
+
 # By hand, two inputs, one unit, W = (2, 3), r_1 = (1, -1), r_2 = (5, 1):
 #   copies (2, -3), (10, 3)
 #   their derivatives (1, 1), (0, 2):    dW = (1·1 + 0·5, 1·(-1) + 2·1) = (1, 1),  dr_1 = (2·1, 3·1),  dr_2 = (0, 3·2)
+# The same as one column of two inputs, r_1 = 1, r_2 = 5, x = (1, 10):
+#   U = 2·1 + 3·10 = 32, products 32, 160
+#   their derivatives 1, 2:    dU = 1·1 + 5·2 = 11,  dr_1 = 1·32,  dr_2 = 2·32,  dW = 11·(1, 10),  dx = 11·(2, 3)
 
 
-def _copies_forward(W: Array, R: Array) -> tuple[Array, tuple[Array, Array]]:
-    """W (n, n_prev), R (k, n_prev) -> W diag(r_i), (k, n, n_prev)."""
-    return W[None] * R[:, None, :], (W, R)
+def scales_of_inputs(R: Array, widths: Widths | None) -> Array:
+    """Return the scales of the inputs, (k, n_0), from R (k, F), the scales of columns with so many inputs each.
+
+    >>> scales_of_inputs(jnp.array([[1.0, -1.0]]), (2, 1)).tolist()
+    [[1.0, 1.0, -1.0]]
+    """
+    return R if widths is None else jnp.repeat(R, np.array(widths), axis=1, total_repeat_length=sum(widths))
 
 
-def _copies_backward(cache: tuple[Array, Array], dcopies: Array) -> tuple[Array, Array]:
-    """dW⁽ⁱ⁾ (k, n, n_prev) -> dW (n, n_prev), dR (k, n_prev)."""
+def _sum_of_columns(dscales: Array, widths: Widths | None) -> Array:
+    """(k, n_0) -> (k, F), the sums over the inputs of each column."""
+    if widths is None:
+        return dscales
+    column_of_input = np.repeat(np.arange(len(widths)), widths)
+    return jax.ops.segment_sum(dscales.T, column_of_input, len(widths), indices_are_sorted=True).T
+
+
+def _copies_forward(widths: Widths | None, W: Array, R: Array) -> tuple[Array, tuple[Array, Array]]:
+    """W (n, n_prev), R (k, F) -> W diag(r_i), (k, n, n_prev)."""
+    return W[None] * scales_of_inputs(R, widths)[:, None, :], (W, R)
+
+
+def _copies_backward(widths: Widths | None, cache: tuple[Array, Array], dcopies: Array) -> tuple[Array, Array]:
+    """dW⁽ⁱ⁾ (k, n, n_prev) -> dW (n, n_prev), dR (k, F)."""
     W, R = cache
-    return (dcopies * R[:, None, :]).sum(axis=0), (dcopies * W[None]).sum(axis=1)
+    dW = (dcopies * scales_of_inputs(R, widths)[:, None, :]).sum(axis=0)
+    return dW, _sum_of_columns((dcopies * W[None]).sum(axis=1), widths)
 
 
 # the copies as one function: differentiated by `_copies_backward`, and by JAX as a witness
-scaled_copies = Rule(_copies_forward, _copies_backward)
+scaled_copies = Rule(_copies_forward, _copies_backward, n_static=1)
+
+
+# --- the products of the members with X, through those of the columns -------------------------------------------------
+
+
+def _runs(widths: Widths) -> Iterator[tuple[slice, slice, int]]:
+    """Yield the columns, the inputs and the width of each run of columns that are equally wide."""
+    column = begin = 0
+    for width, run in groupby(widths):
+        n = len(list(run))
+        yield slice(column, column + n), slice(begin, begin + n * width), width
+        column, begin = column + n, begin + n * width
+
+
+def column_products(widths: Widths, W: Array, X: Array) -> Array:
+    """Return U_f = W_f X_f of every column, (F, n, m), for W (n, n_0) and X (n_0, m).
+
+    >>> column_products((2, 1), jnp.array([[2.0, 3.0, 4.0]]), jnp.array([[1.0], [10.0], [100.0]])).tolist()
+    [[[32.0]], [[400.0]]]
+    """
+    n, m = W.shape[0], X.shape[1]
+    return jnp.concatenate(
+        [
+            jnp.einsum("nfw,fwm->fnm", W[:, inputs].reshape(n, -1, width), X[inputs].reshape(-1, width, m))
+            for _, inputs, width in _runs(widths)
+        ]
+    )
+
+
+def _products_forward(widths: Widths, W: Array, R: Array, X: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    """W (n, n_0), R (k, F), X (n_0, m) -> the products W_1⁽ⁱ⁾ X, (k, n, m)."""
+    U = column_products(widths, W, X)
+    return jnp.einsum("kf,fnm->knm", R, U), (W, R, X, U)
+
+
+def _products_backward(
+    widths: Widths, cache: tuple[Array, Array, Array, Array], dproducts: Array
+) -> tuple[Array, Array, Array]:
+    """Derivative by the products, (k, n, m) -> dW (n, n_0), dR (k, F), dX (n_0, m)."""
+    W, R, X, U = cache
+    n, m = W.shape[0], X.shape[1]
+    dU = jnp.einsum("kf,knm->fnm", R, dproducts)
+    dW, dX = [], []
+    for columns, inputs, width in _runs(widths):
+        W_run, X_run = W[:, inputs].reshape(n, -1, width), X[inputs].reshape(-1, width, m)
+        dW.append(jnp.einsum("fnm,fwm->nfw", dU[columns], X_run).reshape(n, -1))
+        dX.append(jnp.einsum("nfw,fnm->fwm", W_run, dU[columns]).reshape(-1, m))
+    dR = jnp.einsum("knm,fnm->kf", dproducts, U)
+    return jnp.concatenate(dW, axis=1), dR, jnp.concatenate(dX)
+
+
+# the products as one function, with the same two ways to differentiate it
+member_products = Rule(_products_forward, _products_backward, n_static=1)
+
+
+# --- parameters and gradient of the members ---------------------------------------------------------------------------
 
 
 def member_layers(
-    params: tuple[LayerParams, ...], k: int, derivatives: Derivatives = TEXTBOOK
+    params: tuple[LayerParams, ...], k: int, widths: Widths | None = None, derivatives: Derivatives = TEXTBOOK
 ) -> tuple[LayerParams, ...]:
     """Return the parameters of the members: the W of layer 1 and the last layer with a first axis of length k.
 
@@ -61,16 +152,28 @@ def member_layers(
     ([[[2.0, -3.0]], [[10.0, 3.0]]], [[[7.0]], [[8.0]]])
     """
     first, *inner, last = params
-    copies = derivatives(scaled_copies)(first["W"], first["R"])
+    copies = derivatives(scaled_copies)(widths, first["W"], first["R"])
     own = {name: leaf.reshape(k, leaf.shape[0] // k, leaf.shape[1]) for name, leaf in last.items()}
     shared = {name: leaf for name, leaf in first.items() if name != "R"}
     return ({**shared, "W": copies}, *inner, own)
 
 
-def member_gradient(params: tuple[LayerParams, ...], dlayers: tuple[LayerParams, ...]) -> tuple[LayerParams, ...]:
+def shares_products(widths: Widths, k: int) -> bool:
+    """Whether k members take fewer multiplications through the products of the columns than each by its own W_1.
+
+    >>> shares_products((48, 48), 32), shares_products((48, 48), 1), shares_products((1, 1), 32)
+    (True, False, False)
+    """
+    n_in = sum(widths)
+    return n_in + k * len(widths) < k * n_in
+
+
+def member_gradient(
+    params: tuple[LayerParams, ...], dlayers: tuple[LayerParams, ...], widths: Widths | None = None
+) -> tuple[LayerParams, ...]:
     """Return the gradient by `params` from that by the parameters of every member, each with a first axis k."""
     dfirst, *dinner, dlast = dlayers
-    dW, dR = scaled_copies.backward((params[0]["W"], params[0]["R"]), dfirst["W"])
+    dW, dR = scaled_copies.backward(widths, (params[0]["W"], params[0]["R"]), dfirst["W"])
     shared_first, *shared = (jax.tree.map(lambda leaf: leaf.sum(axis=0), dlayer) for dlayer in (dfirst, *dinner))
     own = {name: leaf.reshape(-1, leaf.shape[2]) for name, leaf in dlast.items()}
     return ({**shared_first, "W": dW, "R": dR}, *shared, own)

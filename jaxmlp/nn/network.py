@@ -21,7 +21,7 @@ from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.nn import activations, layer_stacks, normalization
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.dense import LayerParams
-from jaxmlp.nn.members import MEAN_LOGITS
+from jaxmlp.nn.members import MEAN_LOGITS, Widths, shares_products
 
 Params = tuple[LayerParams, ...]
 
@@ -44,13 +44,16 @@ class Network:
       members: k; the network is then k networks that share their hidden layers, each with scales of the inputs and a
         last layer of its own. They train together, each by its own cost, and predict the mean of their outputs
         (`nn.members`). 1 is one network that also learns a scale of each input; None is a network without.
+      column_widths: how many inputs each column of the data has, as the bins of a number or the words of a category.
+        Members then have a scale for each column instead of each input. None is a scale for each input.
       parametric: whether each hidden unit learns how much of its activation it uses: A = s g(Z) + (1 - s) Z; s starts
         at 1 (`nn.parametric`). False for a network that has only identity.
 
     Raises:
       InputError: for sizes that are not at least two positive whole numbers, for a number of hidden activations that
         does not fit, for a missing output, for an unknown activation or normalisation, for members without hidden
-        layer, with normalisation or with an output whose mean has no logits, and for a parametric maxout.
+        layer, with normalisation or with an output whose mean has no logits, for widths of columns that do not add
+        up to the inputs, and for a parametric maxout.
 
     >>> net = Network(sizes=(3, 5, 4, 1), hidden=("tanh", "relu"), output="sigmoid")
     >>> net.depth, net.hidden, net == Network((3, 5, 4, 1), ("tanh", "relu"), "sigmoid")
@@ -65,6 +68,7 @@ class Network:
     norm: str | None = None
     members: int | None = None
     parametric: bool = False
+    column_widths: Widths | None = None
 
     def __post_init__(self) -> None:
         sizes = _checked_sizes(self.sizes)
@@ -89,6 +93,7 @@ class Network:
             raise unknown("norm", self.norm, normalization.NORMS)
         if self.members is not None:
             object.__setattr__(self, "members", _checked_members(self.members, len(sizes), self.norm, output))
+        object.__setattr__(self, "column_widths", _checked_widths(self.column_widths, sizes[0], self.members))
         object.__setattr__(self, "parametric", _checked_parametric(self.parametric, hidden))
         # the normal form is stored, because equal networks must have equal fields: a list and a tuple, or two
         # spellings, would be two keys of the compiled programs
@@ -97,7 +102,8 @@ class Network:
         object.__setattr__(self, "output", output)
 
     def __repr__(self) -> str:
-        fields = {name: value for name, value in vars(self).items() if name not in ("members", "parametric") or value}
+        extensions = "members", "parametric", "column_widths"
+        fields = {name: value for name, value in vars(self).items() if name not in extensions or value}
         return f"Network({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
     @property
@@ -122,10 +128,11 @@ class Network:
         rows = zip(self.sizes, self.sizes[1:], self.activations, self.norms, strict=False)
         n_hidden = self.depth - 1
         copies = [1] * n_hidden + [self.members or 1]  # the last layer has the members' own below each other
-        scales = [self.members] + [None] * n_hidden
+        n_scales = self.sizes[0] if self.column_widths is None else len(self.column_widths)
+        scales = [None if self.members is None else (self.members, n_scales)] + [None] * n_hidden
         shapes = (
-            LayerShape(n_in, n_out, g.name, (k * g.pieces * n_out, n_in), (k * g.pieces * n_out, 1), norm, members)
-            for (n_in, n_out, g, norm), k, members in zip(rows, copies, scales, strict=True)
+            LayerShape(n_in, n_out, g.name, (k * g.pieces * n_out, n_in), (k * g.pieces * n_out, 1), norm, R)
+            for (n_in, n_out, g, norm), k, R in zip(rows, copies, scales, strict=True)
         )
         is_hidden = [True] * n_hidden + [False]
         return tuple(
@@ -158,12 +165,18 @@ class Network:
         >>> Network((3, 2, 1), "relu", "sigmoid").n_products, Network((3, 2, 1), "relu", "sigmoid", None, 4).n_products
         (11, 44)
         """
-        return self.n_parameters if self.members is None else self.members * self.of_a_member.n_products
+        if self.members is None:
+            return self.n_parameters
+        own = self.of_a_member.n_products
+        if self.column_widths and shares_products(self.column_widths, self.members):
+            n_0, n_1 = self.shapes[0].W[1], self.shapes[0].W[0]
+            return self.members * (own + (len(self.column_widths) - n_0) * n_1) + n_0 * n_1
+        return self.members * own
 
     @property
     def of_a_member(self) -> "Network":
         """The network that each member is; the network itself where it has none."""
-        return dataclasses.replace(self, members=None)
+        return dataclasses.replace(self, members=None, column_widths=None)
 
 
 class LayerShape(NamedTuple):
@@ -175,19 +188,19 @@ class LayerShape(NamedTuple):
     W: tuple[int, int]
     b: tuple[int, int]
     norm: str | None = None
-    members: int | None = None
+    R: tuple[int, int] | None = None
     parametric: bool = False
 
     @property
     def leaves(self) -> dict[str, tuple[int, int]]:
-        """The shape of each array of the layer by its name: W, b, and γ, s and R (k, n_in) where there are any."""
+        """The shape of each array of the layer by its name: W, b, and γ, s and R where there are any."""
         leaves = {"W": self.W, "b": self.b}
         if self.norm is not None:
             leaves["gamma"] = self.b
         if self.parametric:
             leaves["s"] = self.b
-        if self.members is not None:
-            leaves["R"] = (self.members, self.n_in)
+        if self.R is not None:
+            leaves["R"] = self.R
         return leaves
 
     @property
@@ -222,6 +235,23 @@ def _checked_members(members: Any, n_sizes: int, norm: str | None, output: str |
         if not is_absent:
             raise InputError(sentence("members", expects, got, "leave members out for a single network"))
     return k
+
+
+def _checked_widths(widths: Any, n_0: int, members: int | None) -> Widths | None:
+    """Return the widths of the columns; None where each column is one input."""
+    if widths is None:
+        return None
+    try:
+        checked = tuple(operator.index(n) for n in widths)
+    except TypeError:
+        checked = ()
+    if not checked or min(checked) < 1 or sum(checked) != n_0:
+        expects, remedy = f"positive whole numbers whose sum is {n_0}, the inputs", "leave it out"
+        raise InputError(sentence("column_widths", expects, repr(widths), remedy))
+    if members is None:
+        remedy = "leave column_widths out for a network without"
+        raise InputError(sentence("column_widths", "a network with members", "none", remedy))
+    return None if len(checked) == n_0 else checked
 
 
 def _checked_parametric(parametric: Any, hidden: Iterable[str | Activation]) -> bool:

@@ -2,7 +2,7 @@
 
 W_l (n_l, n_{l-1}) by an initializer,   b_l (n_l, 1) zero,   γ_l (n_l, 1) one where a layer is normalised,
 s_l (n_l, 1) one where its activation is parametric,
-R (k, n_0) of k members random signs, of a single one 1
+R (k, n_0), or (k, columns), of k members random signs, of a single one 1
 here ({"W": W_1, "b": b_1}, {"W": W_2, "b": b_2}, …);   in a course {"W1": W_1, "b1": b_1, "W2": W_2, "b2": b_2, …}
 """
 
@@ -83,9 +83,9 @@ def _draw_layer(initializer: Initializer, row: LayerShape, dtype: DTypeLike, key
         layer["gamma"] = jnp.ones(row.b, dtype)
     if row.parametric:
         layer["s"] = jnp.ones(row.b, dtype)
-    if row.members is not None:  # another key: W stays what a network without members has
-        signs = jax.random.rademacher(jax.random.fold_in(key, 1), (row.members, row.n_in), dtype)
-        layer["R"] = signs if row.members > 1 else jnp.ones_like(signs)  # signs are only to make members differ
+    if row.R is not None:  # another key: W stays what a network without members has
+        signs = jax.random.rademacher(jax.random.fold_in(key, 1), row.R, dtype)
+        layer["R"] = signs if len(signs) > 1 else jnp.ones_like(signs)  # signs are only to make members differ
     return layer
 
 

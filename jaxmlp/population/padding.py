@@ -32,7 +32,9 @@ def widest(nets: Sequence[Network]) -> Network | None:
     first, ends = nets[0], {(net.sizes[0], net.sizes[-1]) for net in nets}
     if all(net == first for net in nets):
         return first
-    alike = {(net.depth, net.hidden, net.output, net.norm, net.members, net.parametric) for net in nets}
+    alike = {
+        (net.depth, net.hidden, net.output, net.norm, net.members, net.parametric, net.column_widths) for net in nets
+    }
     # unused units would change the mean of a layer normalisation, the sum of a softmax, and the pieces of maxout
     coupled = first.norm == "layer" or any(not g.elementwise or g.pieces > 1 for g in first.activations[:-1])
     if len(alike) > 1 or len(ends) > 1 or coupled:

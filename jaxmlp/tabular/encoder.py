@@ -114,6 +114,11 @@ class TableEncoder:
         """Return the width of the network's input; `n_columns` is ignored, `Preprocessing.n_inputs` needs it."""
         return sum(column.width for column in self.columns)
 
+    @property
+    def column_widths(self) -> tuple[int, ...]:
+        """How many of the network's inputs each column has, of those that have any."""
+        return tuple(column.width for column in self.columns if column.width)
+
     is_fitted = True  # as in `Preprocessing`: after a new split it must be fitted again
 
     @property

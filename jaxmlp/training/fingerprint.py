@@ -93,6 +93,7 @@ def run_fingerprint(
     more = [f"norm {net.norm}"] if net.norm else []
     more += [f"members {net.members}"] if net.members else []
     more += ["parametric"] if net.parametric else []
+    more += [f"columns {_text(net.column_widths)}"] if net.column_widths else []
     settings |= {
         "network": " ".join([units, *names, *more]),
         "preprocessing": _preprocessing_values(data),

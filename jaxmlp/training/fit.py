@@ -8,11 +8,14 @@ from typing import Any, cast
 import jax
 
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.errors import DivergenceError, InputError, InputTypeError, sentence
 from jaxmlp.nn.activations import Activation
+from jaxmlp.nn.members import Widths
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.parallel.distributed import all_reduce_max
 from jaxmlp.parallel.mesh import shard
+from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.training import presets
 from jaxmlp.training.blocks import run_epochs
 from jaxmlp.training.callbacks import Callback, CallbackFunction, as_callbacks
@@ -76,7 +79,17 @@ def network_for(
         parametric = recipe is not None and presets.is_parametric(recipe, names)
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     sizes = (data.n_inputs, *hidden, data.n_outputs)
-    return Network(sizes, cast(Any, activation), output or _OUTPUTS[data.task], norm, members, parametric)
+    output = output or _OUTPUTS[data.task]
+    widths = column_widths(members, data.preprocessing)
+    return Network(sizes, cast(Any, activation), output, norm, members, parametric, widths)
+
+
+def column_widths(members: int | None, encoder: Preprocessing | TableEncoder | None) -> Widths | None:
+    """Return `Network.column_widths` for inputs that this encoder makes.
+
+    Several members have a scale for each column of a table. A single one has a scale for each input, as RealMLP.
+    """
+    return None if members in (None, 1) or encoder is None else encoder.column_widths
 
 
 @documents_options()

@@ -103,6 +103,13 @@ def parametric() -> Model:
     return Model.of(net, params_of(net), data)
 
 
+def columns() -> Model:
+    """A table whose columns are several inputs each, and members with a scale for each column."""
+    data = jaxmlp.load(TABLE, target="price", test_fraction=0)
+    net = jaxmlp.network_for(data, (3,), "relu", members=4)
+    return Model.of(net, params_of(net), data)
+
+
 ROWS = fractions(5, 2)
 CASES = {
     "version-1-images": Case(images, (np.arange(4 * 6) * 11 % 256).astype(np.uint8).reshape(4, 2, 3)),
@@ -111,6 +118,7 @@ CASES = {
     "version-3-members": Case(members, ROWS),
     "version-4-bounded": Case(bounded, ROWS),
     "version-5-parametric": Case(parametric, ROWS),
+    "version-6-columns": Case(columns, {name: TABLE[name] for name in ("colour", "size")}),
 }
 
 

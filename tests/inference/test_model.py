@@ -16,6 +16,7 @@ from jaxmlp.data import Columns, Dataset, Preprocessing
 from jaxmlp.data.dataset import Part
 from jaxmlp.errors import InputError, MissingFileError
 from jaxmlp.inference.model import Model
+from jaxmlp.inference.model_file import FORMAT_VERSION
 from jaxmlp.metrics.definitions import METRICS
 from jaxmlp.metrics.formulas import r2
 
@@ -259,7 +260,7 @@ def test_models_that_do_not_fit_together(tmp_path):
     whole = path.read_bytes()
     edit(path, lambda file: file.attrs.update({"format_version": 99, "jaxmlp_version": "7.0"}))
     assert refused(jaxmlp.load_model, path) == (
-        f"{path} expects model format 5 or older, got 99: upgrade jaxmlp to 7.0 or newer"
+        f"{path} expects model format {FORMAT_VERSION} or older, got 99: upgrade jaxmlp to 7.0 or newer"
     )
     path.write_bytes(whole)
     edit(path, lambda file: file["network"].attrs.update({"sizes": [2, 5, 1]}))

@@ -1,6 +1,7 @@
 """Members: k networks that share their hidden layers, as one network."""
 
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jaxmlp.nn.augmentation import draw_noise
 from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.forward import take_member
 from jaxmlp.nn.layer_stacks import stack_layers
-from jaxmlp.nn.members import MEAN_LOGITS
+from jaxmlp.nn.members import MEAN_LOGITS, member_products
 from jaxmlp.nn.objective import check_batch
 from jaxmlp.nn.rule import AUTODIFF
 
@@ -89,6 +90,88 @@ def test_a_stack_of_equal_layers_computes_the_same():
     apart, stacked = (evaluate(p, batch, net, objective, noise=n) for p, n in zip(layers, noises, strict=True))
     np.testing.assert_allclose(stacked.J, apart.J, rtol=1e-12)
     np.testing.assert_allclose(stacked.Z, apart.Z, rtol=1e-10)
+
+
+WIDTHS = (1, 3, 3, 2)  # runs of one column and of two, 9 inputs in all
+
+
+def column_example(**fields: Any) -> tuple[Network, Any, Any, Any]:
+    net = Network((9, 5, 4), "tanh", "softmax", members=K, column_widths=WIDTHS, **fields)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf + 0.3 * RNG.normal(size=leaf.shape)), jaxmlp.init(key(0), net))
+    return net, params, jnp.asarray(RNG.normal(size=(9, M))), jnp.asarray(np.eye(4)[:, RNG.integers(0, 4, M)])
+
+
+def test_a_scale_of_a_column_is_that_of_each_of_its_inputs():
+    net, params, X, Y = column_example()
+    assert params[0]["R"].shape == (K, 4)
+    by_input = Network((9, 5, 4), "tanh", "softmax", members=K)
+    repeated = ({**params[0], "R": jnp.repeat(params[0]["R"], np.array(WIDTHS), axis=1)}, *params[1:])
+    batch, objective = check_batch(params, X, Y, net, Objective(l2=0.7), None)
+    for of_mean in (False, True):  # with and without the shared products
+        actual = evaluate(params, batch, net, objective, of_mean=of_mean)
+        expected = evaluate(repeated, batch, by_input, objective, of_mean=of_mean)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), actual, expected)
+    # the derivative by the scale of a column is the sum of those by the scales of its inputs
+    gradient = jax.grad(jaxmlp.cost)(params, X, Y, net, objective)
+    by_scales = jax.grad(jaxmlp.cost)(repeated, X, Y, by_input, objective)
+    sums = np.add.reduceat(np.asarray(by_scales[0]["R"]), [0, 1, 4, 7], axis=1)
+    np.testing.assert_allclose(gradient[0]["R"], sums, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(gradient[0]["W"], by_scales[0]["W"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.quick("shared")
+@pytest.mark.parametrize("noise", [{}, {"input_dropout": 0.3}], ids=["shared", "each its own inputs"])
+def test_the_gradient_of_members_with_columns_is_that_of_autodiff_and_of_the_loop(noise):
+    net, params, X, Y = column_example()
+    objective = Objective(dropout=0.4, **noise)
+    by_rule = jax.jit(jax.value_and_grad(lambda p: jaxmlp.cost(p, X, Y, net, objective, None, key(1))))(params)
+    by_loop = jax.jit(lambda p: jaxmlp.backprop(p, X, Y, net, objective, None, key(1)))(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), by_rule, by_loop)
+    batch, quiet = check_batch(params, X, Y, net, Objective(), None)
+    expected = jax.jit(jax.grad(lambda p: evaluate(p, batch, net, quiet, AUTODIFF).J))(params)
+    actual = jax.jit(jax.grad(lambda p: jaxmlp.cost(p, X, Y, net, quiet)))(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), actual, expected)
+
+
+def test_the_products_of_columns_pass_the_check_of_a_rule():
+    W, R, X = (jnp.asarray(RNG.normal(size=shape)) for shape in ((2, 9), (K, 4), (9, 3)))
+    check = jaxmlp.check_vjp(partial(member_products.apply, WIDTHS), W, R, X, reference=None)
+    assert check.passed, str(check)
+
+
+def test_columns_of_one_input_each_are_no_columns():
+    net = Network((3, 4, 1), "relu", "identity", members=2, column_widths=(1, 1, 1))
+    assert net == Network((3, 4, 1), "relu", "identity", members=2)
+    assert "column_widths" not in repr(net)
+
+
+@pytest.mark.parametrize(
+    ("widths", "text"),
+    [
+        ((2, 2), r"column_widths expects positive whole numbers whose sum is 3, the inputs, got \(2, 2\)"),
+        ((3, 0), r"got \(3, 0\)"),
+        (3, "got 3: leave it out"),
+        ((1.5, 1.5), "got "),
+    ],
+)
+def test_widths_that_are_not_those_of_the_inputs(widths, text):
+    with pytest.raises(InputError, match=text):
+        Network((3, 4, 1), "relu", "identity", members=2, column_widths=widths)
+
+
+def test_widths_without_members():
+    with pytest.raises(InputError, match="column_widths expects a network with members, got none"):
+        Network((3, 4, 1), "relu", "identity", column_widths=(2, 1))
+
+
+def test_several_members_have_a_scale_for_each_column_of_a_table():
+    table = {"size": [1.0, 3.0, None, 2.0] * 5, "city": ["Rome", "Oslo", "Rome", "Oslo"] * 5}
+    data = jaxmlp.load({**table, "y": [0.5, 1.0, 2.0, 3.0] * 5}, target="y")
+    net = jaxmlp.network_for(data, hidden=(4,), members=3)
+    assert net.column_widths == (2, 2)
+    assert jaxmlp.network_for(data, hidden=(4,), members=1).column_widths is None
+    result = jaxmlp.fit(net, data, epochs=2)
+    assert result.params[0]["R"].shape == (3, 2)
 
 
 def test_the_hessian_passes_through_members():

@@ -171,6 +171,8 @@ def _standard_extension_rows(rng: np.random.Generator) -> Iterator[Row]:
         net = Network((3, 5, n), "tanh", output, members=3)
         name = f"members, tanh 3-5-{n} {output}"
         yield from _extension_rows(make_case(name, net, Objective(l2=0.7), rng, weights=output == "sigmoid"), rng)
+    net = Network((6, 5, 2), "tanh", "identity", members=3, column_widths=(2, 2, 1, 1))
+    yield from _extension_rows(make_case("members with columns, tanh 6-5-2", net, Objective(l2=0.7), rng), rng)
     hidden = ("relu", "elu(0.5)", "gelu")
     for name, members in (("parametric", None), ("parametric, 3 members", 3)):
         net = Network((3, 5, 2, 6, 4), hidden, "softmax", members=members, parametric=True)
