@@ -1,4 +1,4 @@
-"""Markers: `slow` for what `pytest` leaves out and `pytest -m ""` runs as well, `on_cpu` for what other devices skip."""
+"""Markers: `slow` is left out by `pytest` and run by `pytest -m ""`; `cpu_only` is skipped on other devices."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import pytest
 
-on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="it describes a CPU, or needs several devices")
+cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="it describes a CPU, or needs several devices")
 
 
 def slow_except(values: Iterable[Any], *quick: Any) -> list[Any]:

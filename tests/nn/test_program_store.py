@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from marks import on_cpu
+from marks import cpu_only
 
 from jaxmlp.nn import program_store
 from jaxmlp.nn.program_store import Programs
@@ -32,7 +32,7 @@ def counted():
     return Programs(halve), traced
 
 
-@on_cpu
+@cpu_only
 def test_a_shape_is_compiled_once_whether_its_program_is_loaded_or_serialized(store):
     halve, traced = counted()
     for _ in range(3):
@@ -43,7 +43,7 @@ def test_a_shape_is_compiled_once_whether_its_program_is_loaded_or_serialized(st
     assert store.serialized_bytes == sum(len(stored.executable) for stored in store.serialized.values())
 
 
-@on_cpu
+@cpu_only
 def test_programs_that_jax_keeps_in_a_folder_are_dropped(store, monkeypatch):
     monkeypatch.setattr(program_store, "_has_cache_folder", lambda: True)
     halve, _ = counted()
@@ -52,7 +52,7 @@ def test_programs_that_jax_keeps_in_a_folder_are_dropped(store, monkeypatch):
     assert (len(store.loaded), len(store.serialized)) == (2, 0)
 
 
-@on_cpu
+@cpu_only
 def test_the_oldest_programs_are_dropped_when_their_bytes_are_too_many(store, monkeypatch):
     halve, traced = counted()
     for n in (1, 2, 3):

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 import zoo
-from marks import on_cpu, slow_except
+from marks import cpu_only, slow_except
 
 import jaxmlp
 from jaxmlp import Network, Objective
@@ -282,7 +282,7 @@ def test_rates_are_as_many_as_the_steps(data, shape):
         next(epochs(NET, Objective(), optimizer, state, batches, rates=lambda epoch: np.ones(shape)))
 
 
-@on_cpu
+@cpu_only
 def test_large_networks_and_many_rows_go_alone(data):
     state = jaxmlp.init_state(jax.random.key(0), NET, optax.sgd(0.1))
     assert execution_plan.epochs_per_call(NET, 27, 7, state) == execution_plan.MAX_EPOCHS_PER_CALL
@@ -297,7 +297,7 @@ def test_large_networks_and_many_rows_go_alone(data):
     )
 
 
-@on_cpu
+@cpu_only
 def test_an_accelerator_gets_more_work_in_a_call_and_fewer_small_steps(data, monkeypatch):
     wide, wider = (Network((3, n, 3), "tanh", "softmax") for n in (1000, 10**5))
     heavy = jaxmlp.init_state(jax.random.key(0), wide, optax.adam(0.1))
@@ -316,7 +316,7 @@ def test_an_accelerator_gets_more_work_in_a_call_and_fewer_small_steps(data, mon
     assert many_steps == 4 < on_cpu[2]
 
 
-@on_cpu
+@cpu_only
 def test_a_validation_part_counts_in_what_goes_into_a_call(data):
     state = jaxmlp.init_state(jax.random.key(0), NET, optax.sgd(0.1))
     large = execution_plan.epochs_per_call(NET, 27, 7, state, n_validation=10**6)

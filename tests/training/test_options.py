@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 import zoo
-from marks import on_cpu, slow_except
+from marks import cpu_only, slow_except
 
 import jaxmlp
 from jaxmlp import Network, Objective
@@ -583,7 +583,7 @@ def test_a_result_goes_on_beside_checkpoints_of_its_run_alone(data, tmp_path):
     assert {path.name for path in (tmp_path / "other").iterdir()} == {"16"}
 
 
-@on_cpu
+@cpu_only
 def test_other_rows_are_another_run_and_a_mesh_is_none(data, kept):
     rows, labels = data.train
     others = {

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 import zoo
-from marks import on_cpu, slow_except
+from marks import cpu_only, slow_except
 
 import jaxmlp
 from jaxmlp.errors import DivergenceError
@@ -83,7 +83,7 @@ def test_frozen_layers_and_other_optimizers_are_written_out(data):
         assert found.history[-1].cost < found.history[0].cost
 
 
-@on_cpu
+@cpu_only
 def test_layers_on_a_mesh_are_written_out(data):
     net, optimizer = zoo.deep(), make_optimizer("adam")
     state, batches = jaxmlp.init_state(jax.random.key(0), net, optimizer), jaxmlp.make_batches(data, net, None, 8)
