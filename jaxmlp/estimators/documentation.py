@@ -62,8 +62,9 @@ PARAMETERS = {
 ATTRIBUTES = {
     "coefs_, intercepts_": "of each layer, (n_in, n_out) and (n_out,), in the units of X and y. Predictions follow "
     "from them: what is written there counts.",
-    "member_scales_": "of a preset with members their scales of the inputs, (k, n); the last of coefs_ and intercepts_ "
-    "then has the outputs of all members one by one. Else None.",
+    "member_scales_": "of a preset with members their scales: of the columns, (k, columns), or of the inputs of a "
+    "single member, (1, n). The last of coefs_ and intercepts_ then has the outputs of all members one by one. "
+    "Else None.",
     "activation_shares_": "with a preset that has parametric activations: the vector s of each hidden layer, a number "
     "for each unit. Else [].",
     "scales_": "γ of each layer with layer normalisation, whose coefs_ act on standardised columns; else ().",

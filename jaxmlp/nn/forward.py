@@ -24,7 +24,7 @@ from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.dropout import Masks
 from jaxmlp.nn.layer import apply_layer
 from jaxmlp.nn.layer_stacks import runs_of
-from jaxmlp.nn.members import MEAN_LOGITS, column_products, member_layers, member_products, shares_products
+from jaxmlp.nn.members import MEAN_LOGITS, column_products, member_layers, member_products, n_multiplications
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.normalization import Moments, fold_layer
 from jaxmlp.nn.rule import TEXTBOOK, Derivatives
@@ -112,7 +112,8 @@ def propagate_members(
     copies = first.pop("W")
     # what of layer 1 is a member's own, and how it begins: with parameters of layer 1, and their input
     own_part, begin = copies, lambda copy: ({"W": copy}, A)
-    if widths is not None and shares_products(widths, net.members) and not drops_inputs:
+    n_in, k = net.sizes[0], net.members
+    if widths is not None and n_multiplications(widths, n_in, k) < k * n_in and not drops_inputs:
         if not one_by_one:
             own_part, begin = derivatives(member_products)(widths, W, R, A), lambda product: ({}, product)
         elif len(widths) * len(W) * A.shape[1] <= MAX_SHARED_PRODUCTS:

@@ -158,14 +158,14 @@ def member_layers(
     return ({**shared, "W": copies}, *inner, own)
 
 
-def shares_products(widths: Widths, k: int) -> bool:
-    """Whether k members take fewer multiplications through the products of the columns than each by its own W_1.
+def n_multiplications(widths: Widths | None, n_in: int, k: int) -> int:
+    """Return how many multiplications k members take in layer 1, for each of its units and each example.
 
-    >>> shares_products((48, 48), 32), shares_products((48, 48), 1), shares_products((1, 1), 32)
-    (True, False, False)
+    >>> n_multiplications((48, 48), 96, 32), n_multiplications(None, 96, 32)    # 96 and 32·2; 32·96
+    (160, 3072)
     """
-    n_in = sum(widths)
-    return n_in + k * len(widths) < k * n_in
+    each_by_itself = k * n_in
+    return each_by_itself if widths is None else min(each_by_itself, n_in + k * len(widths))
 
 
 def member_gradient(

@@ -21,7 +21,7 @@ from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.nn import activations, layer_stacks, normalization
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.dense import LayerParams
-from jaxmlp.nn.members import MEAN_LOGITS, Widths, shares_products
+from jaxmlp.nn.members import MEAN_LOGITS, Widths, n_multiplications
 
 Params = tuple[LayerParams, ...]
 
@@ -167,11 +167,9 @@ class Network:
         """
         if self.members is None:
             return self.n_parameters
-        own = self.of_a_member.n_products
-        if self.column_widths and shares_products(self.column_widths, self.members):
-            n_0, n_1 = self.shapes[0].W[1], self.shapes[0].W[0]
-            return self.members * (own + (len(self.column_widths) - n_0) * n_1) + n_0 * n_1
-        return self.members * own
+        n_1, n_0 = self.shapes[0].W
+        above = self.of_a_member.n_products - n_1 * n_0
+        return self.members * above + n_1 * n_multiplications(self.column_widths, n_0, self.members)
 
     @property
     def of_a_member(self) -> "Network":

@@ -18,7 +18,7 @@ In the NTK parametrisation a layer computes 1/√n_in V A, and V is trained. Its
 of adam does not depend on such a factor (if ε is small beside the gradient): the step of V is that of W in the ordinary
 form, and W = 1/√n_in V moves by 1/√n_in of it. The decay V ← V - α η V is W ← W - α η W. So adamw with one rate for
 each of W, b, s and R trains the ordinary network as that parametrisation would. The factors of α for b, for s of
-parametric activations and for R, the scales of the inputs, are those of RealMLP.
+parametric activations and for R, the scales of members, are those of RealMLP.
 
 A named optimizer is made for α = 1, and the training multiplies its update by the α of each step. So α is an input of
 the compiled program: neither another rate nor a schedule compiles anything. A line search finds α itself.

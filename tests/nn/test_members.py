@@ -14,7 +14,7 @@ from jaxmlp import Network, Objective
 from jaxmlp.errors import DivergenceError, InputError
 from jaxmlp.nn.augmentation import draw_noise
 from jaxmlp.nn.backprop import evaluate
-from jaxmlp.nn.forward import take_member
+from jaxmlp.nn.forward import final_logits, take_member
 from jaxmlp.nn.layer_stacks import stack_layers
 from jaxmlp.nn.members import MEAN_LOGITS, member_products
 from jaxmlp.nn.objective import check_batch
@@ -119,6 +119,13 @@ def test_a_scale_of_a_column_is_that_of_each_of_its_inputs():
     np.testing.assert_allclose(gradient[0]["W"], by_scales[0]["W"], rtol=1e-9, atol=1e-12)
 
 
+def test_an_evaluation_of_many_examples_keeps_no_products_of_columns(monkeypatch):
+    net, params, X, _ = column_example()
+    shared = jaxmlp.logits(params, X, net)
+    monkeypatch.setattr("jaxmlp.nn.forward.MAX_SHARED_PRODUCTS", 1)
+    np.testing.assert_allclose(jax.jit(lambda p: final_logits(p, X, net))(params), shared, rtol=1e-10)
+
+
 @pytest.mark.quick("shared")
 @pytest.mark.parametrize("noise", [{}, {"input_dropout": 0.3}], ids=["shared", "each its own inputs"])
 def test_the_gradient_of_members_with_columns_is_that_of_autodiff_and_of_the_loop(noise):
@@ -131,6 +138,17 @@ def test_the_gradient_of_members_with_columns_is_that_of_autodiff_and_of_the_loo
     expected = jax.jit(jax.grad(lambda p: evaluate(p, batch, net, quiet, AUTODIFF).J))(params)
     actual = jax.jit(jax.grad(lambda p: jaxmlp.cost(p, X, Y, net, quiet)))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), actual, expected)
+
+
+def test_the_products_of_columns_by_hand():
+    # one column of two inputs: U = 2·1 + 3·10 = 32, and two members with the scales 1 and 5
+    W, R, X = jnp.array([[2.0, 3.0]]), jnp.array([[1.0], [5.0]]), jnp.array([[1.0], [10.0]])
+    products, cache = member_products.forward((2,), W, R, X)
+    assert products.ravel().tolist() == [32, 160]
+    dW, dR, dX = member_products.backward((2,), cache, jnp.array([[[1.0]], [[2.0]]]))  # dU = 1·1 + 5·2 = 11
+    assert dW.ravel().tolist() == [11, 110]
+    assert dR.ravel().tolist() == [32, 64]
+    assert dX.ravel().tolist() == [22, 33]
 
 
 def test_the_products_of_columns_pass_the_check_of_a_rule():
