@@ -13,6 +13,7 @@ from jaxmlp.cli.main import COMMANDS, commands
 from jaxmlp.nn.activations import ACTIVATIONS, find
 from jaxmlp.nn.costs import COSTS
 from jaxmlp.nn.names import resolve
+from jaxmlp.tabular.blocks import MAX_BINS
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -98,6 +99,10 @@ def test_every_command_is_shown():
 def test_every_public_name_is_shown():
     for name in jaxmlp.__all__:
         assert f"`{name}`" in README
+
+
+def test_the_number_of_bins_is_that_of_the_code():
+    assert f"up to {MAX_BINS} bins" in README
 
 
 def test_the_two_commands_stand_in_it():

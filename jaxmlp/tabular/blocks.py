@@ -32,7 +32,7 @@ from jaxmlp.tabular.deviation import TINY, deviation_of
 
 MAX_KNOTS = 1000  # of a quantile transform
 MIN_RANKS = 1000  # fewer training numbers are standardised by scaling "auto"
-MAX_BINS = 48  # of a piecewise-linear encoding; √m for m < 2,304 training numbers
+MAX_BINS = 128  # of a piecewise-linear encoding; √m for m < 16,384 training numbers
 MAX_CATEGORIES = 255  # the most frequent, which have a column each
 MIN_COUNT = 2  # fewer training rows make a category rare
 OUTERMOST = 1e-7  # the rank of the smallest number: the normal quantiles of the extremes are ±5.2
