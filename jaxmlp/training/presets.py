@@ -43,8 +43,8 @@ select the epoch, mean of five splits, 3,025 steps and 128 units unless stated. 
                                         0.833; decay 0.3 0.833; silu 0.834; three layers 0.835; 6,050 steps 0.837
     a sign for each column              0.839 with 48 bins; 0.846 with 192, α = 0.01; 0.847 with 128, 6,050 steps
     a learnt embedding of 16 units for each column, as in the paper, 96 bins
-                                        α = 0.002 0.827, 0.005 0.846, 0.01 0.849, 0.02 0.842; 192 bins 0.850; 8 units 0.849;
-                                        dropout 0.1 0.847; 256 units 0.845; batches of 128 and α = 0.005 0.850
+                                        α = 0.002 0.827, 0.005 0.846, 0.01 0.849, 0.02 0.842; 192 bins 0.850; 8 units
+                                        0.849; dropout 0.1 0.847; 256 units 0.845; batches of 128, α = 0.005 0.850
     periodic embeddings of 16 units     0.792 to 0.822
 
 A scale for each column with 128 bins and α = 0.01 comes as close (0.846 over three splits, as the embedding on these)
