@@ -15,7 +15,7 @@ from jaxmlp.tabular.table import Cells, Table, as_text
 
 Target = str | int | Sequence[str | int] | None
 _TARGET_NAMES = ("label", "target", "class", "y", "outcome", "species")
-_BOOLEANS = {"true": True, "false": False}
+_BOOLEAN_OF_WORD = {"true": True, "false": False}
 
 
 def check_infinite(table: Table, names: Sequence[str]) -> None:
@@ -132,7 +132,7 @@ def _labels_of(table: Table, name: str) -> np.ndarray:
         return as_whole(cells)
     distinct = set(cells)
     if all(cell in ("True", "False", "TRUE", "FALSE", "true", "false") for cell in distinct):
-        return np.array([_BOOLEANS[cell.lower()] for cell in cells])
+        return np.array([_BOOLEAN_OF_WORD[cell.lower()] for cell in cells])
     form = table.number_format(name)
     numbers, is_text = parse_numbers(cells, form)
     _check_typing_errors(table, name, numbers, is_text)

@@ -129,7 +129,7 @@ def fit_many(
         remedy = "choose another, or fit them one by one"
         raise InputError(sentence("schedule of a population", "one that is known beforehand", config.schedule, remedy))
     # which rows, folds and members there are
-    data, weights = _without_zero_weights(as_dataset(data), config)
+    data, weights = _drop_unweighted_rows(as_dataset(data), config)
     folds = Folds(folds) if isinstance(folds, int | np.integer) else folds
     ids = data.train.targets if data.task in ("binary", "multiclass") else None
     fold = None if folds is None else assign_folds(len(data.train.rows), folds.n, folds.seed, ids)
@@ -197,7 +197,7 @@ def _with_metric(
     return tuple(map(measured, members))
 
 
-def _without_zero_weights(data: Dataset, config: TrainConfig) -> tuple[Dataset, np.ndarray | None]:
+def _drop_unweighted_rows(data: Dataset, config: TrainConfig) -> tuple[Dataset, np.ndarray | None]:
     """Return the data set without training rows of weight 0, and the weights of the remaining rows."""
     weights = row_weights(data, config)
     if weights is None or weights.shape != (len(data.train.rows),) or (weights != 0).all():

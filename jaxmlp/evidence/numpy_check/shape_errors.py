@@ -48,7 +48,7 @@ def diagnose_without_gradient(
             return diagnosis
     remedy = str(failure)
     if isinstance(failure, BackwardRaisedError) and _is_correct_for_one_example(problem, backward, styles):
-        return GradientDiagnosis(cause=NO_GRADIENT, remedy=f"{remedy}; {_ONE_EXAMPLE_TEXT}")
+        return GradientDiagnosis(cause=NO_GRADIENT, remedy=f"{remedy}; {_SINGLE_EXAMPLE_TEXT}")
     if isinstance(failure.__cause__, TypeError | AttributeError | KeyError | IndexError):
         arguments = "(params, X, Y)" if problem.weights is None else "(params, X, Y, weights)"
         remedy += f"; it is called as backward{arguments} and returns the gradient"
@@ -75,7 +75,7 @@ def _draw_like(problem: Problem, net: Network, seed: int, m: int) -> Problem:
     return draw._replace(l2=problem.l2, examples=problem.examples, weights=weights)
 
 
-_ONE_EXAMPLE_TEXT = (
+_SINGLE_EXAMPLE_TEXT = (
     "for a single example the gradient is correct; with several, arrays of shapes (m,) and (m, 1) broadcast to (m, m): "
     "give Y the shape of A"
 )

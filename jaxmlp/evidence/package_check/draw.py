@@ -240,7 +240,7 @@ def _choices(parameter: inspect.Parameter, is_static: bool, optional: bool) -> C
     name, hint = _usual_name(parameter.name.lower().strip("_")), str(parameter.annotation).lower()
     if name in KEY_NAMES:
         return (_KEY,)
-    is_array = not is_static and (_is_number(parameter.default) or (optional and parameter.default is None))
+    is_array = not is_static and (_is_plain_number(parameter.default) or (optional and parameter.default is None))
     if parameter.default is not parameter.empty and not is_array:
         return (parameter.default,)
     if name in NAMED_VALUES and (is_static or "array" not in hint):
@@ -272,7 +272,7 @@ def _usual_name(name: str) -> str:
     return next((word for word in candidates if any(word in table for table in tables)), name)
 
 
-def _is_number(value: Any) -> bool:
+def _is_plain_number(value: Any) -> bool:
     return isinstance(value, float) or has_dtype(value)
 
 

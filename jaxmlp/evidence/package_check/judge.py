@@ -112,7 +112,7 @@ def judge_rule(
             "NOT JUDGED",
             f"with these arguments, which are a guess, the gradient raises {report.failures[0].note}",
         )
-    if verdict == "FAIL" and _has_key(args):
+    if verdict == "FAIL" and _has_random_key(args):
         # the derivative of a sampler by its parameters is often an implicit one: right on average over the keys, and
         # no derivative of the number that one key gives
         verdict, note = "NOT JUDGED", f"draws random numbers, so that autodiff of one draw is no witness: {note}"
@@ -139,7 +139,7 @@ def _is_dtype(arg: Any) -> bool:
     return isinstance(arg, np.dtype) or (isinstance(arg, type) and hasattr(arg, "dtype"))
 
 
-def _has_key(args: CallArguments) -> bool:
+def _has_random_key(args: CallArguments) -> bool:
     leaves = [leaf for leaf in jax.tree.leaves(args) if has_dtype(leaf)]
     return any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves)
 

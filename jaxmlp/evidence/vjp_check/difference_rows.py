@@ -25,7 +25,9 @@ from jaxmlp.evidence.vjp_check.noise_floor import epsilon
 from jaxmlp.evidence.vjp_check.quick_jit import quick_jit
 from jaxmlp.evidence.vjp_check.rule_under_test import CheckId, RuleUnderTest, row_without_number
 
-MAX_ENTRIES = 64  # of a leaf that differences look at: each costs sixteen evaluations; a larger leaf is sampled
+MAX_COMPARED_ENTRIES = (
+    64  # of a leaf that differences look at: each costs sixteen evaluations; a larger leaf is sampled
+)
 N_DIRECTIONS = 3  # through a leaf that is sampled
 MAX_SECONDS = 3.0  # for an expensive f fewer entries are looked at
 DIFFERENCES_BOUND = 1e-6
@@ -153,7 +155,7 @@ def _draw_directions(rule: RuleUnderTest, flat: np.ndarray, starts: np.ndarray) 
     """Return directions (rows, N), each through one large leaf, and the leaf of each."""
     rows, owners = [], []
     for i, (leaf, start) in enumerate(zip(rule.arguments.real, starts, strict=True)):
-        if leaf.size <= MAX_ENTRIES:
+        if leaf.size <= MAX_COMPARED_ENTRIES:
             continue
         x = flat[start : start + leaf.size]
         typical = float(np.sqrt(np.mean(np.square(x)))) or 1.0
@@ -171,7 +173,7 @@ def _choose_probes(rule: RuleUnderTest, sizes: list[int], starts: np.ndarray, ow
     """Return the directions first, then the entries of all leaves by turns: the time may end before the last."""
     rounds: list[tuple[int, int, int, int]] = []
     for i, (n, start) in enumerate(zip(sizes, starts, strict=True)):
-        chosen = rule.rng.choice(n, MAX_ENTRIES, replace=False) if n > MAX_ENTRIES else np.arange(n)
+        chosen = rule.rng.choice(n, MAX_COMPARED_ENTRIES, replace=False) if n > MAX_COMPARED_ENTRIES else np.arange(n)
         rounds += [(k, i, int(start + place), -1) for k, place in enumerate(chosen)]
     ordered = [(-1, i, 0, row) for row, i in enumerate(owners)] + sorted(rounds)
     columns = np.array(ordered, dtype=int).reshape(-1, 4).T

@@ -130,16 +130,16 @@ def compare_leaves(
     if all(difference <= bound for difference in differences):
         return [LeafComparison(g, e, d, "", True) for (g, e), d in zip(pairs, differences, strict=True)]
     not_finite = [~np.isfinite(e) & ~((g == e) | (np.isnan(g) & np.isnan(e))) for g, e in pairs]
-    kinks = [kink & ~bad for kink, bad in zip(_find_kinks(Q, pairs, rule), not_finite, strict=True)]
+    kinks = [kink & ~bad for kink, bad in zip(_find_jumps(Q, pairs, rule), not_finite, strict=True)]
     decided = [np.where(n | k, 0.0, (g, e)) for n, k, (g, e) in zip(not_finite, kinks, pairs, strict=True)]
     differences = relative_differences([g for g, _ in decided], [e for _, e in decided], floor, noise)
     return [
-        LeafComparison(g, e, d, _undecided_note(n, k), g.size == 0 or not (n | k).all())
+        LeafComparison(g, e, d, _reason_of_no_verdict(n, k), g.size == 0 or not (n | k).all())
         for (g, e), d, n, k in zip(decided, differences, not_finite, kinks, strict=True)
     ]
 
 
-def _find_kinks(Q: Quantity, pairs: Sequence[tuple[np.ndarray, np.ndarray]], rule: RuleUnderTest) -> list[np.ndarray]:
+def _find_jumps(Q: Quantity, pairs: Sequence[tuple[np.ndarray, np.ndarray]], rule: RuleUnderTest) -> list[np.ndarray]:
     """Return the entries where Q jumps at x by at least half of |got - expected|."""
     # at a jump of that size every value between the two sides is as good a derivative as the witness's
     real = [np.asarray(leaf) for leaf in rule.arguments.real]
@@ -161,7 +161,7 @@ def _find_kinks(Q: Quantity, pairs: Sequence[tuple[np.ndarray, np.ndarray]], rul
     return kinks
 
 
-def _undecided_note(not_finite: np.ndarray, kinks: np.ndarray) -> str:
+def _reason_of_no_verdict(not_finite: np.ndarray, kinks: np.ndarray) -> str:
     if not_finite.size and not_finite.all():
         return "the witness is not finite here: autodiff gives NaN or infinity"
     if kinks.size and kinks.all():

@@ -27,6 +27,7 @@ from jaxmlp.evidence.vjp_check.jaxpr import contains_rule
 from jaxmlp.evidence.vjp_check.loops import stops_at_a_tolerance
 from jaxmlp.evidence.vjp_check.quick_jit import quick_jit
 from jaxmlp.evidence.vjp_check.rule_under_test import (
+    ITSELF,
     CheckId,
     PlannedCheck,
     RuleUnderTest,
@@ -37,7 +38,6 @@ from jaxmlp.evidence.vjp_check.rule_under_test import (
 
 MAX_JACOBIAN_SIDE = 32  # outputs of jacrev, inputs of jacfwd: more take too long
 N_COTANGENTS = 3
-_ITSELF = "the rule by itself"
 
 
 def operator_checks(rule: RuleUnderTest) -> list[PlannedCheck]:
@@ -61,7 +61,7 @@ def operator_checks(rule: RuleUnderTest) -> list[PlannedCheck]:
         operators["one output at a time"] = partial(_check_gradient, "one output at a time", _by_output)
     operators["zero cotangent"] = _check_zero
     return [
-        ((name, "", "the pullback" if check is _check_tangents else _ITSELF), partial(_rows, rule, check))
+        ((name, "", "the pullback" if check is _check_tangents else ITSELF), partial(_rows, rule, check))
         for name, check in operators.items()
     ]
 
@@ -79,7 +79,7 @@ Operator = Callable[[RuleUnderTest, Leaves, Leaves, Leaves], Leaves]  # rule, x,
 def _check_gradient(name: str, operator: Operator, rule: RuleUnderTest) -> Row:
     """Compare G by one operator with G."""
     got = quick_jit(partial(operator, rule))(*rule.point, rule.cotangent)
-    return compare((name, "", _ITSELF), ((), got), ((), rule.gradient(*rule.point, rule.cotangent)[1]), rule)
+    return compare((name, "", ITSELF), ((), got), ((), rule.gradient(*rule.point, rule.cotangent)[1]), rule)
 
 
 def _by_jacobian(jacobian: Any, rule: RuleUnderTest, x: Leaves, k: Leaves, u: Leaves) -> Leaves:
@@ -159,7 +159,7 @@ def _by_output(rule: RuleUnderTest, x: Leaves, k: Leaves, u: Leaves) -> Leaves:
 
 
 def _check_several(rule: RuleUnderTest) -> Row:
-    check: CheckId = "several cotangents", "", _ITSELF
+    check: CheckId = "several cotangents", "", ITSELF
     us = [rule.draw(rule.cotangent) for _ in range(N_COTANGENTS)]
     stacked = tuple(jnp.stack(column) for column in zip(*us, strict=True))
 
@@ -174,7 +174,7 @@ def _check_several(rule: RuleUnderTest) -> Row:
 
 
 def _check_zero(rule: RuleUnderTest) -> Row:
-    check: CheckId = "zero cotangent", "", _ITSELF
+    check: CheckId = "zero cotangent", "", ITSELF
     zeros = tuple(jnp.zeros_like(u) for u in rule.cotangent)
     gradients = rule.gradient(*rule.point, zeros)[1]
     for name, gradient in zip(rule.arguments.names, gradients, strict=True):

@@ -26,6 +26,8 @@ T = TypeVar("T")
 CheckId = tuple[str, str, str]  # the first three columns of a row: check, where, witness
 PlannedCheck = tuple[CheckId, Callable[[], Iterable[Row]]]  # what `run_check` takes
 
+ITSELF = "the rule by itself"  # the witness of a transformation
+
 # bytes of the dtype -> the largest difference that passes, and the floor; both leave room for the rounding error of
 # sums over a few hundred entries, and a rule that is wrong by 0.1 % still fails in float64
 TOLERANCES = {8: (1e-9, 1e-4), 4: (1e-3, 1e-2), 2: (1e-1, 1e-1)}

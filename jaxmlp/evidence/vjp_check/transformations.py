@@ -29,6 +29,7 @@ from jaxmlp.evidence.vjp_check.excuses import SOLVER_BOUND, STOPS_EARLY, excuse_
 from jaxmlp.evidence.vjp_check.loops import stops_at_a_tolerance
 from jaxmlp.evidence.vjp_check.quick_jit import quick_jit
 from jaxmlp.evidence.vjp_check.rule_under_test import (
+    ITSELF,
     CheckId,
     Failure,
     PlannedCheck,
@@ -42,11 +43,10 @@ from jaxmlp.evidence.vjp_check.rule_under_test import (
 )
 
 N_MEMBERS = 3
-_ITSELF = "the rule by itself"
 _JIT: CheckId = ("under jit", "", "without jit")
-_SCAN: CheckId = ("under scan", "", _ITSELF)
-_REMAT: CheckId = ("under remat", "", _ITSELF)
-_SHARDING: CheckId = ("under sharding", "", _ITSELF)
+_SCAN: CheckId = ("under scan", "", ITSELF)
+_REMAT: CheckId = ("under remat", "", ITSELF)
+_SHARDING: CheckId = ("under sharding", "", ITSELF)
 
 
 def transformation_checks(rule: RuleUnderTest) -> list[PlannedCheck]:
