@@ -60,7 +60,7 @@ class RulePlugin:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
+    def pytest_testnodedown(self, node: object) -> None:
         """Take the rows of a worker of xdist."""
         self.rows += [tuple(row) for row in getattr(node, "workeroutput", {}).get(PLUGIN, ())]
 
@@ -96,7 +96,7 @@ class RulePlugin:
         return rows
 
 
-def rule_name(rule: Any) -> str:
+def rule_name(rule: object) -> str:
     """Return the module and name that define a rule.
 
     >>> import jax

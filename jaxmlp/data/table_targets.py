@@ -45,7 +45,7 @@ def target_columns(target: Target, names: Sequence[str], where: str) -> tuple[st
     return chosen
 
 
-def _target_name(target: Any, names: Sequence[str], where: str) -> str:
+def _target_name(target: object, names: Sequence[str], where: str) -> str:
     if target is None:
         return names[-1]
     if isinstance(target, str) and target in names:
@@ -78,7 +78,7 @@ def target_of_frame(target: Target, frame: Any) -> Target:
     """
     labels = list(frame.columns) if hasattr(frame, "iloc") else []  # only pandas has names that are not text
 
-    def as_text_name(name: Any) -> Any:
+    def as_text_name(name: object) -> Any:
         return str(name) if any(type(name) is type(label) and name == label for label in labels) else name
 
     if isinstance(target, list | tuple) and target not in labels:

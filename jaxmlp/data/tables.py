@@ -85,7 +85,7 @@ class TableContent(NamedTuple):
         targets = [role for role in self.roles if role.role == TARGET]
         return len(targets) == 1 and targets[0].detail == CATEGORY
 
-    def columns(self, names: Columns = UNNAMED, labels: Any = None) -> Columns:
+    def columns(self, names: Columns = UNNAMED, labels: object = None) -> Columns:
         """Return the names of features and targets: the caller's, else those of the table, else that of a series."""
         name = getattr(labels, "name", None)
         targets = names.target_names or self.target_names or ((name,) if isinstance(name, str) and name else ())
@@ -204,7 +204,7 @@ def _plain_numbers(table: Table, name: str) -> np.ndarray:
     return cells.astype(np.float64)
 
 
-def content_of_frame(frame: Any, options: TableOptions) -> TableContent:
+def content_of_frame(frame: object, options: TableOptions) -> TableContent:
     """Return the rows of a frame of training features; the arguments are those of `feature_content`."""
     if options.weights is not None or any(value is not None for value in options.of_file.values()):
         remedy = "leave them out, or use jaxmlp.load with the file or the frame"
@@ -212,14 +212,14 @@ def content_of_frame(frame: Any, options: TableOptions) -> TableContent:
     return feature_content(empty_missing_words(as_table(frame, "the training part"), options), options)
 
 
-def rows_of_frame(frame: Any, content: TableContent) -> Any:
+def rows_of_frame(frame: object, content: TableContent) -> Any:
     """Return the rows of a held-out part with the columns of the training part; arrays stay as they are."""
     if not is_frame(frame):
         return frame if content.encoder is None else rows_by_position(frame, content.encoder, "a held-out part")
     return read_features(as_table(frame), KnownColumns(content.names, encoder=content.encoder)).rows
 
 
-def rows_by_position(rows: Any, encoder: TableEncoder, where: str) -> np.ndarray:
+def rows_by_position(rows: object, encoder: TableEncoder, where: str) -> np.ndarray:
     """Return the encoder's rows for lists or an array of numbers and text, whose columns are found by position.
 
     Raises:

@@ -35,7 +35,7 @@ from jaxmlp.inference.model import Model
 from jaxmlp.tabular.encoder import TableEncoder
 
 
-def can_continue(estimator: Any) -> bool:
+def can_continue(estimator: object) -> bool:
     """Return True where `partial_fit` is defined.
 
     Raises:
@@ -67,13 +67,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     @with_callbacks
     def fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: object,
+        y: object,
+        sample_weight: object = None,
         *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
+        X_val: object = None,
+        y_val: object = None,
+        sample_weight_val: object = None,
     ) -> Self:
         """Train on rows X (m, n) and their targets y.
 
@@ -232,7 +232,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             row_dtype=str(self._dtype),
         )
 
-    def _outputs(self, X: Any, *, logits: bool = False) -> np.ndarray:
+    def _outputs(self, X: object, *, logits: bool = False) -> np.ndarray:
         """Return A_L of rows X, in the units of y for a regression, or Z_L; one example per row."""
         check_is_fitted(self)
         if hasattr(self, "members_"):
@@ -268,7 +268,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return to_sklearn(self)
 
     @classmethod
-    def from_sklearn(cls, fitted: Any) -> Self:
+    def from_sklearn(cls, fitted: object) -> Self:
         """Return an estimator with the weights and parameters of scikit-learn's perceptron, which predicts the same.
 
         `partial_fit`, or `fit` with warm_start, goes on from there with a new optimizer.
@@ -285,5 +285,5 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-def _metadata(sample_weight: Any) -> dict[str, Any] | None:
+def _metadata(sample_weight: object) -> dict[str, Any] | None:
     return None if sample_weight is None else {"sample_weight": sample_weight}

@@ -80,7 +80,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ema_decay: float | None = None,
         n_members: int = 1,
         precision: str = "auto",
-        device: Any = None,
+        device: object = None,
         mesh: MeshLike | None = None,
         preset: str | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(can_continue)
     @with_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def partial_fit(self, X: object, y: object, sample_weight: object = None, classes: object = None) -> Self:
         """Train one epoch on these rows, and continue from the last call, with the state of the optimizer.
 
         Args:
@@ -100,7 +100,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return self._train(Arguments(X, y, sample_weight, incremental=True, classes=classes))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """Return the class of each row, (m,), or the flags of its labels, (m, k).
 
         The rule is a logit above 0, not a probability above 1/2, which may be rounded.
@@ -110,12 +110,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return (Z > 0).astype(np.int64)
         return self.classes_[Z.argmax(axis=1) if self._task == "multiclass" else (Z[:, 0] > 0).astype(np.int64)]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """Return probabilities: (m, C), a column for each of `classes_`; (m, k) for several labels."""
         A = self._outputs(X)
         return np.concatenate([1 - A, A], axis=1) if self._task == "binary" else A
 
-    def predict_log_proba(self, X: Any) -> np.ndarray:
+    def predict_log_proba(self, X: object) -> np.ndarray:
         """Return the logarithms of the probabilities, from the logits: finite where a probability rounds to 0."""
         Z = self._outputs(X, logits=True)
         if self._task == "multiclass":
@@ -135,7 +135,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return 1 if self._task == "binary" else targets.shape[1]
 
     def _check_table(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, incremental: bool, classes: Any
+        self, X: object, y: object, sample_weight: object, *, reset: bool, incremental: bool, classes: object
     ) -> Table:
         rows, labels = check_pair(self, X, y, reset=reset)
         labels = _as_labels(labels)
@@ -164,7 +164,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 raise InputError(sentence(type(self).__name__, "rows of at least 2 classes", got, remedy))
         return Table(rows, targets, weights)
 
-    def _set_classes(self, labels: np.ndarray, classes: Any, incremental: bool) -> None:
+    def _set_classes(self, labels: np.ndarray, classes: object, incremental: bool) -> None:
         if labels.ndim == 2:
             self._task, self.classes_ = "multilabel", np.arange(labels.shape[1])
             return

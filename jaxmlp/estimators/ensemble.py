@@ -86,7 +86,7 @@ def _attributes(members: list[Any]) -> dict[str, Any]:
     }
 
 
-def mean_outputs(members: list[Any], X: Any) -> np.ndarray:
+def mean_outputs(members: list[Any], X: object) -> np.ndarray:
     """Return the mean of the members' outputs, (m, n_L)."""
     return np.mean([member._outputs(X) for member in members], axis=0)
 

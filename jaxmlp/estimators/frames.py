@@ -42,12 +42,12 @@ def table_of(estimator: Any, X: Any) -> Table | None:
     return table if any(map(_needs_encoder, table.columns)) else None
 
 
-def _is_frame_in_memory(X: Any) -> bool:
+def _is_frame_in_memory(X: object) -> bool:
     """Whether X is a frame of pandas or polars, or a table of PyArrow, and not a LazyFrame."""
     return not is_lazy(X) and hasattr(X, "columns") and is_frame(X)
 
 
-def check_frame(estimator: Any, X: Any) -> None:
+def check_frame(estimator: object, X: object) -> None:
     """Raise for named columns in a dict, a list of dicts or a LazyFrame, and for names that occur twice.
 
     Raises:
@@ -92,7 +92,7 @@ def _scaling(estimator: Any) -> str:
     return "none" if estimator.standardize is False else numbers
 
 
-def encoder_of_numbers(estimator: Any, n_columns: int) -> TableEncoder | None:
+def encoder_of_numbers(estimator: object, n_columns: int) -> TableEncoder | None:
     """Return the unfitted encoder of columns of numbers if the preset needs one, else None."""
     numbers = _scaling(estimator)
     if numbers not in (PIECEWISE, WITH_NUMBER):
@@ -107,7 +107,7 @@ def reads_frames(estimator: Any) -> bool:
     return estimator._encoder is not None and bool(estimator._encoder.roles)
 
 
-def checked_targets(estimator: Any, rows: np.ndarray, y: Any, checks: dict[str, Any]) -> Any:
+def checked_targets(estimator: object, rows: np.ndarray, y: object, checks: dict[str, Any]) -> Any:
     """Return the targets of rows, checked as scikit-learn does."""
     # a column of zeros replaces X, which is checked already, and whose gaps scikit-learn would refuse
     return check_X_y(np.zeros((len(rows), 1)), y, multi_output=True, estimator=estimator, **checks)[1]

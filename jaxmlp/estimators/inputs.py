@@ -138,7 +138,7 @@ def check_pair(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) ->
     return X.toarray(order="C"), y  # row-major: SciPy would make a csc matrix column-major, and training reads rows
 
 
-def without_mask(array: Any) -> Any:
+def without_mask(array: object) -> Any:
     """Return a masked array with nan for its masked numbers, so that scikit-learn refuses them; any other as it is."""
     return masked_as_missing(array) if isinstance(array, np.ma.MaskedArray) else array
 
@@ -187,7 +187,7 @@ def encode_tables(
     return fitted, train, None if validation is None else validation._replace(rows=fitted(validation.rows))
 
 
-def row_weights(estimator: Any, weights: Any, m: int, name: str = "sample_weight") -> np.ndarray | None:
+def row_weights(estimator: object, weights: object, m: int, name: str = "sample_weight") -> np.ndarray | None:
     """Return the weights of m rows in float64; None for equal ones.
 
     Raises:

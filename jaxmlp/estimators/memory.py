@@ -92,7 +92,7 @@ def network_params(estimator: Any, units: Units, dtype: Any) -> tuple[Any, ...]:
     return tuple(layers)
 
 
-def optimizer_name(estimator: Any) -> str | None:
+def optimizer_name(estimator: object) -> str | None:
     """Return the name of the optimizer without its numbers; None for an optax transformation."""
     optimizer = settings.optimizer_of(estimator)
     return optimizer.partition("(")[0] if isinstance(optimizer, str) else None
@@ -155,5 +155,5 @@ def continuation_snapshot(
     return Snapshot(state, best=Best(0, -best_score, network_params(estimator, units, dtype)))
 
 
-def _shapes(tree: Any) -> Any:
+def _shapes(tree: object) -> Any:
     return jax.tree.structure(tree), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]

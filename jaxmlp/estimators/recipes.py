@@ -45,7 +45,7 @@ def parameters_of(name: str, n_rows: int, task: str | None = None) -> dict[str, 
     }
 
 
-def task_of(estimator: Any) -> str | None:
+def task_of(estimator: object) -> str | None:
     """Return the task by which the recipe of a preset is chosen: "regression", or None for classes."""
     return "regression" if is_regressor(estimator) else None
 
@@ -77,6 +77,6 @@ def preset_parameters(estimator: Any, n_rows: int, *, incremental: bool) -> Iter
             setattr(estimator, name, before[name])
 
 
-def _equal(value: Any, default: Any) -> bool:
+def _equal(value: object, default: object) -> bool:
     # by type first: an array compared with a number is an array
     return value is default or (type(value) is type(default) and bool(value == default))

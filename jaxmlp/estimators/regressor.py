@@ -78,7 +78,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ema_decay: float | None = None,
         n_members: int = 1,
         precision: str = "auto",
-        device: Any = None,
+        device: object = None,
         mesh: MeshLike | None = None,
         preset: str | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @available_if(can_continue)
     @with_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Train one epoch on these rows, and go on from where the last call ended, optimizer and all.
 
         Args:
@@ -99,7 +99,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._train(Arguments(X, y, sample_weight, incremental=True))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """Return the predicted numbers, (m,), or (m, k) for several."""
         Y = self._outputs(X)
         return Y[:, 0] if Y.shape[1] == 1 else Y
@@ -113,7 +113,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return targets.shape[1]
 
     def _check_table(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, incremental: bool, classes: Any
+        self, X: object, y: object, sample_weight: object, *, reset: bool, incremental: bool, classes: object
     ) -> Table:
         rows, numbers = check_pair(self, X, y, reset=reset, y_numeric=True)
         targets = _as_columns(numbers)

@@ -41,7 +41,7 @@ OBJECTIVE_FIELDS = ("l1", "dropout", "input_dropout", "label_smoothing", "input_
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def check_parameters(estimator: Any) -> None:
+def check_parameters(estimator: object) -> None:
     """Raise unless every parameter is in its range.
 
     Raises:
@@ -58,7 +58,7 @@ def check_parameters(estimator: Any) -> None:
 def _number(
     low: float, high: float = np.inf, *, open_low: bool = False, open_high: bool = False
 ) -> Callable[..., bool]:
-    def accepts(value: Any) -> bool:
+    def accepts(value: object) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool | np.bool):
             return False
         number = float(value)
@@ -71,7 +71,7 @@ def _whole(low: int) -> Callable[..., bool]:
     return lambda value: isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low
 
 
-def _is_bool(value: Any) -> bool:
+def _is_bool(value: object) -> bool:
     return isinstance(value, bool | np.bool)
 
 

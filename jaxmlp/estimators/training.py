@@ -120,7 +120,7 @@ class Session(NamedTuple):
         }
 
 
-def prepare(estimator: Any, job: Job) -> Session:
+def prepare(estimator: object, job: Job) -> Session:
     """Return the session of a call.
 
     Raises:

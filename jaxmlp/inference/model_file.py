@@ -55,7 +55,7 @@ def member(folder: Path, number: int) -> Path:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write(path: str | os.PathLike[str], model: Any) -> None:
+def write(path: str | os.PathLike[str], model: object) -> None:
     """Write a `Model`; after a failure no file, or the old one, is there."""
     path = check_writable(path)  # before the work
     write_bytes(path, seal(bytes_of(lambda file: _write_model(file, model))))

@@ -12,7 +12,7 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.metrics.predictions import check_ids
 
 
-def ids_of_labels(spec: Any, classes: Sequence[object]) -> Any:
+def ids_of_labels(spec: object, classes: Sequence[object]) -> Any:
     """Return {class id: weight} of {label: weight}; where no label is a number, the keys may be ids already.
 
     Anything that is no mapping is returned as it is, for `class_weights` to refuse.

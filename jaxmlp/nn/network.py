@@ -252,7 +252,7 @@ def _checked_widths(widths: Any, n_0: int, members: int | None) -> Widths | None
     return None if len(checked) == n_0 else checked
 
 
-def _checked_parametric(parametric: Any, hidden: Iterable[str | Activation]) -> bool:
+def _checked_parametric(parametric: object, hidden: Iterable[str | Activation]) -> bool:
     """Return whether the hidden activations are parametric; False where none is left that s could change."""
     if not isinstance(parametric, bool):
         raise InputTypeError(sentence("parametric", "True or False", repr(parametric), "leave it out"))

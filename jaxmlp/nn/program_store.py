@@ -62,7 +62,7 @@ class Programs:
         """Return how many programs of this function are kept."""
         return sum(key[0] is self for key in _store.all_keys())
 
-    def _program(self, structure: Any, leaves: list[Any], arguments: tuple[Any, ...]) -> Any:
+    def _program(self, structure: object, leaves: list[Any], arguments: tuple[Any, ...]) -> Any:
         # what jit looks at, too: under other settings, or for another mesh, the program is another one
         settings = (*jax.config.values.values(), jax.sharding.get_abstract_mesh())
         key = (self, structure, tuple(map(_signature, leaves)), settings)
@@ -111,7 +111,7 @@ class _ProgramStore:
         with self.lock:
             return [*self.loaded, *self.serialized]
 
-    def get(self, key: Any) -> Any:
+    def get(self, key: object) -> Any:
         """Return a program, loaded again if it was serialized; None if there is none."""
         with self.lock:
             if key in self.loaded:
@@ -127,7 +127,7 @@ class _ProgramStore:
         self.put(key, program, stored)
         return program
 
-    def put(self, key: Any, program: Any, stored: _Serialized | None = None) -> None:
+    def put(self, key: object, program: object, stored: _Serialized | None = None) -> None:
         """Keep a program as the newest, and serialize the oldest of the loaded ones when there are too many.
 
         Args:
@@ -143,7 +143,7 @@ class _ProgramStore:
             if old_stored is not None:
                 self._put_serialized(old_key, old_stored)
 
-    def _put_serialized(self, key: Any, stored: _Serialized) -> None:
+    def _put_serialized(self, key: object, stored: _Serialized) -> None:
         with self.lock:
             self.serialized[key] = stored
             self.serialized_bytes += len(stored.executable)

@@ -95,7 +95,7 @@ def make_mesh(mesh: Mesh | int | str | tuple[int, int]) -> Mesh:
     return Mesh(np.array(devices[:n]).reshape(shape), AXES[: len(shape)])
 
 
-def _shape(mesh: Any, there: int) -> tuple[int, ...]:
+def _shape(mesh: object, there: int) -> tuple[int, ...]:
     """The sizes of the axes: of "all", 8, "8", (4, 2), "4x2"."""
     if isinstance(mesh, str):
         parts: Any = (there,) if mesh == ALL else mesh.split("x")
@@ -193,7 +193,7 @@ def gather(tree: T, sharding: Sharding | None) -> T:
     if sharding is None:
         return tree
 
-    def get(leaf: Any) -> Any:
+    def get(leaf: object) -> Any:
         if not isinstance(leaf, Array):
             return leaf
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -203,7 +203,7 @@ def gather(tree: T, sharding: Sharding | None) -> T:
     return jax.tree.map(get, tree)
 
 
-def _addressable(leaf: Any) -> Any:
+def _addressable(leaf: object) -> Any:
     """Return an array that this process can read: one split over several processes is made whole on each."""
     if not isinstance(leaf, Array) or leaf.is_fully_addressable or leaf.is_fully_replicated:
         return leaf

@@ -62,7 +62,7 @@ def member_specs(nets: Any, seeds: Any, grid: Mapping[str, Any] | None, folds: i
 
 
 def _seeds(seeds: Any) -> tuple[int, ...]:
-    def whole(value: Any) -> bool:
+    def whole(value: object) -> bool:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
     listed = range(int(seeds)) if whole(seeds) else seeds
@@ -82,7 +82,7 @@ def _settings(grid: Mapping[str, Any]) -> list[dict[str, float]]:
     return [dict(zip(values, setting, strict=True)) for setting in itertools.product(*values.values())]
 
 
-def _grid_values(name: str, listed: Any) -> Sequence[float]:
+def _grid_values(name: str, listed: object) -> Sequence[float]:
     if name not in GRID_NUMBERS:
         raise unknown("grid", name, GRID_NUMBERS)
     values = tuple(listed) if isinstance(listed, Iterable) and not isinstance(listed, str) else (listed,)

@@ -90,7 +90,7 @@ class NumberBlock(NamedTuple):
         """Return the names of its columns."""
         return [name, f"{name} is missing"][: self.width]
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: object) -> np.ndarray:
         """Return (m, width) for x (m,) or (m, 1)."""
         x = np.asarray(x, np.float64).reshape(-1)
         missing = np.isnan(x)
@@ -175,7 +175,7 @@ class PiecewiseBlock(NamedTuple):
         bins = [f"{name} from {low:g} to {high:g}" for low, high in pairwise(self.edges)]
         return [*bins, *[name] * (self.number is not None), *[f"{name} is missing"] * self.has_indicator]
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: object) -> np.ndarray:
         """Return (m, width) for x (m,) or (m, 1)."""
         x = np.asarray(x, np.float64).reshape(-1)
         missing = np.isnan(x)
@@ -330,7 +330,7 @@ Block = NumberBlock | PiecewiseBlock | CategoryBlock | DateBlock
 def block_to_dict(block: Block) -> dict[str, Any]:
     """Return a block as numbers, lists and dicts that JSON can write; fields that are None are left out."""
 
-    def plain(value: Any) -> Any:
+    def plain(value: object) -> Any:
         if isinstance(value, NumberBlock):
             return block_to_dict(value)
         return list(value) if isinstance(value, tuple) else value

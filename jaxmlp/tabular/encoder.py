@@ -56,7 +56,7 @@ class TableEncoder:
     # --- fitting ------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def of_table(cls, table: Any, options: TableOptions | None = None) -> Self:
+    def of_table(cls, table: object, options: TableOptions | None = None) -> Self:
         """Return the encoder of a table of features, with the words of its categories, not yet fitted.
 
         Args:
@@ -79,7 +79,7 @@ class TableEncoder:
         return cls(columns, tuple(roles), options.numbers, tuple(options.missing))
 
     @classmethod
-    def fit(cls, table: Any, options: TableOptions | None = None, **choices: Any) -> Self:
+    def fit(cls, table: object, options: TableOptions | None = None, **choices: Any) -> Self:
         """Return the encoder of a table, fitted on all its rows; arguments as for `of_table` and `TableOptions`."""
         options = dataclasses.replace(options or TableOptions(), **choices)
         encoder = cls.of_table(table, options)
@@ -137,7 +137,7 @@ class TableEncoder:
 
     # --- applying -----------------------------------------------------------------------------------------------------
 
-    def rows(self, table: Any) -> TableRows:
+    def rows(self, table: object) -> TableRows:
         """Return the rows (m, n) of a table, whose columns are found by name, in any order; others are ignored.
 
         Raises:
@@ -183,7 +183,7 @@ class TableEncoder:
             start += column.width
         return result
 
-    def encode(self, table: Any, dtype: DTypeLike = np.float32) -> np.ndarray:
+    def encode(self, table: object, dtype: DTypeLike = np.float32) -> np.ndarray:
         """Return the network's input for a table: `encoder(encoder.rows(table))`."""
         return self(self.rows(table), dtype)
 

@@ -136,7 +136,7 @@ def is_lazy(source: object) -> bool:
     return type(source).__name__ == "LazyFrame"
 
 
-def as_table(source: Any, where: str = "the table") -> Table:
+def as_table(source: object, where: str = "the table") -> Table:
     """Return any table that `is_frame` accepts as a `Table`.
 
     Raises:
@@ -180,7 +180,7 @@ def _formats(names: Sequence[str], columns: Sequence[Cells], categories: Contain
     return formats
 
 
-def _named_columns(source: Any, where: str) -> tuple[tuple[str, ...], list[Any]]:
+def _named_columns(source: object, where: str) -> tuple[tuple[str, ...], list[Any]]:
     """Return the names of the columns as text, and the cells of each."""
     if isinstance(source, list | tuple):  # of dicts, one for each row
         keys = list(dict.fromkeys(key for row in source for key in row))
@@ -214,7 +214,7 @@ def column_names(frame: Any) -> tuple[str, ...]:
     return tuple(map(str, frame.column_names if hasattr(frame, "column_names") else frame.columns))
 
 
-def _is_scalar(cell: Any) -> bool:
+def _is_scalar(cell: object) -> bool:
     return isinstance(cell, str | bytes) or not (hasattr(cell, "__len__") or hasattr(cell, "__iter__"))
 
 
@@ -225,13 +225,13 @@ def _frame_column(frame: Any, position: int) -> Any:
     return frame.to_series(position) if hasattr(frame, "to_series") else frame.column(position)
 
 
-def is_categorical(cells: Any) -> bool:
+def is_categorical(cells: object) -> bool:
     """Whether cells have a categorical dtype of pandas or polars, or a dictionary type of PyArrow."""
     dtype = str(getattr(cells, "dtype", getattr(cells, "type", ""))).lower()
     return dtype.startswith(("category", "categorical", "enum", "dictionary"))
 
 
-def _as_cells(cells: Any, where: str) -> Cells:
+def _as_cells(cells: object, where: str) -> Cells:
     """Return numbers or dates as an array, and text as a list of str."""
     array = _array_of(cells)
     if array.ndim != 1:
@@ -270,7 +270,7 @@ def masked_as_missing(array: np.ma.MaskedArray) -> np.ndarray:
     return plain
 
 
-def _plain_dtype(cells: Any) -> Any:
+def _plain_dtype(cells: object) -> Any:
     # left to itself, NumPy would turn the 1 in [1, "a"] into text
     return None if hasattr(cells, "dtype") else object
 
@@ -303,19 +303,19 @@ def _as_datetime(cell: Any) -> np.datetime64:
     return np.datetime64(cell.isoformat())
 
 
-def _is_real(cell: Any) -> bool:
+def _is_real(cell: object) -> bool:
     """Whether a cell is a real number of Python or NumPy, or a Decimal, which databases return."""
     return isinstance(cell, numbers.Real | np.bool) or type(cell).__name__ == "Decimal"
 
 
-def is_missing(cell: Any) -> bool:
+def is_missing(cell: object) -> bool:
     """Whether a cell is None, nan, or the missing value of pandas."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
 
 
-def text_of(cell: Any) -> str:
+def text_of(cell: object) -> str:
     """Return a cell as text, with "2" for 2.0: a gap turns integers into floats, and must not change a category.
 
     >>> text_of(2.0), text_of(" cat "), text_of(True)

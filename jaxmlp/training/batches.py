@@ -255,7 +255,7 @@ def check_batch_norm(net: Network, batch_size: int) -> None:
         raise InputError(sentence("norm 'batch'", expects, "batches of 1 row", remedy))
 
 
-def _without_zero_weights(part: Part, weights: Any) -> tuple[Part, np.ndarray | None]:
+def _without_zero_weights(part: Part, weights: object) -> tuple[Part, np.ndarray | None]:
     """Return the rows of positive weight: a batch whose weights are all 0 would have no mean."""
     if weights is None:
         return part, None
@@ -266,7 +266,7 @@ def _without_zero_weights(part: Part, weights: Any) -> tuple[Part, np.ndarray | 
     return Part(part.rows[positive], part.targets[positive]), weights[positive]
 
 
-def check_weights(weights: Any, m: int, name: str = "sample_weight", part: str = "training") -> np.ndarray:
+def check_weights(weights: object, m: int, name: str = "sample_weight", part: str = "training") -> np.ndarray:
     """Return the weights of the m rows of a part as an array.
 
     Raises:

@@ -253,7 +253,7 @@ class _Run:
         state = self.state
         yield EpochBlock(reports, lambda i: unstack_layers(state, spec.plan.runs))
 
-    def _add(self, sums: PartialEpoch, before: TrainState, pending: Any) -> PartialEpoch:
+    def _add(self, sums: PartialEpoch, before: TrainState, pending: object) -> PartialEpoch:
         """Return the sums with those of a segment, which is waited for.
 
         Raises:

@@ -9,7 +9,7 @@ checkpoints, early stopping and Ctrl-C are callbacks of this protocol, too.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from jaxmlp.errors import InputTypeError, sentence
 from jaxmlp.nn.network import Params
@@ -117,7 +117,7 @@ def as_callbacks(callbacks: object) -> tuple[Callback, ...]:
     return tuple(_as_callback(callback) for callback in callbacks)
 
 
-def _as_callback(callback: Any) -> Callback:
+def _as_callback(callback: object) -> Callback:
     if isinstance(callback, Callback):
         return callback
     if not callable(callback):

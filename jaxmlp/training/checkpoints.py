@@ -270,7 +270,7 @@ class DamagedError(Exception):
     """A checkpoint whose checksum is that of another content."""
 
 
-def _digest(tree: Any) -> str | None:
+def _digest(tree: object) -> str | None:
     """Return the checksum of all arrays of a checkpoint; None where another process holds parts of them."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):

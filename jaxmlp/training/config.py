@@ -38,7 +38,7 @@ from jaxmlp.training.schedules import SCHEDULES
 PRECISIONS = ("float32", "float64", "bfloat16")
 
 
-def _option(default: Any, doc: str, help: str, **facts: Any) -> Any:
+def _option(default: object, doc: str, help: str, **facts: Any) -> Any:
     return dataclasses.field(default=default, metadata={"option": Option(doc, help, **facts)})
 
 

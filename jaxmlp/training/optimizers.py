@@ -72,7 +72,7 @@ def positive(name: str, number: Any, remedy: str) -> float:
     return value
 
 
-def _weights_only(params: Any) -> Any:
+def _weights_only(params: object) -> Any:
     """Return the mask of weight decay: True for W, False for b and γ."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1] == jax.tree_util.DictKey("W"), params)
 
@@ -84,7 +84,7 @@ def _muon(learning_rate: float) -> Any:
     """
     inner = optax.contrib.muon(learning_rate)
 
-    def with_vectors(tree: Any) -> Any:
+    def with_vectors(tree: object) -> Any:
         return jax.tree.map(lambda leaf, is_W: leaf if is_W else leaf.ravel(), tree, _weights_only(tree))
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
@@ -94,7 +94,7 @@ def _muon(learning_rate: float) -> Any:
     return optax.GradientTransformation(lambda params: inner.init(with_vectors(params)), update)
 
 
-def _decay_rate(name: str, number: Any) -> float:
+def _decay_rate(name: str, number: object) -> float:
     """Return a checked decay rate as a float; `name` is the name of the optimizer."""
     # with a rate of 1 the bias correction of adam, 1 - β^t, would be 0
     if not (isinstance(number, int | float) and 0 <= number < 1):
@@ -168,7 +168,7 @@ def _ntk_factor(path: tuple[Any, ...], leaf: Any) -> float:
 def _adamw_ntk(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
     b1, b2, eps = _adam_numbers("adamw_ntk", b1, b2, eps)
 
-    def scale(updates: Any, params: Any) -> Any:
+    def scale(updates: object, params: object) -> Any:
         return jax.tree_util.tree_map_with_path(lambda path, leaf: leaf * _ntk_factor(path, leaf), updates)
 
     def make(learning_rate: float, decay: float) -> Any:
@@ -223,7 +223,7 @@ def find(name: str) -> Optimizer:
 OPTIMIZERS = {name: find(name) for name in _TABLE}
 
 
-def rotates_with_inputs(optimizer: Any) -> bool:
+def rotates_with_inputs(optimizer: object) -> bool:
     """Whether an optimizer's update rotates with the inputs: inputs R x with weights W Rᵀ are then trained as x with W.
 
     Only optimizers by name are known; for an optax transformation the result is False.
@@ -265,7 +265,7 @@ def unit_optimizer(name: str, weight_decay: float | None = None) -> optax.Gradie
     return _build(find(name), rate, default_decay(name, weight_decay))
 
 
-def default_rate(name: str, learning_rate: Any) -> float | None:
+def default_rate(name: str, learning_rate: object) -> float | None:
     """Return the learning rate as a float, or the optimizer's default if None; None for a line search.
 
     Raises:

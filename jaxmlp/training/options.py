@@ -80,7 +80,7 @@ def check_number(name: str, value: Any) -> float | None:
     return positive(name, value, "leave it out for none")
 
 
-def layer_numbers(layers: Any) -> tuple[int, ...]:
+def layer_numbers(layers: object) -> tuple[int, ...]:
     """Return numbers of layers in order, each once.
 
     Raises:

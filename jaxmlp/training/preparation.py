@@ -282,7 +282,7 @@ def _check_resumable(
         raise InputError(sentence("resume", expects, f"{batches.steps} of {batches.batch_size}", remedy))
 
     # an optax transformation has no name: what tells it from another one is the shape of its state
-    def shapes(tree: Any) -> Any:
+    def shapes(tree: object) -> Any:
         return jax.tree.structure(tree), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
     if shapes(jax.eval_shape(optimizer.init, state.params)) != shapes(state.opt_state):

@@ -143,7 +143,7 @@ def is_cheaper(net: Network, batches: Batches, epochs: int) -> bool:
 
 
 def find_row_space(
-    net: Network, objective: Objective, config: TrainConfig, batches: Any, snapshot: Snapshot
+    net: Network, objective: Objective, config: TrainConfig, batches: object, snapshot: Snapshot
 ) -> tuple[RowSpace, Coordinates] | None:
     """Return the space in which a run trains from a snapshot on, and its state there; None for plain steps.
 

@@ -82,7 +82,7 @@ def _plateau(factor: float = 0.1, patience: int = 10, min_delta: float = 0.0) ->
     )
 
 
-def _positive_integer(what: str, number: Any, remedy: str, counted: str) -> int:
+def _positive_integer(what: str, number: object, remedy: str, counted: str) -> int:
     if not isinstance(number, int) or number < 1:
         raise InputError(sentence(what, f"a positive whole number of {counted}", number, remedy))
     return number

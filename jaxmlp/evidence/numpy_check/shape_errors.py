@@ -194,7 +194,7 @@ def _value_of(node: ast.expr, frame: FrameType) -> Any:
     return node.value if isinstance(node, ast.Constant) else None
 
 
-def _has_key(container: dict | tuple | list, key: Any) -> bool:
+def _has_key(container: dict | tuple | list, key: object) -> bool:
     if isinstance(container, dict):
         return key in container
     return isinstance(key, int) and -len(container) <= key < len(container)

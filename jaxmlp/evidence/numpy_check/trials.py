@@ -122,7 +122,7 @@ def move_to_kinks(problem: Problem) -> Problem:
     return problem._replace(params=tuple(params))
 
 
-def _to_numpy(array: Any) -> Any:
+def _to_numpy(array: object) -> Any:
     """Return an array as NumPy array, in float64 if it contains no integers. Return other values unchanged."""
     if not hasattr(array, "dtype"):
         return array  # `check_batch` reports it with the sentence of the public functions

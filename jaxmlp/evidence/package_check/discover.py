@@ -133,7 +133,7 @@ def _rule_of(value: object, name: str, package: str) -> Iterator[FoundRule]:
     yield FoundRule(f"{home}.{qualified}" if is_named else name, form, value, owner)
 
 
-def defining_function(rule: Any) -> Any:
+def defining_function(rule: object) -> Any:
     """Return the function of the user's that a rule was made of.
 
     `jax.custom_gradient` and Equinox make the rule of a function of their own, with the user's in its closure.

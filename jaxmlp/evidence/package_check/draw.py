@@ -81,7 +81,7 @@ MASK_NAMES = {"mask", "where", "pred", "condition"}
 INTEGER_NAMES = {"labels", "targets", "idx", "index", "indices", "ids", "segment_ids", "lengths", "int_labels"}
 
 
-def draw_arguments(function: Any, recorded: RecordedCall | None = None) -> CallArguments | None:
+def draw_arguments(function: object, recorded: RecordedCall | None = None) -> CallArguments | None:
     """Return the arguments of a call that runs; None where none of the table does.
 
     >>> [a.shape for a in draw_arguments(jax.scipy.special.xlogy)]
@@ -167,7 +167,7 @@ def _is_real(leaf: Any) -> bool:
     return has_dtype(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
-def _all_finite(tree: Any) -> bool:
+def _all_finite(tree: object) -> bool:
     arrays = [leaf for leaf in jax.tree.leaves(tree) if _is_inexact(leaf)]
     return all(bool(np.all(np.isfinite(np.asarray(leaf, np.complex128)))) for leaf in arrays)
 
@@ -186,7 +186,7 @@ def _recorded_arguments(recorded: RecordedCall | None) -> Iterator[CallArguments
         yield jax.tree.map(partial(_fill_shape, np.random.default_rng(0), values, flag), recorded.args)
 
 
-def _fill_shape(rng: np.random.Generator, values: str, flag: bool | None, leaf: Any) -> Any:
+def _fill_shape(rng: np.random.Generator, values: str, flag: bool | None, leaf: object) -> Any:
     if not isinstance(leaf, jax.ShapeDtypeStruct):
         return leaf
     if flag is not None and leaf.dtype == np.bool_:
@@ -194,7 +194,7 @@ def _fill_shape(rng: np.random.Generator, values: str, flag: bool | None, leaf: 
     return _fill(rng, values, leaf.shape, leaf.dtype)
 
 
-def _candidates(function: Any) -> Iterator[CallArguments]:
+def _candidates(function: object) -> Iterator[CallArguments]:
     required, complete = (_slots(function, optional) for optional in (False, True))
     yield from _candidates_of(required)
     if complete != required:  # some need an argument whose default is None
@@ -272,7 +272,7 @@ def _usual_name(name: str) -> str:
     return next((word for word in candidates if any(word in table for table in tables)), name)
 
 
-def _is_plain_number(value: Any) -> bool:
+def _is_plain_number(value: object) -> bool:
     return isinstance(value, float) or has_dtype(value)
 
 

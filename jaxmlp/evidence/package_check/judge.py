@@ -135,7 +135,7 @@ def _raises(report: RuleCertificate) -> bool:
     return bool(report.failures) and report.failures[0][:3] == ("gradient", "", "jax.vjp")
 
 
-def _is_dtype(arg: Any) -> bool:
+def _is_dtype(arg: object) -> bool:
     return isinstance(arg, np.dtype) or (isinstance(arg, type) and hasattr(arg, "dtype"))
 
 
@@ -159,7 +159,7 @@ def _verdict(report: RuleCertificate) -> tuple[RuleVerdict, str]:
     return "NOT JUDGED", f"no witness: {reason}"
 
 
-def _is_unfinished(function: Any) -> bool:
+def _is_unfinished(function: object) -> bool:
     """Whether a rule waits for its `defvjp` or `defjvp`."""
     rule = rule_within(function)
     return rule is not None and getattr(rule[1], "fwd" if rule[0] == "custom_vjp" else "jvp", rule) is None

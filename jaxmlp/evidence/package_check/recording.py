@@ -61,12 +61,12 @@ class Recorder:
             self.calls[key] = RecordedCall(rule, jax.tree.unflatten(tree, shaped), has_values)
 
 
-def _key(rule: Any) -> Any:
+def _key(rule: object) -> Any:
     """Return what equal rules share: a rule that is made anew in each call of a function has the code of the first."""
     return getattr(defining_function(rule), "__code__", None) or id(rule)
 
 
-def _shaped(leaf: Any) -> Any:
+def _shaped(leaf: object) -> Any:
     if isinstance(leaf, jax.core.Tracer):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     return leaf
@@ -84,7 +84,7 @@ def record_rules(recorder: Recorder) -> Iterator[Recorder]:
     originals: dict[Any, Callable[..., Any]] = {cls: cls.__call__ for cls in (jax.custom_vjp, jax.custom_jvp)}
 
     def recording(original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(self: object, *args: Any, **kwargs: Any) -> Any:
             attempt(lambda: recorder.add(self, args, kwargs))  # an error here must not change the run of the program
             return original(self, *args, **kwargs)
 

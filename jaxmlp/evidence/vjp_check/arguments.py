@@ -122,7 +122,7 @@ class _Part(NamedTuple):
     name: str
 
 
-def _cast(value: Any, dtype: DTypeLike | None) -> jax.Array:
+def _cast(value: object, dtype: DTypeLike | None) -> jax.Array:
     array = jnp.asarray(value)
     if dtype is None:
         return array

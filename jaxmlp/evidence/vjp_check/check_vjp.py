@@ -78,8 +78,8 @@ def check_vjp(
     space: Space | None = None,
     points: UserPoints = 2,
     domain: tuple[float, float] | None = None,
-    cotangent: Any = None,
-    sparsity: Any = None,
+    cotangent: object = None,
+    sparsity: object = None,
     time_limit: float | None = TIME_LIMIT,
 ) -> RuleCertificate:
     """Check a derivative rule: is G(x; u) = (∂f/∂x)ᵀ u, and does that hold under every transformation of JAX?

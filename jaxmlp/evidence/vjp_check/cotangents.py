@@ -80,11 +80,11 @@ def _without_derivative(name: str, arg: Any, cotangent: Any) -> Iterator[tuple[C
         yield (_INTEGER_CHECK, name, "float0"), cotangent
 
 
-def _is_empty(cotangent: Any) -> bool:
+def _is_empty(cotangent: object) -> bool:
     return not jax.tree.leaves(cotangent) or getattr(cotangent, "dtype", None) == jax.dtypes.float0
 
 
-def _shapes_of(cotangent: Any) -> str:
+def _shapes_of(cotangent: object) -> str:
     return ", ".join(f"{jnp.result_type(a)}[{','.join(map(str, np.shape(a)))}]" for a in jax.tree.leaves(cotangent))
 
 

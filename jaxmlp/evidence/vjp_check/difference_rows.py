@@ -224,7 +224,7 @@ def _sampling_program(f: SplitFunction) -> Any:
         place, on_entry, row, h = probe
         flat, unravel = ravel_pytree(real)  # all leaves in one vector
 
-        def outputs(s: Any) -> Leaves:
+        def outputs(s: object) -> Leaves:
             return f(unravel(flat.at[place].add(s * on_entry) + s * (1 - on_entry) * directions[row]), discrete)
 
         # one program for both signs; lax.map, not vmap: whether f is correct under vmap is a check of its own

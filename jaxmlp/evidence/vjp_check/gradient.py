@@ -75,7 +75,7 @@ def _check_value(rule: RuleUnderTest) -> Row:
     return compare(_VALUE, (outputs,), (quick_jit(rule.f)(*rule.point),), rule)
 
 
-def _check_against_autodiff(rule: RuleUnderTest, differences: Any) -> Iterator[Row]:
+def _check_against_autodiff(rule: RuleUnderTest, differences: object) -> Iterator[Row]:
     if (witness := rule.witness) is None:
         note = "JAX cannot differentiate the function without its rules"
         yield row_without_number(("gradient", "", rule.autodiff_name), "UNDECIDED", note)

@@ -172,7 +172,7 @@ def _is_removable_rule(equation: Equation) -> bool:
     return not all(_is_defined_in_jax(part) for part in (getattr(program, "jaxpr", program), jvp))
 
 
-def _is_defined_in_jax(part: Any) -> bool:
+def _is_defined_in_jax(part: object) -> bool:
     """Whether the file of a function that JAX has traced is one of JAX's; without a name it counts as the user's."""
     info = getattr(part, "debug_info", None)
     name = getattr(info, "func_filename", None) or str(getattr(info, "func_src_info", "")).rpartition(" at ")[2]

@@ -89,7 +89,7 @@ def split_points(arguments: Arguments, points: Sequence[Sequence[Any]], split: A
     return tuple(result)
 
 
-def user_cotangent(cotangent: Any, outputs: Leaves) -> Leaves:
+def user_cotangent(cotangent: object, outputs: Leaves) -> Leaves:
     """Return the user's cotangent in the dtypes of the outputs; a complex part as its real and imaginary parts.
 
     Raises:

@@ -74,7 +74,7 @@ def _check_inputs(rule: RuleUnderTest) -> Row:
     return row_without_number(_UNCHANGED, "PASS")
 
 
-def _is_key(leaf: Any) -> bool:
+def _is_key(leaf: object) -> bool:
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
@@ -129,7 +129,7 @@ def _check_calls(rule: RuleUnderTest) -> list[Row]:
     return [row_without_number(_CALLS, "PASS", text)]
 
 
-def _expensive(program: Any) -> Counter[str]:
+def _expensive(program: object) -> Counter[str]:
     """Return how often a program contains each primitive whose cost XLA cannot count."""
     names = [equation.primitive.name for equation in all_equations(program)]
     return Counter(name for name in names if name in ("while", "scan") or name.endswith(("callback", "ffi_call")))

@@ -7,7 +7,7 @@ return the gradient of the upper triangle alone, or half of it in each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +91,7 @@ def space_of_argument(space: Space | None, titles: Sequence[str]) -> dict[int, s
     return chosen
 
 
-def coordinates(name: str, space: str, x: Any) -> Array:
+def coordinates(name: str, space: str, x: object) -> Array:
     """Return the free numbers t of x.
 
     Raises:

@@ -124,7 +124,7 @@ def _excused(rule: RuleUnderTest, row: Row) -> Row:
 # --- the pattern of the Jacobian --------------------------------------------------------------------------------------
 
 
-def sparsity_pattern(rule: RuleUnderTest, sparsity: Any) -> np.ndarray:
+def sparsity_pattern(rule: RuleUnderTest, sparsity: object) -> np.ndarray:
     """Return the pattern as booleans (outputs, entries of x).
 
     Raises:
