@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 MAX_QUOTED_LETTERS = 240  # of one part of a sentence
+MAX_NAME_LETTERS = 60  # of one name in a list of names
 MAX_MESSAGE_LETTERS = 1500
 MAX_PROBLEMS = 5  # that one sentence lists
 SYNONYMS = {

@@ -211,6 +211,11 @@ def test_predictions_never_replace_what_they_are_made_from(tmp_path, small_model
         before = (tmp_path / out).read_bytes()
         assert "which this command reads: choose another name" in refuses("predict", model, "rows.csv", "--out", out)
         assert (tmp_path / out).read_bytes() == before
+    (tmp_path / "run/checkpoints/3").mkdir(parents=True)
+    for out in ("run/history.csv", "run/checkpoints/3/metadata"):
+        (tmp_path / out).write_text("of the run")
+        assert "which this command reads: choose another name" in refuses("predict", "run", "rows.csv", "--out", out)
+        assert (tmp_path / out).read_text() == "of the run"
     assert run(["predict", "run", "rows.csv", "--out", "run/predictions.csv"]) == 0
     assert run(["predict", "run", "rows.csv", "--out", "run/predictions.csv"]) == 0
 

@@ -16,6 +16,21 @@ _KNOWN_FLAGS = re.compile(
 )
 
 
+def import_jax() -> None:
+    """Import JAX, which reads its variables of the environment then.
+
+    Raises:
+      InputError: that names the variable whose value JAX does not accept.
+    """
+    try:
+        import jax  # noqa: F401
+    except ValueError as error:
+        named = [name for name in os.environ if name.startswith("JAX_") and name.lower() in str(error).lower()]
+        where, remedy = (named or ["the environment"])[0], "correct or unset it"
+        got = repr(os.environ.get(where, str(error)))
+        raise InputError(sentence(where, "a value that JAX accepts", got, remedy)) from None
+
+
 def check() -> None:
     """Raise for flags of XLA that it does not know, and keep Matplotlib from a backend that cannot be loaded.
 

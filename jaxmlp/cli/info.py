@@ -10,6 +10,7 @@ from jaxmlp.cli.loading import open_model
 from jaxmlp.cli.network_sizes import SIZES_HELP, network_of, parse_sizes
 from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.cli.run_settings import read_settings
+from jaxmlp.errors import MAX_NAME_LETTERS, quoted
 from jaxmlp.inference.model import Model
 from jaxmlp.nn.network import Network
 from jaxmlp.population.ensemble import Ensemble
@@ -42,7 +43,9 @@ def info(model: str, as_json: bool) -> None:
     out.print(shapes_table(trained.net))
     for name, value in (about | _readable(about)).items():
         if value not in (None, (), []):
-            out.print(f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
+            is_list = isinstance(value, tuple)
+            text = ", ".join(quoted(part, MAX_NAME_LETTERS) for part in value) if is_list else value
+            out.print(f"{name.replace('_', ' ')}: {text}")
 
 
 def facts(model: Model) -> dict[str, object]:

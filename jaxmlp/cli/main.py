@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import click
 
 from jaxmlp import interrupts
+from jaxmlp.cli import environment
 from jaxmlp.errors import InputError, nearest_name, quoted, sentence
 
 
@@ -60,6 +61,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of this name; None for an unknown one."""
         entry = COMMANDS.get(cmd_name)
+        if entry is not None:
+            environment.import_jax()  # which nearly every command does, each in another place
         return entry and getattr(import_module(f"jaxmlp.cli.{entry.module}"), entry.function)
 
     def resolve_command(
@@ -107,7 +110,7 @@ def commands(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
         return
-    from jaxmlp.cli import compilation_cache, environment
+    from jaxmlp.cli import compilation_cache
 
     environment.check()
     compilation_cache.enable()

@@ -25,8 +25,12 @@ def print_json(answer: Mapping[str, object]) -> None:
 
 
 def _escape(text: str) -> str:
-    """Return JSON in which the control characters beyond ASCII are escaped as well."""
-    return text if text.isprintable() else re.sub(r"[\x7f-\x9f\ud800-\udfff]", lambda m: f"\\u{ord(m[0]):04x}", text)
+    """Return JSON in which control characters beyond ASCII, and marks that turn a line around, are escaped as well."""
+    return (
+        text
+        if text.isprintable()
+        else re.sub(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", lambda m: f"\\u{ord(m[0]):04x}", text)
+    )
 
 
 def print_error(line: str, as_json: bool) -> None:

@@ -34,7 +34,7 @@ from jaxmlp.tabular.table import as_text
     type=float,
     help="For two classes or labels: predict the second class, or the label, above this probability [0.5].",
 )
-@click.option("-o", "--out", metavar="CSV", help="Write to this file instead of stdout.")
+@click.option("-o", "--out", metavar="CSV", help="Write to this file instead of stdout (-).")
 @click.option(
     "--id", "id_column", metavar="COLUMN", help="Column to copy into the output [one that identifies the rows]."
 )
@@ -56,7 +56,8 @@ def predict(
     the order of FILE. It has the identifier of the row (if there is one), the prediction, for a classifier the
     probability of each class, and for an ensemble the disagreement of its members.
     """
-    if out:
+    out = None if out == "-" else out
+    if out is not None:
         check_writable(out, file, model)  # before the work: an error after it would lose the predictions
     trained, predictor = open_model(model, file)
     check_pixel_type(trained, file)

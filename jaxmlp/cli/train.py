@@ -15,11 +15,12 @@ from jaxmlp.cli.options import Options, Size, check_together, data_options, opti
 from jaxmlp.cli.output import columns_table, console, facts_table, json_option, print_json
 from jaxmlp.cli.processes import Membership, joined, process_options, resolve_place
 from jaxmlp.cli.rescue import FolderGuard
-from jaxmlp.cli.run_folder import CHECKPOINTS, History, Settings, write_history
+from jaxmlp.cli.run_folder import History, Settings, write_history
 from jaxmlp.cli.signals import stop_on_signal
 from jaxmlp.cli.summary import draw_pictures, readable, summarize
 from jaxmlp.cli.training_options import apply_preset, config_of, find_rate, network_of, training_options
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.files import CHECKPOINTS
 from jaxmlp.data.load import is_table
 from jaxmlp.data.locks import owned
 from jaxmlp.data.toy import TOY_DATASETS
@@ -27,7 +28,7 @@ from jaxmlp.errors import DivergenceError, InputError, sentence
 from jaxmlp.inference.description import network_extensions
 from jaxmlp.inference.model import Model, load_model
 from jaxmlp.inference.model_file import FILE_NAME
-from jaxmlp.nn.network import Network, Params
+from jaxmlp.nn.network import MAX_MEMBERS, Network, Params
 from jaxmlp.parallel.distributed import broadcast_from_first
 from jaxmlp.parallel.mesh import ALL
 from jaxmlp.tabular.roles import LEFT_OUT, NUMBER, TARGET
@@ -53,7 +54,9 @@ from jaxmlp.training.progress import progress_bar
 @click.option("--stream", "streamed", is_flag=True, help="Read rows from an HDF5 file as they are needed.")
 @click.option("--memory", type=Size(), help="Memory for the rows of a stream: 512MB, 2GB [256MB].")
 @click.option(
-    "--ensemble", type=click.IntRange(2), help="Train this number of networks, with seeds --seed, --seed + 1, …."
+    "--ensemble",
+    type=click.IntRange(2, MAX_MEMBERS),
+    help="Train this number of networks, with seeds --seed, --seed + 1, ….",
 )
 @click.option("--devices", metavar="N", help="Number of devices, or all; 4x2 also splits wide layers over pairs [1].")
 @process_options

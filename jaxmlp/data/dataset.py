@@ -28,7 +28,7 @@ from jaxmlp.data.rows import (
 from jaxmlp.data.split import split
 from jaxmlp.data.tables import TableContent, content_of_frame, rows_of_frame
 from jaxmlp.data.tasks import ALWAYS_CLASSES, Task, find_coding
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import MAX_NAME_LETTERS, InputError, InputTypeError, quoted, sentence
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.options import FIELDS, TableOptions
 from jaxmlp.tabular.roles import ColumnRole
@@ -331,7 +331,7 @@ def _few_whole_numbers(targets: np.ndarray) -> str | None:
 
 
 def _count_and_names(count: int, names: Sequence[object]) -> str:
-    first = ", ".join(str(name) for name in names[:_MAX_NAMES])
+    first = ", ".join(quoted(name, MAX_NAME_LETTERS) for name in names[:_MAX_NAMES])
     return f"{count} ({first}{', ...' if len(names) > _MAX_NAMES else ''})" if names else str(count)
 
 

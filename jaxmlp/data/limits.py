@@ -2,7 +2,8 @@
 
 a regular file          pipes and devices may never end, and are refused
 at most RATIO times     its size on the disk, or SMALL_BYTES where that is more: what deflate reaches on real data is
-                        far below, and a bomb of 3 MB that becomes 3 GB is above
+                        far below, and a bomb of 3 MB that becomes 3 GB is above. Of a compressed text SMALL_TEXT_BYTES
+                        is enough, because its cells take up to 60 times as much
 at most the memory      of this machine
 """
 
@@ -12,10 +13,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence
 
 RATIO = 200
 SMALL_BYTES = 2**28
+SMALL_TEXT_BYTES = 2**22
 _KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
 
 
@@ -24,6 +26,7 @@ def as_path(path: str | os.PathLike[str], where: str = "reading") -> Path:
 
     Raises:
         InputError: a name that is too long or holds a NUL, a home folder of no user, a folder without access.
+        InputTypeError: something that is no path.
 
     >>> as_path("a.csv").name
     'a.csv'
@@ -31,6 +34,8 @@ def as_path(path: str | os.PathLike[str], where: str = "reading") -> Path:
     try:
         full = Path(path).expanduser()
         full.exists()
+    except TypeError:
+        raise InputTypeError(sentence(where, "a path", type(path).__name__, "give the name of a file")) from None
     except (OSError, ValueError, RuntimeError) as error:
         got = f"{str(path)!r} ({(isinstance(error, OSError) and error.strerror) or error})"
         raise InputError(sentence(where, "a path of this machine", got, "check the path")) from None
@@ -72,8 +77,8 @@ def unreadable(path: Path, error: BaseException) -> InputError:
     return InputError(sentence(f"reading {path.name}", "a file that can be read", got, "check the path and its mode"))
 
 
-def max_bytes(path: Path) -> int:
-    """Return how many bytes of memory the content of a file may take.
+def max_bytes(path: Path, small: int = SMALL_BYTES) -> int:
+    """Return how many bytes of memory the content of a file may take; `small` is allowed for any file.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
@@ -83,7 +88,7 @@ def max_bytes(path: Path) -> int:
     status = check_regular(path)
     # what a sparse file holds on the disk, not what it pretends to hold; Windows does not tell
     size = min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512 or status.st_size)
-    return min(max(SMALL_BYTES, RATIO * size), memory_bytes())
+    return min(max(small, RATIO * size), memory_bytes())
 
 
 def memory_bytes() -> int:
@@ -94,9 +99,9 @@ def memory_bytes() -> int:
         return 64 * 2**30
 
 
-def check_bytes(path: Path, size: int, part: str = "its content") -> None:
+def check_bytes(path: Path, size: int, part: str = "its content", small: int = SMALL_BYTES) -> None:
     """Raise if a part of a file would take more memory than `max_bytes`."""
-    limit = max_bytes(path)
+    limit = max_bytes(path, small)
     if size > limit:
         expects = f"at most {limit:,} bytes in memory from {path.stat().st_size:,} bytes on the disk"
         remedy = "if that is meant, store it uncompressed, or stream it from HDF5"
@@ -106,8 +111,9 @@ def check_bytes(path: Path, size: int, part: str = "its content") -> None:
 class BoundedStream(io.RawIOBase):
     """A stream of decompressed bytes that raises once it has given more than the file may become."""
 
-    def __init__(self, stream: Any, path: Path) -> None:
-        self._stream, self._path, self._n, self._limit = stream, path, 0, max_bytes(path)
+    def __init__(self, stream: Any, path: Path, small: int = SMALL_BYTES) -> None:
+        self._stream, self._path, self._n, self._small = stream, path, 0, small
+        self._limit = max_bytes(path, small)
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -118,7 +124,7 @@ class BoundedStream(io.RawIOBase):
         n = self._stream.readinto(buffer)
         self._n += n
         if self._n > self._limit:
-            check_bytes(self._path, self._n, "what is unpacked so far")
+            check_bytes(self._path, self._n, "what is unpacked so far", self._small)
         return n
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxmlp.data.labels import preview
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, quoted, sentence
 from jaxmlp.tabular.table import TableRows, masked_as_missing
 
 ImageShape = tuple[int, ...]
@@ -85,7 +85,11 @@ def plain_array(rows: ArrayLike) -> np.ndarray:
         return rows
     if isinstance(rows, np.ma.MaskedArray):
         return masked_as_missing(rows)
-    array = np.asarray(rows)
+    try:
+        array = np.asarray(rows)
+    except ValueError as error:  # rows of different lengths
+        remedy = "give each row the same number of values"
+        raise InputError(sentence("rows", "an array", quoted(error), remedy)) from None
     is_number = array.dtype.kind == "O" and all(isinstance(x, numbers.Real | np.bool) for x in array.flat)
     return array.astype(np.float64) if is_number and array.size else array
 

@@ -1,6 +1,7 @@
 """What a model is, in words: the lines of its `repr`."""
 
 from jaxmlp.data.preprocessing import Preprocessing
+from jaxmlp.errors import MAX_NAME_LETTERS, quoted
 from jaxmlp.nn.network import Network
 from jaxmlp.tabular.encoder import TableEncoder
 
@@ -42,7 +43,7 @@ def names_line(names: tuple[object, ...]) -> str:
     '0, 1, 2, 3, 4, 5, … (10 in all)'
     """
     more = f", … ({len(names)} in all)" if len(names) > MAX_NAMES else ""
-    return ", ".join(map(repr, names[:MAX_NAMES])) + more
+    return ", ".join(quoted(repr(name), MAX_NAME_LETTERS) for name in names[:MAX_NAMES]) + more
 
 
 def preprocessing_line(preprocessing: Preprocessing | TableEncoder, rows: str = "rows") -> str:

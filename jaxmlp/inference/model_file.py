@@ -214,6 +214,9 @@ def _check_names(path: Path, fields: Mapping[str, Any]) -> None:
     for name, n in (("feature_names", n_columns), ("target_names", None)):
         if n is not None and len(fields[name]) not in (0, n):
             raise _damaged(path, f"{len(fields[name])} {name} for {n} columns")
+    widths = net.column_widths
+    if widths is not None and preprocessing.column_widths not in (None, widths):
+        raise _damaged(path, f"column_widths {widths} for a table with {preprocessing.column_widths}")
     shape = fields["image_shape"]
     if shape is not None and (len(shape) not in (2, 3) or min(shape) < 1 or math.prod(shape) != n_columns):
         raise _damaged(path, f"image_shape {shape} for {n_columns} columns")

@@ -23,6 +23,7 @@ from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.members import MEAN_LOGITS, Widths, n_multiplications
 
+MAX_MEMBERS = 10_000
 Params = tuple[LayerParams, ...]
 
 
@@ -223,8 +224,9 @@ def _checked_members(members: Any, n_sizes: int, norm: str | None, output: str |
         k = operator.index(members)
     except TypeError:
         k = 0
-    if k < 1 or isinstance(members, bool):
-        raise InputError(sentence("members", "a positive whole number", repr(members), "write members=32, say"))
+    if not 1 <= k <= MAX_MEMBERS or isinstance(members, bool):
+        expects = f"at most {MAX_MEMBERS:,}" if k > MAX_MEMBERS else "a positive whole number"
+        raise InputError(sentence("members", expects, repr(members), "write members=32, say"))
     for expects, got, is_absent in (
         ("a network with a hidden layer, which they share", "none", n_sizes > 2),
         ("a network without normalisation", f"norm={norm!r}", norm is None),

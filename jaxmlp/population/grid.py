@@ -18,6 +18,7 @@ from jaxmlp.training.config import OPTIONS, TrainConfig
 from jaxmlp.training.optimizers import positive
 from jaxmlp.training.options import check_number
 
+MAX_SEEDS = 1_000_000
 CONFIG_NUMBERS = tuple(name for name, option in OPTIONS.items() if option.on_grid)
 OBJECTIVE_NUMBERS = tuple(
     field.name for field in dataclasses.fields(Objective) if field.name not in ("cost", "examples")
@@ -65,6 +66,8 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
     def whole(value: object) -> bool:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
+    if whole(seeds) and seeds > MAX_SEEDS:
+        raise InputError(sentence("seeds", f"at most {MAX_SEEDS:,}", repr(seeds), "write fewer"))
     listed = range(int(seeds)) if whole(seeds) else seeds
     listed = tuple(listed) if isinstance(listed, Iterable) and not isinstance(listed, str) else ()
     valid = all(whole(seed) and 0 <= seed < 2**32 for seed in listed)

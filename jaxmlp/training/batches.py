@@ -311,6 +311,10 @@ def check_fit(data: Dataset, net: Network) -> None:
     if net.sizes[0] != data.n_inputs:
         expects = f"sizes[0] = {data.n_inputs}, the features of data set {data.name!r}"
         raise InputError(sentence("the network", expects, net.sizes[0], "use jaxmlp.network_for(data)"))
+    of_table = data.preprocessing.column_widths
+    if net.column_widths is not None and of_table is not None and net.column_widths != of_table:
+        expects, got = f"column_widths {of_table}", net.column_widths
+        raise InputError(sentence("the network", expects, got, "use jaxmlp.network_for(data, members=32)"))
     widths = {data.n_outputs, len(data.classes)} if data.task == "binary" else {data.n_outputs}
     output = net.activations[-1].name
     if output == "softmax" and data.task in ("binary", "multiclass"):

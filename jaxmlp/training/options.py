@@ -15,6 +15,7 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.training.optimizers import positive
 
 FULL = "full"
+MAX_COUNT = 2**31 - 1  # of epochs, which a program counts in 32 bits
 
 
 class Option(NamedTuple):
@@ -53,16 +54,18 @@ def with_options(docstring: str, options: Mapping[str, Option]) -> str:
 
 
 def check_epochs(epochs: Any) -> None:
-    """Raise unless it is a positive whole number."""
+    """Raise unless it is a positive whole number that a counter of 32 bits can hold."""
     whole = isinstance(epochs, int | np.integer) and not isinstance(epochs, bool)
-    if not whole or int(epochs) < 1:
-        raise InputError(sentence("epochs", "a positive whole number", repr(epochs), "write 50, for example"))
+    if not whole or not 1 <= int(epochs) <= MAX_COUNT:
+        expects = f"at most {MAX_COUNT:,}" if whole and int(epochs) > MAX_COUNT else "a positive whole number"
+        raise InputError(sentence("epochs", expects, repr(epochs), "write 50, for example"))
 
 
 def check_batch_size(batch_size: Any) -> None:
     """Raise unless it is a positive whole number, or "full"."""
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if batch_size != FULL and not (whole and batch_size > 0):
+    is_name = isinstance(batch_size, str) and batch_size == FULL
+    if not is_name and not (whole and batch_size > 0):
         remedy = "write 32, for example"
         raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
 

@@ -30,3 +30,11 @@ def test_a_flag_that_xla_does_not_know_is_refused(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", f"{FLAGS[1]} --xla_no_such_flag=1")
     with pytest.raises(InputError, match="XLA_FLAGS expects flags that XLA knows, got '--xla_no_such_flag=1'"):
         environment.check()
+
+
+def test_a_value_that_jax_does_not_accept_is_one_line(tmp_path):
+    for variable, value in {"JAX_DEBUG_NANS": "q", "JAX_DEFAULT_MATMUL_PRECISION": "zz"}.items():
+        command = [sys.executable, "-m", "jaxmlp", "info", "2-2-1"]
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | {variable: value}, capture_output=True, text=True)
+        expected = f"error: {variable} expects a value that JAX accepts, got {value!r}: correct or unset it\n"
+        assert (done.returncode, done.stderr) == (2, expected)

@@ -274,6 +274,37 @@ def test_models_that_do_not_fit_together(tmp_path):
     assert "a damaged or foreign file" in refused(jaxmlp.load_model, path)
 
 
+def test_a_file_whose_scales_are_not_those_of_its_columns(tmp_path):
+    data = jaxmlp.load(
+        {"size": [1.0, 2.0, 4.0] * 4, "city": ["Rome", "Oslo", "Bern"] * 4, "y": [0.5, 1, 2] * 4}, target="y"
+    )
+    net = jaxmlp.network_for(data, (3,), members=4)
+    Model.of(net, jaxmlp.init(jax.random.key(0), net), data).save(tmp_path / "m.h5")
+    edit(tmp_path / "m.h5", lambda file: file["network"].attrs.update({"column_widths": [3, 1]}))
+    message = refused(jaxmlp.load_model, tmp_path / "m.h5")
+    assert "column_widths (3, 1) for a table with (1, 3)" in message
+
+
+def test_a_model_with_groups_in_groups_without_end(tmp_path):
+    model_for(PAIRS).save(tmp_path / "m.h5")
+
+    def nest(file):
+        for _ in range(40):
+            file = file.create_group("g")
+
+    edit(tmp_path / "m.h5", nest)
+    assert "groups nested more than 32 deep" in refused(jaxmlp.load_model, tmp_path / "m.h5")
+
+
+def test_names_of_a_file_are_shown_escaped_and_cut():
+    names = ["\x1b[31m\u202eA", "b" * 1000]
+    data = Dataset.from_arrays([[1.0, 2.0], [3.0, 4.0]], names)
+    net = jaxmlp.network_for(data, ())
+    for text in (repr(data), repr(Model.of(net, jaxmlp.init(jax.random.key(0), net), data))):
+        assert text.replace("\n", "").isprintable()
+        assert len(text) < 500
+
+
 def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "m.h5"
     model_for(PAIRS).save(path)

@@ -177,6 +177,15 @@ def test_widths_that_are_not_those_of_the_inputs(widths, text):
         Network((3, 4, 1), "relu", "identity", members=2, column_widths=widths)
 
 
+def test_a_table_has_the_widths_of_its_own_columns():
+    data = jaxmlp.load({"size": [1.0, 3.0] * 10, "city": ["Rome", "Oslo"] * 10, "y": [0.5, 1.0] * 10}, target="y")
+    net = jaxmlp.network_for(data, hidden=(4,), members=3)
+    assert net.column_widths == (1, 2)
+    other = Network(net.sizes, "relu", "identity", members=3, column_widths=(2, 1))
+    with pytest.raises(InputError, match=r"column_widths \(1, 2\), got \(2, 1\): use jaxmlp.network_for"):
+        jaxmlp.fit(other, data, epochs=1)
+
+
 def test_widths_without_members():
     with pytest.raises(InputError, match="column_widths expects a network with members, got none"):
         Network((3, 4, 1), "relu", "identity", column_widths=(2, 1))
@@ -254,6 +263,7 @@ def test_shapes_and_numbers_of_parameters():
         ({"norm": "layer"}, "members expects a network without normalisation, got norm='layer'"),
         ({"output": "softplus"}, "members expects one of the outputs identity, sigmoid, softmax, exp, got 'softplus'"),
         ({"members": 0}, "members expects a positive whole number, got 0"),
+        ({"members": 10**20}, "members expects at most 10,000, got 100000000000000000000"),
         ({"members": True}, "members expects a positive whole number, got True"),
         ({"members": 2.5}, "members expects a positive whole number, got 2.5"),
     ],

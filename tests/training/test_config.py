@@ -129,6 +129,8 @@ def test_the_length_of_a_run_counts_where_its_rates_depend_on_it(data):
         ),
         ({"zebra": 1}, InputTypeError, "fit expects options of TrainConfig, got 'zebra': see help"),
         ({"epochs": 0}, InputError, "epochs expects a positive whole number, got 0"),
+        ({"epochs": 10**20}, InputError, "epochs expects at most 2,147,483,647, got 100000000000000000000"),
+        ({"batch_size": np.array([1, 2])}, InputError, "batch_size expects a positive whole number or 'full'"),
         ({"shuffle": "no"}, InputTypeError, "shuffle expects True or False, got 'no'"),
         ({"ema_decay": 1}, InputError, "ema_decay expects a decay between 0 and 1, got 1"),
         ({"optimizer": optax.sgd(0.1), "learning_rate": 0.1}, InputError, "no learning_rate: it brings its own"),

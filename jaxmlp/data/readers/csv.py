@@ -28,6 +28,7 @@ from jaxmlp.tabular.table import Cells, Table, check_distinct
 FALLBACK_ENCODING = "cp1252"
 # what the decompressors, csv and pandas raise for a damaged file
 CSV_ERRORS = (csv.Error, zlib.error, lzma.LZMAError, EOFError, OSError, MemoryError, OverflowError, ValueError)
+_BLOCK_LETTERS = 2**20
 _LEADING_ZERO = re.compile(rb"(?:^|[,;|\t \"\r\n])[-+]?0[0-9]")
 
 
@@ -135,7 +136,9 @@ def _has_leading_zeros(path: Path, encoding: str) -> bool:
     is_compressed = path.suffix.lower() in (".gz", ".bz2", ".xz")
     if is_compressed or is_wide(encoding):
         with open_text(path, encoding if is_wide(encoding) else "latin-1") as file:
-            return any(_LEADING_ZERO.search(line.encode("utf-8")) for line in file)
+            # whole lines, so that no cell is cut in two, but many at once, because one by one takes ten times as long
+            blocks = iter(lambda: "".join(file.readlines(_BLOCK_LETTERS)), "")
+            return any(_LEADING_ZERO.search(block.encode("utf-8")) for block in blocks)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return _LEADING_ZERO.search(content) is not None
 

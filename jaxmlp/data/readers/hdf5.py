@@ -23,6 +23,7 @@ from jaxmlp.errors import InputError, sentence
 if TYPE_CHECKING:
     import h5py
 
+MAX_GROUP_DEPTH = 32
 CACHE_SLOTS = 10007  # chunks that a cache may hold: HDF5 asks for a prime number, far above the chunks that will fit
 HDF5_ROWS = ("test_set_x", "train_set_x", "x_test", "x_train", "rows", "x", "X")
 """Where rows to predict are searched, in this order."""
@@ -157,6 +158,8 @@ def check_self_contained(file: "h5py.File", where: str) -> None:
     from h5py import h5d, h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
 
     def foreign_part(name: bytes, link: "h5l.LinkInfo") -> str | None:
+        if name.count(b"/") > MAX_GROUP_DEPTH:  # HDF5 takes longer for each further group
+            return f"groups nested more than {MAX_GROUP_DEPTH} deep"
         reference = None
         if link.type == h5l.TYPE_HARD:
             try:

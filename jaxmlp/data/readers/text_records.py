@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jaxmlp.data.limits import BoundedStream, check_bytes, check_regular
+from jaxmlp.data.limits import SMALL_TEXT_BYTES, BoundedStream, check_bytes, check_regular
 from jaxmlp.data.readers.text_encoding import OPENERS
 from jaxmlp.errors import InputError, sentence
 
@@ -20,7 +20,7 @@ def open_text(path: Path, encoding: str) -> io.TextIOBase:
     opener = OPENERS.get(path.suffix.lower())
     if opener is None:
         return open(path, encoding=encoding, newline="")
-    unpacked = io.BufferedReader(BoundedStream(opener(path, "rb"), path), 2**16)
+    unpacked = io.BufferedReader(BoundedStream(opener(path, "rb"), path, SMALL_TEXT_BYTES), 2**16)
     return io.TextIOWrapper(unpacked, encoding=encoding, newline="")
 
 
