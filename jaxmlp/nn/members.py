@@ -34,7 +34,6 @@ from itertools import groupby
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jaxmlp.nn.dense import LayerParams
@@ -57,14 +56,14 @@ def scales_of_inputs(R: Array, widths: Widths | None) -> Array:
     >>> scales_of_inputs(jnp.array([[1.0, -1.0]]), (2, 1)).tolist()
     [[1.0, 1.0, -1.0]]
     """
-    return R if widths is None else jnp.repeat(R, np.array(widths), axis=1, total_repeat_length=sum(widths))
+    return R if widths is None else jnp.repeat(R, jnp.array(widths), axis=1, total_repeat_length=sum(widths))
 
 
 def _sum_of_columns(dscales: Array, widths: Widths | None) -> Array:
     """(k, n_0) -> (k, F), the sums over the inputs of each column."""
     if widths is None:
         return dscales
-    column_of_input = np.repeat(np.arange(len(widths)), widths)
+    column_of_input = jnp.repeat(jnp.arange(len(widths)), jnp.array(widths), total_repeat_length=sum(widths))
     return jax.ops.segment_sum(dscales.T, column_of_input, len(widths), indices_are_sorted=True).T
 
 
