@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+Cells = np.ndarray | list[str]
+"""The cells of a column: an array of numbers or dates, or text."""
 MISSING = ("", "?")
 """A missing value in a column of any role."""
 MISSING_NUMBERS = frozenset(
@@ -127,6 +129,7 @@ _FORMATS = {
 }
 _MINUS = "\u2212"  # of typesetting, which tables on the web have
 _PATTERNS = {form: re.compile(rf"[+{_MINUS}-]?{text}([eE][+{_MINUS}-]?\d+)?") for form, text in _FORMATS.items()}
+_DOTTED = re.compile(rf"[+{_MINUS}-]?(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)")
 BRACKETS, PERCENT = "()", "%"
 MAX_NUMBER_LETTERS = 40
 _UNIT = re.compile(r"%|(?:US|R|A|C|HK)?\$|[€£¥₹₩₽₺₫₪฿]|(?<![^\W\d])(?:USD|EUR|GBP|CHF|JPY|CNY|INR|kr|zł)(?!\w)")
@@ -183,6 +186,17 @@ def _formats_with_unit(words: Sequence[str]) -> list[NumberFormat]:
     plain = [_without_unit(word, unit) for word in words]
     forms = [POINT] if all(parse_number(word) is not None for word in plain) else _formats_of(plain)
     return [form._replace(unit=unit) for form in forms]
+
+
+def has_dotted_thousands(cells: Iterable[str], unit: str = "") -> bool:
+    """Whether the dots of a column may all divide thousands: they do where the comma begins the decimals of a table.
+
+    >>> has_dotted_thousands(["1.100", "301", "-1.234.567"]), has_dotted_thousands(["1.100", "0.123"])
+    (True, False)
+    """
+    words = [_without_unit(cell, unit) for cell in cells if cell.lower() not in MISSING_NUMBERS]
+    # 0.123 has no thousands before its dot
+    return _has_sign(words, ".") and all(_DOTTED.fullmatch(word) for word in words)
 
 
 def _without_unit(cell: str, unit: str) -> str:

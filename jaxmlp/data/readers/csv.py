@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from jaxmlp.data.labels import preview
+from jaxmlp.data.readers.number_signs import file_formats
 from jaxmlp.data.readers.text_encoding import is_wide, trim
 from jaxmlp.data.readers.text_format import TextFormat, find_format
 from jaxmlp.data.readers.text_records import BLANKS, checked_records, is_blank, open_text
 from jaxmlp.errors import MAX_PROBLEMS, InputError, sentence
-from jaxmlp.tabular.cells import BRACKETS, POINT, NumberFormat, number_formats, parse_number
+from jaxmlp.tabular.cells import parse_number
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Cells, Table, check_distinct
 
@@ -218,7 +219,8 @@ def _make_table(
 ) -> Table:
     names, columns, notes = _column_names(text_format.names, columns, path.name, list(text_format.notes))
     index = names[0] if text_format.names is not None and names[0] not in text_format.names else None
-    formats, more = _number_formats(path.name, names, columns, text_format.separator, options or TableOptions())
+    texts = dict(zip(names, columns, strict=True))
+    formats, more = file_formats(path.name, texts, text_format.separator, options or TableOptions())
     return Table(
         where=path.name,
         names=names,
@@ -264,56 +266,3 @@ def _is_index(cells: Cells) -> bool:
         float(cell).is_integer() if not isinstance(cell, str) else (cell.isdigit() or parse_number(cell) is None)
         for cell in cells
     )
-
-
-# --- the signs in numbers ---------------------------------------------------------------------------------------------
-
-
-def _number_formats(
-    where: str, names: Sequence[str], columns: Sequence[Cells], separator: str, options: TableOptions
-) -> tuple[dict[str, NumberFormat], list[str]]:
-    """Return the number format of each column whose numbers are not plain, and notes about them.
-
-    Raises:
-        InputError: columns whose numbers can be read in two ways, such as 1,234, where nothing in the file decides.
-    """
-    possible = {
-        name: forms
-        for name, cells in zip(names, columns, strict=True)
-        if isinstance(cells, list) and (forms := number_formats(set(cells)))
-    }
-    if options.decimal is not None or options.thousands is not None:
-        form = NumberFormat(options.decimal or ("," if options.thousands == "." else "."), options.thousands or "")
-        return {name: form._replace(unit=possible[name][0].unit if name in possible else "") for name in names}, []
-    certain = {forms[0]._replace(unit="") for forms in possible.values() if len(forms) == 1}
-    formats: dict[str, NumberFormat] = {}
-    ambiguous = []
-    for name, forms in possible.items():
-        fitting = [form for form in forms if form._replace(unit="") in certain] or forms
-        if len(fitting) > 1:
-            commas = separator == "," or any(_has_decimal_points(cells) for cells in columns)
-            # in a file that has commas between cells, or 1.5 in another column, a comma does not begin decimals
-            fitting = [form for form in fitting if form.decimal == "."] if commas else fitting
-        formats[name] = fitting[0]
-        if len(fitting) > 1:
-            ambiguous.append(name)
-    if ambiguous:
-        cell = next(c for c in columns[list(names).index(ambiguous[0])] if parse_number(c) is None)
-        got = f"{cell!r} in column {ambiguous[0]!r}, where {separator!r} separates the columns"
-        remedy = 'say --decimal , or --thousands , (decimal="," or thousands="," in Python)'
-        raise InputError(sentence(where, "numbers that can be read in one way", got, remedy))
-    return formats, [_format_note(form, formats) for form in dict.fromkeys(formats.values()) if form != POINT]
-
-
-def _has_decimal_points(cells: Cells) -> bool:
-    if not isinstance(cells, list):
-        return cells.dtype.kind == "f"
-    return any("." in cell and parse_number(cell) is not None for cell in set(cells))
-
-
-def _format_note(form: NumberFormat, formats: dict[str, NumberFormat]) -> str:
-    columns = preview([name for name, other in formats.items() if other == form], 5)
-    thousands = f"{form.thousands!r} between thousands" if form.thousands else ""
-    decimal = f"{form.decimal!r} before decimals" if form.decimal != "." else ""
-    unit = "brackets around negative ones" if form.unit == BRACKETS else form.unit and f"the unit {form.unit!r}"
-    return f"numbers with {' and '.join(filter(None, (unit, thousands, decimal)))}: {columns}"
