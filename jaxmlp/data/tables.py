@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.readers.header import FIRST_YEAR
 from jaxmlp.data.rows import UNNAMED, Columns
 from jaxmlp.data.table_targets import (
     Target,
@@ -39,7 +40,6 @@ from jaxmlp.tabular.roles import (
 from jaxmlp.tabular.table import Table, TableRows, as_table, is_frame
 
 _BOOLEANS = {"true": 1.0, "false": 0.0}
-FIRST_YEAR = 1800
 
 
 class KnownColumns(NamedTuple):

@@ -248,9 +248,9 @@ def _column_names(
     if any(is_empty):
         notes = [*notes, f"{sum(is_empty)} columns without name and without values are left out"]
     used = [(name, c) for name, c, empty in zip(header, columns, is_empty, strict=True) if not empty]
-    for i, (name, cells) in enumerate(used):
-        if not name and not (i == 0 and _is_index(cells)):
-            position = list(header).index("") + 1
+    positions = [i + 1 for i, empty in enumerate(is_empty) if not empty]
+    for (name, cells), position in zip(used, positions, strict=True):
+        if not name and not (position == positions[0] and _is_index(cells)):
             expects, remedy = "a name for every column", "correct the header"
             raise InputError(sentence(where, expects, f"none for column {position}", remedy))
     if used and not used[0][0]:
