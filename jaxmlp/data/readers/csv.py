@@ -23,6 +23,7 @@ from jaxmlp.data.readers.text_format import TextFormat, find_format
 from jaxmlp.data.readers.text_records import BLANKS, checked_records, is_blank, open_text
 from jaxmlp.errors import MAX_PROBLEMS, InputError, sentence
 from jaxmlp.tabular.cells import parse_number
+from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Cells, Table, check_distinct
 
@@ -219,18 +220,19 @@ def _make_table(
 ) -> Table:
     names, columns, notes = _column_names(text_format.names, columns, path.name, list(text_format.notes))
     index = names[0] if text_format.names is not None and names[0] not in text_format.names else None
-    texts = dict(zip(names, columns, strict=True))
-    formats, more = file_formats(path.name, texts, text_format.separator, options or TableOptions())
-    return Table(
+    options = options or TableOptions()
+    table = Table(
         where=path.name,
         names=names,
         columns=tuple(columns),
         lines=lines,
-        formats=formats,
         has_names=text_format.names is not None,
-        notes=(*notes, *more),
         index_name=index,
     )
+    # a word for a missing value must not hide the format of the numbers beside it
+    texts = dict(zip(names, empty_missing_words(table, options).columns, strict=True))
+    formats, more = file_formats(path.name, texts, text_format.separator, options)
+    return table._replace(formats=formats, notes=(*notes, *more))
 
 
 def _column_names(
@@ -255,7 +257,7 @@ def _column_names(
             raise InputError(sentence(where, expects, f"none for column {position}", remedy))
     if used and not used[0][0]:
         index_name = next(name for name in ("index", "index column", "_index") if name not in header)
-        notes = [*notes, f"the first column has no name and numbers the rows: it is named {index_name!r} and left out"]
+        notes = [*notes, f"the first column has no name and numbers the rows: it is named {index_name!r}"]
         used[0] = index_name, used[0][1]
     return tuple(name for name, _ in used), [cells for _, cells in used], notes
 
