@@ -1,7 +1,8 @@
 """Read a table in text: every row with its line number, every cell exactly as the file has it.
 
 A table of numbers alone is read by pandas, which is fast. Any other table, with a gap or with text, is read record by
-record. There a blank line is not a row, a row of empty cells is one, and a row of another length is an error.
+record. There a blank line is not a row, a row of empty cells is one, and a row of another length is an error. In a
+single column "" is a row, and a blank line between rows is an error.
 """
 
 import csv
@@ -21,7 +22,7 @@ from jaxmlp.data.readers.number_signs import file_formats
 from jaxmlp.data.readers.text_encoding import is_wide, trim
 from jaxmlp.data.readers.text_format import TextFormat, find_format
 from jaxmlp.data.readers.text_records import BLANKS, checked_records, is_blank, open_text
-from jaxmlp.errors import MAX_PROBLEMS, InputError, sentence
+from jaxmlp.errors import MAX_PROBLEMS, InputError, more_cells, sentence
 from jaxmlp.tabular.cells import parse_number
 from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions
@@ -147,7 +148,7 @@ def _has_leading_zeros(path: Path, encoding: str) -> bool:
 
 def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> Table:
     n = _count_columns(text_format)
-    rows, lines, unequal, notes = [], [], [], list(text_format.notes)
+    rows, lines, unequal, blank, notes = [], [], [], [], list(text_format.notes)
     n_trimmed = n_comments = 0
     with open_text(path, text_format.encoding) as file:
         for _ in range(text_format.n_lines):
@@ -155,7 +156,8 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
         before = text_format.n_lines
         for line, record in checked_records(path.name, file, text_format.separator, text_format.n_lines, n):
             first_line, before = before + 1, line
-            if is_blank(record):
+            if is_blank(record) and not (record and n == 1):  # "" in a single column is a missing value
+                blank.append((first_line, len(rows)))
                 continue
             if len(record) > n and not any(cell.strip() for cell in record[n:]):
                 record, n_trimmed = record[:n], n_trimmed + 1
@@ -171,12 +173,31 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
         raise _unequal_rows(path.name, n, text_format, unequal)
     if not rows:
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
+    if n == 1:
+        _check_blank_lines(path.name, blank, len(rows))
     if n_trimmed:
         notes.append(f"{n_trimmed} rows end with a separator too many")
     if n_comments:
         notes.append(f"{n_comments} comment lines between the rows")
     columns = [_column_cells(cells) for cells in zip(*rows, strict=True)]
     return _make_table(path, text_format._replace(notes=tuple(notes)), columns, np.array(lines), options)
+
+
+def _check_blank_lines(where: str, blank: list[tuple[int, int]], n_rows: int) -> None:
+    """Raise for an empty line between the rows of a single column: it may be a row whose value is missing.
+
+    Args:
+        where: the name of the file.
+        blank: the number of each empty line, and how many rows stand above it.
+        n_rows: how many rows there are.
+
+    Raises:
+        InputError: such a line, unless there is one between all rows.
+    """
+    between = [line for line, n_above in blank if 0 < n_above < n_rows]
+    if between and len(between) < n_rows - 1:
+        got, remedy = f"an empty line {between[0]}{more_cells(len(between))}", "write NA there, or delete the line"
+        raise InputError(sentence(where, "a value in every line of its only column", got, remedy))
 
 
 def _count_columns(text_format: TextFormat) -> int:
