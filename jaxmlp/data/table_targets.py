@@ -224,6 +224,20 @@ def label_column(names: Sequence[str]) -> str:
     return next((name for name in names if name.lower() in _TARGET_NAMES), names[0])
 
 
+def spelling_notes(labels: np.ndarray) -> list[str]:
+    """Return a note about labels that differ in capitals or blanks only, and are different classes nevertheless.
+
+    >>> spelling_notes(np.array(["Cat", "cat", "dog"]))
+    ["labels that differ in capitals or blanks only are different classes: 'Cat' and 'cat'"]
+    """
+    spellings: dict[str, list[str]] = {}
+    for label in sorted({*labels.tolist()}) if labels.dtype.kind == "U" else []:
+        spellings.setdefault("".join(label.casefold().split()), []).append(label)
+    groups = [" and ".join(map(repr, group)) for group in spellings.values() if len(group) > 1]
+    text = "labels that differ in capitals or blanks only are different classes"
+    return [f"{text}: {preview(groups, 5)}"] if groups else []
+
+
 def match_labels(labels: np.ndarray, classes: Sequence[object]) -> np.ndarray:
     """Return text labels spelled as the classes of a model, where they differ only in a final dot or in capitals.
 

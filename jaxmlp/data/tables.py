@@ -16,6 +16,7 @@ from jaxmlp.data.table_targets import (
     Target,
     check_infinite,
     check_labels_repeat,
+    spelling_notes,
     target_columns,
     target_values,
     weight_values,
@@ -36,6 +37,7 @@ from jaxmlp.tabular.roles import (
     ColumnRole,
     assign_roles,
     check_names,
+    counts_rows,
     left_out_notes,
     words_among_numbers,
 )
@@ -132,7 +134,7 @@ def read_content(
     # the features were read without target and weights: all roles together, in the order of the file
     by_name = {role.name: role for role in content.roles} | special
     roles = tuple(by_name[name] for name in table.names if name in by_name)
-    notes = (*table.notes, *content.notes)
+    notes = (*table.notes, *content.notes, *(spelling_notes(labels) if known is None else ()))
     return content._replace(labels=labels, target_names=targets, weights=weights, roles=roles, notes=notes)
 
 
@@ -179,11 +181,17 @@ def feature_content(table: Table, options: TableOptions | None = None) -> TableC
     if is_scaled and plain and all(_is_plain(role, table) for role in plain):
         names = tuple(role.name for role in plain)
         rows = np.stack([_plain_numbers(table, name) for name in names], axis=1)
-        return TableContent(rows, names, None, tuple(roles), notes=left_out_notes(roles, names))
+        notes = (*left_out_notes(roles, names), *_counter_notes(rows, names))
+        return TableContent(rows, names, None, tuple(roles), notes=notes)
     encoder = TableEncoder.of_table(table, options)
     rows = encoder.rows(table)
-    notes = left_out_notes(encoder.roles)
+    notes = (*left_out_notes(encoder.roles), *_counter_notes(rows, encoder.names))
     return TableContent(rows, encoder.names, encoder.fit_to(rows), encoder.roles, notes=notes)
+
+
+def _counter_notes(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+    counters = [name for i, name in enumerate(names) if counts_rows(name, rows[:, i])]
+    return [f"{name!r} counts the rows: drop it (--drop {name!r}) if it is no measurement" for name in counters]
 
 
 def _is_plain(role: ColumnRole, table: Table) -> bool:

@@ -40,7 +40,11 @@ ROLES = ENCODED
 """The roles that a user can give a column."""
 MIN_ROWS = 10  # with fewer rows all values may differ by chance
 MAX_MEAN_LENGTH = 40  # characters; longer cells are sentences, not categories
-_INDEX_NAMES = ("", "id", "index", "idx", "uid", "uuid", "guid", "rowid", "rownames", "row", "rownum", "obs", "key")
+_INDEX_NAMES = (
+    *("", "id", "index", "idx", "uid", "uuid", "guid", "rowid", "rownames", "row", "rownum", "obs", "key"),
+    *("rownumber", "rowno", "sno", "srno", "slno", "serialno", "level0"),
+)
+_COUNTER_NAMES = ("x", "no", "nr", "#", "n", "num", "number", "instant", "seq", "sequence", "counter")
 
 
 class ColumnRole(NamedTuple):
@@ -97,6 +101,17 @@ def _is_row_number(name: str, present: np.ndarray, m: int) -> bool:
     return bool((present == np.floor(present)).all()) and len(np.unique(present)) == m
 
 
+def counts_rows(name: str, cells: np.ndarray) -> bool:
+    """Whether a column of numbers counts the rows from 0 or 1, under a name that measurements have too, such as X.
+
+    >>> counts_rows("X", np.arange(1, 41)), counts_rows("X", np.arange(40) / 2), counts_rows("size", np.arange(40))
+    (True, False, False)
+    """
+    if len(cells) < MIN_ROWS or _plain_name(name) not in _COUNTER_NAMES or cells[0] not in (0, 1):
+        return False
+    return bool((np.diff(cells) == 1).all())
+
+
 def identifies_rows(name: str, table: Table) -> bool:
     """Whether a column of new rows has the name of an identifier and differs in every row, however few they are.
 
@@ -108,10 +123,13 @@ def identifies_rows(name: str, table: Table) -> bool:
 
 
 def _is_identifier_name(name: str) -> bool:
-    plain = name.lower().replace(" ", "").replace("-", "").replace(".", "")
-    if plain.replace("_", "") in _INDEX_NAMES or plain.startswith("unnamed:"):
+    if _plain_name(name) in _INDEX_NAMES or name.lower().replace(" ", "").startswith("unnamed:"):
         return True
     return name.lower().endswith(("_id", " id", "-id", ".id")) or (name.endswith(("Id", "ID")) and len(name) > 2)
+
+
+def _plain_name(name: str) -> str:
+    return "".join(sign for sign in name.lower() if sign not in " -._")
 
 
 def _role_of_text(name: str, cells: list[str], table: Table) -> ColumnRole:

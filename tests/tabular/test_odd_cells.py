@@ -93,3 +93,34 @@ def test_a_new_row_without_the_unit_of_its_column_is_the_one_that_is_named():
         encoder.rows({"c": ["12%", "13", "14%", "15%"]})
     with pytest.raises(InputError, match=r"got 'x1' in column 'c', row 2, beside '1,234.5': "):
         read_features(as_table({"c": ["1,234.5", "2,345.5", "x1"]}), KnownColumns(("c",)))
+
+
+@pytest.mark.parametrize("name", ["RowNumber", "S.No", "Sr. No.", "sno", "level_0"])
+def test_a_row_number_is_left_out_under_any_of_its_names(written, name):
+    path = written(f"{name},a,y\n" + "".join(f"{i},{i * 7 % 13},{i % 2}\n" for i in range(1, 41)))
+    data = load(path)
+    assert data.feature_names == ("a",)
+    assert data.notes == (f"left out: {name} (identifier: a different number in every row)",)
+    assert load(path, keep=name).feature_names == (name, "a")
+
+
+@pytest.mark.parametrize("name", ["X", "No", "#", "instant"])
+def test_a_column_that_may_number_the_rows_is_named(written, name):
+    path = written(f"{name},a,y\n" + "".join(f"{i},{i * 7 % 13},{i % 2}\n" for i in range(1, 41)))
+    note = f"{name!r} counts the rows: drop it (--drop {name!r}) if it is no measurement"
+    assert load(path).feature_names == (name, "a")
+    assert note in load(path).notes
+    assert note not in load(path, drop=name).notes
+    path = written(f"{name},a,y\n" + "".join(f"{i / 2},{i * 7 % 13},{i % 2}\n" for i in range(1, 41)))
+    assert not any("counts the rows" in note for note in load(path).notes)
+
+
+@pytest.mark.parametrize(
+    ("words", "spellings"),
+    [(("Cat", "cat", "dog"), "'Cat' and 'cat'"), (("New York", "Newyork", "x"), "'New York' and ")],
+)
+def test_labels_that_differ_in_their_spelling_only_are_named(written, words, spellings):
+    data = load(written("a,y\n" + "".join(f"{i},{words[i % 3]}\n" for i in range(30))))
+    assert data.classes == tuple(sorted(words))
+    assert any(f"are different classes: {spellings}" in note for note in data.notes)
+    assert not load(written("a,y\n" + "".join(f"{i},{('cat', 'dog')[i % 2]}\n" for i in range(30)))).notes

@@ -156,7 +156,7 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
         before = text_format.n_lines
         for line, record in checked_records(path.name, file, text_format.separator, text_format.n_lines, n):
             first_line, before = before + 1, line
-            if is_blank(record) and not (record and n == 1):  # "" in a single column is a missing value
+            if not record or (n > 1 and is_blank(record)):  # "" in a single column is a missing value
                 blank.append((first_line, len(rows)))
                 continue
             if len(record) > n and not any(cell.strip() for cell in record[n:]):

@@ -50,9 +50,10 @@ def is_blank(record: Sequence[str]) -> bool:
 def checked_records(
     where: str, file: Iterable[str], separator: str, line: int, n_columns: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield what `read_records` does, and no cells for a line without any sign, after a check of the quotation marks in records of several lines.
+    """Yield what `read_records` does, after a check of the quotation marks in records of several lines.
 
-    Without it, a single mark at the beginning of a cell would join all lines up to the next mark into one cell.
+    A blank line has no cells, while "" is one. Without the check, a single mark at the beginning of a cell would join
+    all lines up to the next mark into one cell.
 
     Args:
         where: the name of the file.
