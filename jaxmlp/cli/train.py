@@ -255,7 +255,7 @@ def show_columns(data: Dataset) -> None:
     out.print(columns_table("columns", ("column", "role", ""), rows, text_columns=("column", "role", "")))
     out_of_use = [role.name for role in data.roles if role.role in LEFT_OUT and role.name not in data.feature_names]
     if out_of_use:
-        out.print(f"left out: {', '.join(out_of_use)} (--keep {out_of_use[0]} brings it back)", soft_wrap=True)
+        out.print(f"--keep {out_of_use[0]} brings back a column that is left out", soft_wrap=True)
 
 
 def _progress_text(result: Result) -> str:

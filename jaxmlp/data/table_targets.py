@@ -10,7 +10,8 @@ from jaxmlp.data.labels import as_whole, preview
 from jaxmlp.data.tasks import ALWAYS_CLASSES, guess_task
 from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence, unknown
 from jaxmlp.tabular.cells import MISSING, MISSING_NUMBERS, NumberFormat, date_formats, number_formats, parse_numbers
-from jaxmlp.tabular.roles import MAX_TYPING_ERRORS, MIN_ROWS, check_names
+from jaxmlp.tabular.odd_cells import MAX_TYPING_ERRORS
+from jaxmlp.tabular.roles import MIN_ROWS, check_names
 from jaxmlp.tabular.table import Cells, Table, as_text
 
 Target = str | int | Sequence[str | int] | None
@@ -221,6 +222,20 @@ def label_column(names: Sequence[str]) -> str:
     'label'
     """
     return next((name for name in names if name.lower() in _TARGET_NAMES), names[0])
+
+
+def spelling_notes(labels: np.ndarray) -> list[str]:
+    """Return a note about labels that differ in capitals or blanks only, and are different classes nevertheless.
+
+    >>> spelling_notes(np.array(["Cat", "cat", "dog"]))
+    ["labels that differ in capitals or blanks only are different classes: 'Cat' and 'cat'"]
+    """
+    spellings: dict[str, list[str]] = {}
+    for label in sorted({*labels.tolist()}) if labels.dtype.kind == "U" else []:
+        spellings.setdefault("".join(label.casefold().split()), []).append(label)
+    groups = [" and ".join(map(repr, group)) for group in spellings.values() if len(group) > 1]
+    text = "labels that differ in capitals or blanks only are different classes"
+    return [f"{text}: {preview(groups, 5)}"] if groups else []
 
 
 def match_labels(labels: np.ndarray, classes: Sequence[object]) -> np.ndarray:

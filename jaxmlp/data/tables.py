@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.readers.header import FIRST_YEAR
 from jaxmlp.data.rows import UNNAMED, Columns
 from jaxmlp.data.table_targets import (
     Target,
     check_infinite,
     check_labels_repeat,
+    spelling_notes,
     target_columns,
     target_values,
     weight_values,
@@ -23,6 +25,7 @@ from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells
 from jaxmlp.tabular.cells import parse_numbers
 from jaxmlp.tabular.columns import check_columns, empty_missing_words, match_spelling
 from jaxmlp.tabular.encoder import TableEncoder
+from jaxmlp.tabular.odd_cells import is_misfit
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.roles import (
     BOOLEAN,
@@ -34,12 +37,13 @@ from jaxmlp.tabular.roles import (
     ColumnRole,
     assign_roles,
     check_names,
+    counts_rows,
+    left_out_notes,
     words_among_numbers,
 )
 from jaxmlp.tabular.table import Table, TableRows, as_table, is_frame
 
 _BOOLEANS = {"true": 1.0, "false": 0.0}
-FIRST_YEAR = 1800
 
 
 class KnownColumns(NamedTuple):
@@ -130,7 +134,8 @@ def read_content(
     # the features were read without target and weights: all roles together, in the order of the file
     by_name = {role.name: role for role in content.roles} | special
     roles = tuple(by_name[name] for name in table.names if name in by_name)
-    return content._replace(labels=labels, target_names=targets, weights=weights, roles=roles, notes=table.notes)
+    notes = (*table.notes, *content.notes, *(spelling_notes(labels) if known is None else ()))
+    return content._replace(labels=labels, target_names=targets, weights=weights, roles=roles, notes=notes)
 
 
 def _check_uses(table: Table, target: Target, targets: Sequence[str], options: TableOptions) -> None:
@@ -176,10 +181,17 @@ def feature_content(table: Table, options: TableOptions | None = None) -> TableC
     if is_scaled and plain and all(_is_plain(role, table) for role in plain):
         names = tuple(role.name for role in plain)
         rows = np.stack([_plain_numbers(table, name) for name in names], axis=1)
-        return TableContent(rows, names, None, tuple(roles))
+        notes = (*left_out_notes(roles, names), *_counter_notes(rows, names))
+        return TableContent(rows, names, None, tuple(roles), notes=notes)
     encoder = TableEncoder.of_table(table, options)
     rows = encoder.rows(table)
-    return TableContent(rows, encoder.names, encoder.fit_to(rows), encoder.roles)
+    notes = (*left_out_notes(encoder.roles), *_counter_notes(rows, encoder.names))
+    return TableContent(rows, encoder.names, encoder.fit_to(rows), encoder.roles, notes=notes)
+
+
+def _counter_notes(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+    counters = [name for i, name in enumerate(names) if counts_rows(name, rows[:, i])]
+    return [f"{name!r} counts the rows: drop it (--drop {name!r}) if it is no measurement" for name in counters]
 
 
 def _is_plain(role: ColumnRole, table: Table) -> bool:
@@ -309,7 +321,8 @@ def _number_rows(table: Table, fill: np.ndarray | None) -> tuple[np.ndarray, tup
                 number_format = number_format._replace(unit="")
             x, is_text = _numbers_or_booleans(cells, number_format)
             if is_text.any():
-                text[name] = is_text
+                misfit = is_text if name in table.formats else is_misfit(cells, "")
+                text[name] = misfit if misfit.any() else is_text
         elif cells.dtype.kind == "M":
             x, text[name] = np.zeros(len(cells)), np.ones(len(cells), bool)
         else:

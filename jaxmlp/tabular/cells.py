@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+Cells = np.ndarray | list[str]
+"""The cells of a column: an array of numbers or dates, or text."""
 MISSING = ("", "?")
 """A missing value in a column of any role."""
 MISSING_NUMBERS = frozenset(
@@ -46,6 +48,8 @@ MISSING_NUMBERS = frozenset(
     ]
 )
 """A missing value in a column of numbers, dates or yes and no, in lower case."""
+MISSING_DATES = MISSING_NUMBERS | {"nat", "0000-00-00", "0000-00-00 00:00:00"}
+"""A missing value in a column of dates, in lower case: NaT of pandas, and the zero date of MySQL."""
 BOOLEANS = (("no", "yes"), ("false", "true"), ("n", "y"), ("f", "t"))
 """The words for 0 and 1."""
 DATE_FORMATS = (
@@ -127,6 +131,7 @@ _FORMATS = {
 }
 _MINUS = "\u2212"  # of typesetting, which tables on the web have
 _PATTERNS = {form: re.compile(rf"[+{_MINUS}-]?{text}([eE][+{_MINUS}-]?\d+)?") for form, text in _FORMATS.items()}
+_DOTTED = re.compile(rf"[+{_MINUS}-]?(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)")
 BRACKETS, PERCENT = "()", "%"
 MAX_NUMBER_LETTERS = 40
 _UNIT = re.compile(r"%|(?:US|R|A|C|HK)?\$|[€£¥₹₩₽₺₫₪฿]|(?<![^\W\d])(?:USD|EUR|GBP|CHF|JPY|CNY|INR|kr|zł)(?!\w)")
@@ -185,6 +190,41 @@ def _formats_with_unit(words: Sequence[str]) -> list[NumberFormat]:
     return [form._replace(unit=unit) for form in forms]
 
 
+def unit_of(cell: str) -> str:
+    """Return the first unit in a cell, such as "%" or "$", `BRACKETS` for (5), or ""."""
+    match = _UNIT.search(cell)
+    return match[0] if match else BRACKETS if _is_bracketed(cell) else ""
+
+
+def likely_formats(unit: str) -> list[NumberFormat]:
+    """Return the formats of numbers with a unit, the plain one first."""
+    return [form._replace(unit=unit) for form in (POINT, *_FORMATS)]
+
+
+def fits_format(cell: str, form: NumberFormat) -> bool:
+    """Whether a cell is a number in exactly this format.
+
+    >>> fits_format("9.234,5", NumberFormat(".", ",")), fits_format("9", NumberFormat(unit="%"))
+    (False, False)
+    """
+    if form.unit == PERCENT and PERCENT not in cell and parse_number(cell) != 0:
+        return False
+    plain = _without_unit(cell, form.unit)
+    pattern = _PATTERNS.get(form._replace(unit=""))
+    return pattern.fullmatch(plain) is not None if pattern else parse_number(plain) is not None
+
+
+def has_dotted_thousands(cells: Iterable[str], unit: str = "") -> bool:
+    """Whether the dots of a column may all divide thousands: they do where the comma begins the decimals of a table.
+
+    >>> has_dotted_thousands(["1.100", "301", "-1.234.567"]), has_dotted_thousands(["1.100", "0.123"])
+    (True, False)
+    """
+    words = [_without_unit(cell, unit) for cell in cells if cell.lower() not in MISSING_NUMBERS]
+    # 0.123 has no thousands before its dot
+    return _has_sign(words, ".") and all(_DOTTED.fullmatch(word) for word in words)
+
+
 def _without_unit(cell: str, unit: str) -> str:
     """Return a number without its unit, and -5 for (5).
 
@@ -227,10 +267,15 @@ def date_formats(cells: Iterable[str]) -> list[str]:
     >>> date_formats(["2024-05-31", ""]), date_formats(["01/02/2024"]), date_formats(["31/02"])
     (['%Y-%m-%d'], ['%d/%m/%Y', '%m/%d/%Y'], [])
     """
-    words = [cell for cell in cells if cell.lower() not in MISSING_NUMBERS]
+    words = [cell for cell in cells if cell.lower() not in MISSING_DATES]
     if not words or not all(_DATE_LIKE.match(cell) for cell in words):
         return []
     return [form for form in DATE_FORMATS if all(parse_date(cell, form) is not None for cell in words)]
+
+
+def is_like_date(cell: str) -> bool:
+    """Whether a cell may be a date, by the number of its digits; there may be no such day."""
+    return _DATE_LIKE.match(cell) is not None
 
 
 def has_two_orders(formats: Sequence[str]) -> bool:
@@ -248,7 +293,7 @@ def parse_date(cell: str, form: str) -> float | None:
     >>> parse_date("1970-01-02", "%Y-%m-%d"), parse_date("soon", "%Y-%m-%d")
     (86400.0, None)
     """
-    if cell.lower() in MISSING_NUMBERS:
+    if cell.lower() in MISSING_DATES:
         return np.nan
     try:
         moment = datetime.datetime.strptime(_NANOSECONDS.sub(r"\1", cell), form)

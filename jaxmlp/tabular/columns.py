@@ -20,6 +20,8 @@ from jaxmlp.tabular.cells import (
     parse_number,
     parse_numbers,
 )
+from jaxmlp.tabular.number_signs import certain_formats
+from jaxmlp.tabular.odd_cells import is_misfit
 from jaxmlp.tabular.options import PIECEWISE, WITH_NUMBER, TableOptions
 from jaxmlp.tabular.roles import BOOLEAN, CATEGORY, DATE, NUMBER, ColumnRole
 from jaxmlp.tabular.table import Cells, Table, as_text
@@ -106,7 +108,10 @@ def empty_missing_words(table: Table, options: TableOptions) -> Table:
     if not words:
         return table
     numbers = [x for word in words if (x := parse_number(word)) is not None and not math.isnan(x)]
-    return table._replace(columns=tuple(_empty_words(cells, words, numbers) for cells in table.columns))
+    columns = tuple(_empty_words(cells, words, numbers) for cells in table.columns)
+    # the words hid the format of the numbers beside them
+    texts = {name: cells for name, cells in zip(table.names, columns, strict=True) if name not in table.categories}
+    return table._replace(columns=columns, formats={**certain_formats(texts), **table.formats})
 
 
 def _empty_words(cells: Cells, words: set[str], numbers: Sequence[float]) -> Cells:
@@ -172,6 +177,10 @@ def _read_numbers(column: Column, cells: list[str], table: Table) -> tuple[np.nd
     x, unreadable = parse_numbers(cells, number_format)
     if column.form == PERCENT and unit != PERCENT:  # 0.05 may be 5 %
         unreadable = unreadable | ~np.isnan(x)
+    if unreadable.any() and column.name not in table.formats:
+        # one odd cell hides the format of its column: the error names this cell, and not all the others
+        misfit = is_misfit(cells, column.form)
+        unreadable = misfit if misfit.any() else unreadable
     return x, unreadable
 
 

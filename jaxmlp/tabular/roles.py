@@ -13,13 +13,24 @@ The user can keep a column that would be left out (`TableOptions.keep`), and can
 (`TableOptions.roles`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxmlp.errors import InputError, InputTypeError, sentence
-from jaxmlp.tabular.cells import MISSING, boolean_words, date_formats, has_two_orders, is_missing_number, parse_numbers
+from jaxmlp.errors import MAX_PROBLEMS, InputError, InputTypeError, sentence
+from jaxmlp.tabular.cells import (
+    MISSING,
+    MISSING_DATES,
+    boolean_words,
+    date_formats,
+    has_two_orders,
+    is_like_date,
+    is_missing_number,
+    parse_number,
+    parse_numbers,
+)
+from jaxmlp.tabular.odd_cells import MAX_DISTINCT, is_odd_cell, is_typing_error, stands_for_nothing
 from jaxmlp.tabular.table import Cells, Table, as_text
 
 NUMBER, CATEGORY, BOOLEAN, DATE = ENCODED = ("number", "category", "yes/no", "date")
@@ -28,10 +39,12 @@ TARGET, WEIGHT, IGNORED = ("target", "weight", "ignored")
 ROLES = ENCODED
 """The roles that a user can give a column."""
 MIN_ROWS = 10  # with fewer rows all values may differ by chance
-MAX_DISTINCT = 20  # up to so many different words are a category, even if they rarely repeat
-MAX_TYPING_ERRORS = 3  # up to so many different words in a column of numbers are typing errors; more are text
 MAX_MEAN_LENGTH = 40  # characters; longer cells are sentences, not categories
-_INDEX_NAMES = ("", "id", "index", "idx", "uid", "uuid", "guid", "rowid", "rownames", "row", "rownum", "obs", "key")
+_INDEX_NAMES = (
+    *("", "id", "index", "idx", "uid", "uuid", "guid", "rowid", "rownames", "row", "rownum", "obs", "key"),
+    *("rownumber", "rowno", "sno", "srno", "slno", "serialno", "level0"),
+)
+_COUNTER_NAMES = ("x", "no", "nr", "#", "n", "num", "number", "instant", "seq", "sequence", "counter")
 
 
 class ColumnRole(NamedTuple):
@@ -51,7 +64,7 @@ def infer_role(name: str, table: Table) -> ColumnRole:
     """Return the role of a column of a table.
 
     Raises:
-        InputTypeError: for a few words in a column of numbers.
+        InputTypeError: for a few words in a column of numbers or dates.
 
     >>> infer_role("smoker", Table("t.csv", ("smoker",), (["yes", "no"],)))
     ColumnRole(name='smoker', role='yes/no', detail='no, yes')
@@ -88,6 +101,17 @@ def _is_row_number(name: str, present: np.ndarray, m: int) -> bool:
     return bool((present == np.floor(present)).all()) and len(np.unique(present)) == m
 
 
+def counts_rows(name: str, cells: np.ndarray) -> bool:
+    """Whether a column of numbers counts the rows from 0 or 1, under a name that measurements have too, such as X.
+
+    >>> counts_rows("X", np.arange(1, 41)), counts_rows("X", np.arange(40) / 2), counts_rows("size", np.arange(40))
+    (True, False, False)
+    """
+    if len(cells) < MIN_ROWS or _plain_name(name) not in _COUNTER_NAMES or cells[0] not in (0, 1):
+        return False
+    return bool((np.diff(cells) == 1).all())
+
+
 def identifies_rows(name: str, table: Table) -> bool:
     """Whether a column of new rows has the name of an identifier and differs in every row, however few they are.
 
@@ -99,10 +123,13 @@ def identifies_rows(name: str, table: Table) -> bool:
 
 
 def _is_identifier_name(name: str) -> bool:
-    plain = name.lower().replace(" ", "").replace("-", "").replace(".", "")
-    if plain.replace("_", "") in _INDEX_NAMES or plain.startswith("unnamed:"):
+    if _plain_name(name) in _INDEX_NAMES or name.lower().replace(" ", "").startswith("unnamed:"):
         return True
     return name.lower().endswith(("_id", " id", "-id", ".id")) or (name.endswith(("Id", "ID")) and len(name) > 2)
+
+
+def _plain_name(name: str) -> str:
+    return "".join(sign for sign in name.lower() if sign not in " -._")
 
 
 def _role_of_text(name: str, cells: list[str], table: Table) -> ColumnRole:
@@ -116,15 +143,18 @@ def _role_of_text(name: str, cells: list[str], table: Table) -> ColumnRole:
     n_numbers = len(cells) - n_text - int(is_missing_number(cells).sum())
     if not n_text and n_numbers:
         return _role_of_numbers(name, numbers)
-    if 0 < n_text < n_numbers and len({cells[i] for i in np.flatnonzero(is_text)}) <= MAX_TYPING_ERRORS:
-        raise InputTypeError(words_among_numbers(table, {name: is_text}))
+    if (is_odd := is_typing_error(cells, table.number_format(name))) is not None:
+        raise InputTypeError(words_among_numbers(table, {name: is_odd}))
     if pair := boolean_words(words):
         return ColumnRole(name, BOOLEAN, ", ".join(pair) + _gaps(is_missing_number(cells)))
     if formats := date_formats(words):
         if has_two_orders(formats):
             # 01/02/2024 fits both orders, and a wrong guess would train on wrong dates without an error
             return ColumnRole(name, TEXT, "dates, but is the day or the month first?")
-        return ColumnRole(name, DATE, f"such as {next(cell for cell in cells if cell in words)}")
+        is_gap = np.fromiter((cell.lower() in MISSING_DATES for cell in cells), bool, len(cells))
+        return ColumnRole(name, DATE, f"such as {cells[int(np.argmin(is_gap))]}{_gaps(is_gap)}")
+    if (is_odd := is_odd_cell(cells)) is not None:
+        raise InputTypeError(words_among_numbers(table, {name: is_odd}))
     present = [cell for cell in cells if cell not in MISSING]
     if len(words) == 1 and len(present) == len(cells) > 1:
         return ColumnRole(name, CONSTANT, f"always {present[0]}")
@@ -137,18 +167,38 @@ def _role_of_text(name: str, cells: list[str], table: Table) -> ColumnRole:
     return ColumnRole(name, CATEGORY, _count_words(cells))
 
 
+def _odd_cells(name: str, table: Table) -> np.ndarray:
+    cells = as_text(table.column(name))
+    is_odd = is_typing_error(cells, table.number_format(name))
+    is_odd = is_odd_cell(cells) if is_odd is None else is_odd
+    return np.zeros(len(cells), bool) if is_odd is None else is_odd
+
+
 def words_among_numbers(table: Table, columns: dict[str, np.ndarray]) -> str:
-    """Return one error text for all columns of numbers that contain text, {column: whether each cell is text}."""
-    places = []
+    """Return one error text for all columns of numbers or dates that contain text, {column: whether a cell is text}."""
+    places, words, kinds = [], [], set()
     for name, is_text in columns.items():
-        rows = np.flatnonzero(is_text)
+        rows, cells = np.flatnonzero(is_text), as_text(table.column(name))
         more = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
-        places.append(f"{as_text(table.column(name))[rows[0]]!r} in {table.place(name, int(rows[0]))}{more}")
-    got, remedy = "; ".join(places), "turn text columns into numbers, or drop them"
+        fitting = (
+            cell for cell, odd in zip(cells, is_text, strict=True) if not odd and cell.lower() not in MISSING_DATES
+        )
+        example = next(fitting, "0")
+        is_plain = parse_number(example) is not None
+        beside = "" if is_plain else f", beside {example!r}"
+        places.append(f"{cells[rows[0]]!r} in {table.place(name, int(rows[0]))}{beside}{more}")
+        words += dict.fromkeys(cells[i] for i in rows)
+        kinds.add("plain" if is_plain else "date" if is_like_date(example) else "formatted")
+    remedy = "turn text columns into numbers, or drop them" if "plain" in kinds else "correct these cells"
+    if gaps := [word for word in words if stands_for_nothing(word)][:MAX_PROBLEMS]:
+        options = " ".join(f"--missing {word!r}" for word in gaps)
+        remedy = f"{remedy}; for a missing value say {options} (missing={gaps} in Python)"
     is_header = len(columns) > 1 and all(not is_text[2:].any() for is_text in columns.values())
     if is_header and table.n_rows >= MIN_ROWS:
         remedy = "keep one line of names above the numbers"
-    return sentence(table.where, "a number in every feature column", got, remedy)
+    numbers, dates = "a number in every feature column", "a date in every column of dates"
+    expects = numbers if "date" not in kinds else dates if kinds == {"date"} else f"{numbers}, and {dates}"
+    return sentence(table.where, expects, "; ".join(places), remedy)
 
 
 def _count_words(cells: Cells) -> str:
@@ -198,13 +248,30 @@ def assign_roles(
                 inferred = infer_role(name, table)
             except InputTypeError:
                 # collected, so that the user can correct all columns at once
-                problems[name] = parse_numbers(as_text(table.column(name)), table.number_format(name))[1]
+                problems[name] = _odd_cells(name, table)
                 continue
             is_named = name in keep or name in features
             result.append(_as_encoded(inferred, table) if is_named and inferred.role in LEFT_OUT else inferred)
     if problems:
         raise InputTypeError(words_among_numbers(table, problems))
     return result
+
+
+def left_out_notes(roles: Iterable[ColumnRole], used: Container[str] = ()) -> tuple[str, ...]:
+    """Return notes that name every column that the network does not read although the user did not say so.
+
+    Args:
+        roles: the roles of the columns.
+        used: names that are read all the same: a constant among plain numbers may be one.
+
+    >>> left_out_notes([ColumnRole("id", IDENTIFIER, "a different text in every row"), ColumnRole("a", NUMBER)])
+    ('left out: id (identifier: a different text in every row)',)
+    """
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, role, detail in roles:
+        if role in LEFT_OUT and name not in used:
+            reasons.setdefault((role, detail), []).append(name)
+    return tuple(f"left out: {', '.join(names)} ({role}: {detail})" for (role, detail), names in reasons.items())
 
 
 def _as_encoded(column: ColumnRole, table: Table) -> ColumnRole:

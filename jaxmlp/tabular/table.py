@@ -10,15 +10,14 @@ Nothing here imports pandas, polars or PyArrow: a frame is known by its attribut
 import datetime
 import numbers
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
-from jaxmlp.tabular.cells import BRACKETS, POINT, NumberFormat, number_formats
-
-Cells = np.ndarray | list[str]
+from jaxmlp.tabular.cells import BRACKETS, POINT, Cells, NumberFormat
+from jaxmlp.tabular.number_signs import certain_formats
 
 
 class TableRows(np.ndarray):
@@ -164,20 +163,8 @@ def as_table(source: object, where: str = "the table") -> Table:
         raise InputError(sentence(where, "columns of equal length", got, remedy))
     categories = frozenset(name for name, cells in zip(names, contents, strict=True) if is_categorical(cells))
     columns = tuple(as_text(c) if n in categories else c for n, c in zip(names, columns, strict=True))
-    return Table(where, names, columns, formats=_formats(names, columns, categories), categories=categories)
-
-
-def _formats(names: Sequence[str], columns: Sequence[Cells], categories: Container[str]) -> dict[str, NumberFormat]:
-    """Return the number formats of columns of text that are certain: 1,234 is 1234 if another column has floats."""
-    has_points = any(isinstance(cells, np.ndarray) and cells.dtype.kind == "f" for cells in columns)
-    formats = {}
-    for name, cells in zip(names, columns, strict=True):
-        forms = number_formats(set(cells)) if isinstance(cells, list) and name not in categories else []
-        if len(forms) > 1 and has_points:
-            forms = [form for form in forms if form.decimal == "."]
-        if len(forms) == 1:
-            formats[name] = forms[0]
-    return formats
+    texts = {n: c for n, c in zip(names, columns, strict=True) if n not in categories}
+    return Table(where, names, columns, formats=certain_formats(texts), categories=categories)
 
 
 def _named_columns(source: object, where: str) -> tuple[tuple[str, ...], list[Any]]:

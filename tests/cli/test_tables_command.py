@@ -56,7 +56,10 @@ def test_a_table_from_the_training_to_the_predictions(place, capsys):
     assert trained["test_accuracy"] > 0.7
     for words in ("age", "number", "7 missing", "yes/no", "date", "constant", "identifier", "note", "text"):
         assert words in told
-    assert "left out: patient_id, form, note (--keep patient_id brings it back)" in told
+    assert all(
+        f"left out: {words}" in told for words in ("patient_id (identifier: ", "form (constant: ", "note (text: ")
+    )
+    assert "--keep patient_id brings back a column that is left out" in told
     new = people(12, seed=1)
     rows = [row[:-1] for row in new]
     write("new.csv", rows, [6, 3, 2, 0, 4, 1, 5])

@@ -10,6 +10,7 @@ import pytest
 from jaxmlp.data import load
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.rows import Columns
+from jaxmlp.data.tables import KnownColumns
 from jaxmlp.errors import InputError, InputTypeError
 
 pandas = pytest.importorskip("pandas")
@@ -213,9 +214,22 @@ def test_a_row_without_values_is_a_row_and_a_blank_line_is_none(written):
     np.testing.assert_array_equal(rows, [[1, 1], np.mean(X, axis=0), [3, 3]])
 
 
-def known(written):
-    from jaxmlp.data.tables import KnownColumns
+@pytest.mark.parametrize("text", ['a\n1\n""\n3\n', "a\n1\nNA\n3\n", "a\n1\n?\n3\n\n \n"])
+def test_a_missing_value_of_a_single_column_is_a_row(written, text):
+    rows = load_rows(written(text), 1, Columns(("a",)), known=KnownColumns(("a",), fill=np.array([7.0])))
+    assert rows.tolist() == [[1], [7], [3]]
+    rows = load_rows(written('a\n1\n""\n'), 1, Columns(("a",)), known=KnownColumns(("a",), fill=np.array([7.0])))
+    assert rows.tolist() == [[1], [7]]
 
+
+def test_an_empty_line_in_a_single_column_is_not_passed_over(written):
+    with pytest.raises(InputError, match="a value in every line of its only column, got an empty line 3: write NA"):
+        load_rows(written("a\n1\n\n3\n4\n"), 1, Columns(("a",)))
+    # a text whose line breaks were doubled
+    assert load_rows(written("\na\n\n1\n\n3\n\n4\n\n"), 1, Columns(("a",))).tolist() == [[1], [3], [4]]
+
+
+def known(written):
     data = whole(written("a,b,y\n" + BODY, "train.csv"))
     return KnownColumns(data.feature_names, data.target_names, fill=data.preprocessing.shift)  # pyright: ignore
 

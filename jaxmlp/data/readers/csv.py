@@ -1,7 +1,8 @@
 """Read a table in text: every row with its line number, every cell exactly as the file has it.
 
 A table of numbers alone is read by pandas, which is fast. Any other table, with a gap or with text, is read record by
-record. There a blank line is not a row, a row of empty cells is one, and a row of another length is an error.
+record. There a blank line is not a row, a row of empty cells is one, and a row of another length is an error. In a
+single column "" is a row, and a blank line between rows is an error.
 """
 
 import csv
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from jaxmlp.data.labels import preview
+from jaxmlp.data.readers.number_signs import file_formats
 from jaxmlp.data.readers.text_encoding import is_wide, trim
 from jaxmlp.data.readers.text_format import TextFormat, find_format
 from jaxmlp.data.readers.text_records import BLANKS, checked_records, is_blank, open_text
-from jaxmlp.errors import MAX_PROBLEMS, InputError, sentence
-from jaxmlp.tabular.cells import BRACKETS, POINT, NumberFormat, number_formats, parse_number
+from jaxmlp.errors import MAX_PROBLEMS, InputError, more_cells, sentence
+from jaxmlp.tabular.cells import parse_number
+from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Cells, Table, check_distinct
 
@@ -148,7 +151,7 @@ def _has_leading_zeros(path: Path, encoding: str) -> bool:
 
 def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> Table:
     n = _count_columns(text_format)
-    rows, lines, unequal, notes = [], [], [], list(text_format.notes)
+    rows, lines, unequal, blank, notes = [], [], [], [], list(text_format.notes)
     n_trimmed = n_comments = 0
     with open_text(path, text_format.encoding) as file:
         for _ in range(text_format.n_lines):
@@ -156,7 +159,8 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
         before = text_format.n_lines
         for line, record in checked_records(path.name, file, text_format.separator, text_format.n_lines, n):
             first_line, before = before + 1, line
-            if is_blank(record):
+            if not record or (n > 1 and is_blank(record)):  # "" in a single column is a missing value
+                blank.append((first_line, len(rows)))
                 continue
             if len(record) > n and not any(cell.strip() for cell in record[n:]):
                 record, n_trimmed = record[:n], n_trimmed + 1
@@ -172,12 +176,31 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
         raise _unequal_rows(path.name, n, text_format, unequal)
     if not rows:
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
+    if n == 1:
+        _check_blank_lines(path.name, blank, len(rows))
     if n_trimmed:
         notes.append(f"{n_trimmed} rows end with a separator too many")
     if n_comments:
         notes.append(f"{n_comments} comment lines between the rows")
     columns = [_column_cells(cells) for cells in zip(*rows, strict=True)]
     return _make_table(path, text_format._replace(notes=tuple(notes)), columns, np.array(lines), options)
+
+
+def _check_blank_lines(where: str, blank: list[tuple[int, int]], n_rows: int) -> None:
+    """Raise for an empty line between the rows of a single column: it may be a row whose value is missing.
+
+    Args:
+        where: the name of the file.
+        blank: the number of each empty line, and how many rows stand above it.
+        n_rows: how many rows there are.
+
+    Raises:
+        InputError: such a line, unless there is one between all rows.
+    """
+    between = [line for line, n_above in blank if 0 < n_above < n_rows]
+    if between and len(between) < n_rows - 1:
+        got, remedy = f"an empty line {between[0]}{more_cells(len(between))}", "write NA there, or delete the line"
+        raise InputError(sentence(where, "a value in every line of its only column", got, remedy))
 
 
 def _count_columns(text_format: TextFormat) -> int:
@@ -221,17 +244,19 @@ def _make_table(
 ) -> Table:
     names, columns, notes = _column_names(text_format.names, columns, path.name, list(text_format.notes))
     index = names[0] if text_format.names is not None and names[0] not in text_format.names else None
-    formats, more = _number_formats(path.name, names, columns, text_format.separator, options or TableOptions())
-    return Table(
+    options = options or TableOptions()
+    table = Table(
         where=path.name,
         names=names,
         columns=tuple(columns),
         lines=lines,
-        formats=formats,
         has_names=text_format.names is not None,
-        notes=(*notes, *more),
         index_name=index,
     )
+    # a word for a missing value must not hide the format of the numbers beside it
+    texts = dict(zip(names, empty_missing_words(table, options).columns, strict=True))
+    formats, more = file_formats(path.name, texts, text_format.separator, options)
+    return table._replace(formats=formats, notes=(*notes, *more))
 
 
 def _column_names(
@@ -249,14 +274,14 @@ def _column_names(
     if any(is_empty):
         notes = [*notes, f"{sum(is_empty)} columns without name and without values are left out"]
     used = [(name, c) for name, c, empty in zip(header, columns, is_empty, strict=True) if not empty]
-    for i, (name, cells) in enumerate(used):
-        if not name and not (i == 0 and _is_index(cells)):
-            position = list(header).index("") + 1
+    positions = [i + 1 for i, empty in enumerate(is_empty) if not empty]
+    for (name, cells), position in zip(used, positions, strict=True):
+        if not name and not (position == positions[0] and _is_index(cells)):
             expects, remedy = "a name for every column", "correct the header"
             raise InputError(sentence(where, expects, f"none for column {position}", remedy))
     if used and not used[0][0]:
         index_name = next(name for name in ("index", "index column", "_index") if name not in header)
-        notes = [*notes, f"the first column has no name and numbers the rows: it is named {index_name!r} and left out"]
+        notes = [*notes, f"the first column has no name and numbers the rows: it is named {index_name!r}"]
         used[0] = index_name, used[0][1]
     return tuple(name for name, _ in used), [cells for _, cells in used], notes
 
@@ -267,56 +292,3 @@ def _is_index(cells: Cells) -> bool:
         float(cell).is_integer() if not isinstance(cell, str) else (cell.isdigit() or parse_number(cell) is None)
         for cell in cells
     )
-
-
-# --- the signs in numbers ---------------------------------------------------------------------------------------------
-
-
-def _number_formats(
-    where: str, names: Sequence[str], columns: Sequence[Cells], separator: str, options: TableOptions
-) -> tuple[dict[str, NumberFormat], list[str]]:
-    """Return the number format of each column whose numbers are not plain, and notes about them.
-
-    Raises:
-        InputError: columns whose numbers can be read in two ways, such as 1,234, where nothing in the file decides.
-    """
-    possible = {
-        name: forms
-        for name, cells in zip(names, columns, strict=True)
-        if isinstance(cells, list) and (forms := number_formats(set(cells)))
-    }
-    if options.decimal is not None or options.thousands is not None:
-        form = NumberFormat(options.decimal or ("," if options.thousands == "." else "."), options.thousands or "")
-        return {name: form._replace(unit=possible[name][0].unit if name in possible else "") for name in names}, []
-    certain = {forms[0]._replace(unit="") for forms in possible.values() if len(forms) == 1}
-    formats: dict[str, NumberFormat] = {}
-    ambiguous = []
-    for name, forms in possible.items():
-        fitting = [form for form in forms if form._replace(unit="") in certain] or forms
-        if len(fitting) > 1:
-            commas = separator == "," or any(_has_decimal_points(cells) for cells in columns)
-            # in a file that has commas between cells, or 1.5 in another column, a comma does not begin decimals
-            fitting = [form for form in fitting if form.decimal == "."] if commas else fitting
-        formats[name] = fitting[0]
-        if len(fitting) > 1:
-            ambiguous.append(name)
-    if ambiguous:
-        cell = next(c for c in columns[list(names).index(ambiguous[0])] if parse_number(c) is None)
-        got = f"{cell!r} in column {ambiguous[0]!r}, where {separator!r} separates the columns"
-        remedy = 'say --decimal , or --thousands , (decimal="," or thousands="," in Python)'
-        raise InputError(sentence(where, "numbers that can be read in one way", got, remedy))
-    return formats, [_format_note(form, formats) for form in dict.fromkeys(formats.values()) if form != POINT]
-
-
-def _has_decimal_points(cells: Cells) -> bool:
-    if not isinstance(cells, list):
-        return cells.dtype.kind == "f"
-    return any("." in cell and parse_number(cell) is not None for cell in set(cells))
-
-
-def _format_note(form: NumberFormat, formats: dict[str, NumberFormat]) -> str:
-    columns = preview([name for name, other in formats.items() if other == form], 5)
-    thousands = f"{form.thousands!r} between thousands" if form.thousands else ""
-    decimal = f"{form.decimal!r} before decimals" if form.decimal != "." else ""
-    unit = "brackets around negative ones" if form.unit == BRACKETS else form.unit and f"the unit {form.unit!r}"
-    return f"numbers with {' and '.join(filter(None, (unit, thousands, decimal)))}: {columns}"

@@ -3,8 +3,7 @@
     encoding     UTF-8, UTF-16 or UTF-32; any other bytes are read as Windows-1252
     comments     lines that begin with # or % above the first row are skipped; the last one may contain the column names
     separator    semicolon, tab, comma, pipe or blanks: what divides most rows into equally many cells
-    header       a word stands above numbers; or the names are 0, 1, 2, ... or consecutive years; or every column is
-                 text, and no cell of the first line occurs again in its column
+    header       see `header`
 
 The rules read the first 200 records. A note reports what they decide, and `TableOptions` overrides it.
 """
@@ -13,19 +12,24 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxmlp.data.readers.header import (
+    has_quoted_names,
+    has_word_above_number,
+    is_header,
+    is_number,
+    may_be_header,
+)
 from jaxmlp.data.readers.text_encoding import check_is_table, find_encoding, trim
 from jaxmlp.data.readers.text_records import BLANKS, is_blank, open_text, read_records
 from jaxmlp.errors import InputError, sentence
-from jaxmlp.tabular.cells import MISSING_NUMBERS, number_formats, parse_number
 from jaxmlp.tabular.options import TableOptions
 
 SAMPLE_RECORDS = 200
 MAX_COLUMNS = 50_000  # finding the role of a column takes 0.1 ms
-MIN_RECORDS = 8  # fewer do not show whether a first line of numbers and words is a header
 _SEPARATORS = (";", "\t", ",", "|", BLANKS)
 _COMMENT = re.compile(r"\s*[#%]")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # a first line that tells Excel the separator
@@ -95,8 +99,9 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
         notes.append(f"{n_comments} comment line{'s' * (n_comments > 1)} above the table")
     has_header = options.header
     if has_header is None:
-        has_header = not is_certain and is_header(first, below, known_names)
-        has_words = comment_names and not any(_is_number(name) for name in comment_names)
+        texts = [lines[n - 1] for n, _ in records]
+        has_header = not is_certain and (is_header(first, below, known_names) or has_quoted_names(texts, separator))
+        has_words = comment_names and not any(is_number(name) for name in comment_names)
         if not has_header and comment_names and has_words and options.header is None:
             names = tuple(comment_names)
             source = (
@@ -106,14 +111,17 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
             return TextFormat(encoding, separator, names, start, n_columns, tuple(notes), sample)
     if has_header and not below:
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
-    if not below and not any(_is_number(cell) for cell in first) and options.header is None:
+    if not below and not any(is_number(cell) for cell in first) and options.header is None:
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
     if not has_header:
         if options.header is None and len(sample) > 1:
             notes.append("no header: the columns are named 0, 1, 2, ...")
+            if may_be_header(first):
+                remedy = "if it holds the names, say --header (header=True in Python)"
+                notes.append(f"line {records[0][0]} ({', '.join(first[:5])}) counts as a row: {remedy}")
         return TextFormat(encoding, separator, None, start, n_columns, tuple(notes), sample)
     names = tuple(" ".join(trim(cell).split()) for cell in first)  # a name with a line break is one line here
-    if options.header is None and not _has_word_above_number(first, below):
+    if options.header is None and not has_word_above_number(first, below):
         notes.append(f"the first row is the header: {', '.join(names[:5])}")
     return TextFormat(encoding, separator, names, records[0][0], n_columns, tuple(notes), below)
 
@@ -191,97 +199,3 @@ def _names_in_comment(line: str, separator: str, n_columns: int) -> tuple[list[s
     names = [" ".join(name.split()) for name in record]
     is_complete = len(names) == n_columns > 1 and len(set(names)) == n_columns and all(names)
     return (names, is_certain) if is_complete else (None, False)
-
-
-# --- the header -------------------------------------------------------------------------------------------------------
-
-
-def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names: Sequence[str] = ()) -> bool:
-    """Whether the first record contains the names of the columns.
-
-    Args:
-        first: the cells of the first record.
-        below: the records below it.
-        known_names: see `find_format`.
-
-    >>> is_header(["age", "job"], [["39", "clerk"]]), is_header(["39", "clerk"], [["50", "cook"], ["38", "clerk"]])
-    (True, False)
-    >>> is_header(["0", "1", "label"], [["5", "2", "cat"], ["4", "7", "cat"]] * 5)
-    True
-    """
-    if known_names and not _are_digits(known_names) and set(known_names) <= set(first):
-        return True
-    # 5% above 7% is an amount, and above 7 it is a name
-    if any(_is_amount(cell) and any(map(_is_amount, _column(below[:9], i))) for i, cell in enumerate(first)):
-        return False
-    if not below or any(not cell and len(first) > 1 for cell in first[1:]):
-        return _has_word_above_number(first, below)
-    if _has_word_above_number(first, below):
-        return True
-    if len(set(first)) < len(first):
-        return False
-    numbers = [cell for cell in first if _is_number(cell)]
-    words = [i for i, cell in enumerate(first) if not _is_number(cell)]
-    if any(first[i].lower() in MISSING_NUMBERS for i in words):
-        return False
-    repeats = [any(record[i : i + 1] == [first[i]] for record in below) for i in words]
-    if any(repeats):
-        return False
-    if not numbers:
-        return len(below) > 1 or len(first) > 1
-    if known_names and len(numbers) > 2 and _are_digits(numbers):  # a model may name its columns 0, 1, 2, in any order
-        numbers = sorted(numbers, key=int)
-    if not _are_numbered_names(numbers, bool(words)):
-        return False
-    if words:
-        # unless the words below repeat, a first row with a rare class would look like a header
-        return len(below) >= MIN_RECORDS and any(_repeats(_column(below, i)) for i in words)
-    # numbers above numbers: 0, 1, 2, ... are names, unless the first row counts up too
-    return not _are_numbered_names([cell for cell in below[0] if cell], False)
-
-
-def _are_digits(cells: Iterable[str]) -> bool:
-    return all(cell.isdigit() for cell in cells)
-
-
-def _repeats(cells: Sequence[str]) -> bool:
-    return len(set(cells)) <= len(cells) / 2
-
-
-def _has_word_above_number(first: Iterable[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether a word stands above a number, as "age" does above 39; a missing value is not a word."""
-    for i, cell in enumerate(first):
-        if _is_number(cell) or cell.lower() in MISSING_NUMBERS:
-            continue
-        column = [cell for cell in _column(below, i) if cell.lower() not in MISSING_NUMBERS]
-        column = column[:1] if len(column) < 3 else column
-        if column and all(_is_number(cell) or _is_amount(cell) for cell in column):
-            return True
-    return False
-
-
-def _column(records: Sequence[Sequence[str]], i: int) -> list[str]:
-    return [record[i] for record in records if len(record) > i]
-
-
-def _are_numbered_names(cells: Sequence[str], beside_words: bool) -> bool:
-    """Whether cells are the names 0, 1, 2, ... or 1, 2, 3, ... or consecutive years, as no row of measurements is."""
-    if not _are_digits(cells):
-        return False
-    numbers = [int(cell) for cell in cells]
-    is_consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    if not is_consecutive or (not beside_words and len(numbers) < 3):
-        return False
-    is_year = 1800 <= numbers[0] <= 2200
-    return numbers[0] == 0 or (len(numbers) > 1 and (is_year or (beside_words and numbers[0] == 1)))
-
-
-def _is_number(cell: str) -> bool:
-    """Whether a cell is a number without a unit, in any format; an empty cell is not a number."""
-    value = parse_number(cell)
-    return value == value if value is not None else any(not form.unit for form in number_formats([cell]))
-
-
-def _is_amount(cell: str) -> bool:
-    """Whether a cell is a number with a unit, such as $5 or 5%."""
-    return parse_number(cell) is None and any(form.unit for form in number_formats([cell]))

@@ -52,7 +52,8 @@ def checked_records(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield what `read_records` does, after a check of the quotation marks in records of several lines.
 
-    Without it, a single mark at the beginning of a cell would join all lines up to the next mark into one cell.
+    A blank line has no cells, while "" is one. Without the check, a single mark at the beginning of a cell would join
+    all lines up to the next mark into one cell.
 
     Args:
         where: the name of the file.
@@ -77,8 +78,9 @@ def checked_records(
             got = f"a mark in line {first} that is not closed before line {last}"
             remedy = f'close it in line {first}, or write "" for a mark within a cell'
             raise InputError(sentence(where, "quotation marks in pairs around a cell", got, remedy))
+        is_empty = is_blank(record) and '"' not in "".join(lines)  # pandas writes "" where a single column has a gap
         lines.clear()
-        yield last, record
+        yield last, [] if is_empty else record
 
 
 def _holds_rows(lines: Sequence[str], separator: str, n_columns: int) -> bool:
