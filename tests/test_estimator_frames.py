@@ -58,7 +58,8 @@ def test_columns_are_found_by_name_in_any_order(fitted: Any):
         fitted.predict(FRAME.drop(columns="city"))
     with pytest.raises(InputTypeError, match=r"expects a frame with the columns 'city', 'size'.*got ndarray"):
         fitted.predict(FRAME.to_numpy())
-    unknown = fitted.predict_proba(FRAME.assign(city="Paris", size=np.nan))
+    with pytest.warns(UserWarning, match="did not occur in the training: 90 in column 'city'"):
+        unknown = fitted.predict_proba(FRAME.assign(city="Paris", size=np.nan))
     assert np.isfinite(unknown).all()
 
 

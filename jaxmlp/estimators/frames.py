@@ -127,4 +127,6 @@ def known_rows(estimator: Any, X: Any) -> TableRows:
         raise InputTypeError(sentence(where, expects, type(X).__name__, "give the columns of fit by name"))
     if not len(X):
         raise InputError(sentence(where, "at least one row", "a frame without rows", "give rows to predict"))
-    return encoder.rows(as_table(X, where))
+    rows = encoder.rows(as_table(X, where))
+    encoder.warn_of_unknown(rows)
+    return rows

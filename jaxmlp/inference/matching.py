@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from jaxmlp.data.labels import as_whole, preview
+from jaxmlp.data.labels import are_words, as_whole, preview
 from jaxmlp.data.parts import Meaning, Part
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.data.table_targets import match_labels
@@ -88,7 +88,10 @@ def _match_rows(rows: Any, meaning: Meaning, model: ModelOfParts) -> Any:
         result[:, i] = _convert(rows[:, position], own_columns[position], column)
         if encoder is None and fill is not None:  # as for a new table
             result[:, i] = np.where(np.isnan(result[:, i]), fill[i], result[:, i])
-    return result if encoder is None else result.view(TableRows)
+    if encoder is None:
+        return result
+    encoder.warn_of_unknown(result)
+    return result.view(TableRows)
 
 
 def _columns(names: Sequence[str], encoder: TableEncoder | None) -> tuple[Column, ...]:
@@ -172,14 +175,10 @@ def _match_classes(targets: np.ndarray, meaning: Meaning, model: ModelOfParts) -
         raise _other_task(meaning, model)
     # names of class ids: then the labels 0, 1, ... of the part are these ids
     ids = np.arange(len(model.classes))
-    if labels.dtype.kind in "iu" and _are_words(model.classes) and np.isin(labels, ids).all():
+    if labels.dtype.kind in "iu" and are_words(model.classes) and np.isin(labels, ids).all():
         return labels.astype(int)[targets]
     labels = match_labels(labels[targets], model.classes)
     return encode(labels, Coding(cast(Task, model.task), model.classes, "known"), "evaluate")
-
-
-def _are_words(classes: Sequence[object]) -> bool:
-    return all(isinstance(label, str) and not label.strip().lstrip("+-").isdigit() for label in classes)
 
 
 def _other_task(meaning: Meaning, model: ModelOfParts) -> InputError:

@@ -55,6 +55,10 @@ class Column(NamedTuple):
             return self.block.names(self.name, self.words)
         return [] if self.block is None else self.block.names(self.name)
 
+    def count_unknown(self, x: np.ndarray) -> int:
+        """Return how many of the codes x, (m,), stand for words that the column does not know."""
+        return int((np.asarray(x) == -1).sum()) if self.role == CATEGORY else 0
+
     def fit(self, x: np.ndarray, numbers: str, weights: np.ndarray | None = None) -> "Column":
         """Return the column with a block for training values x, (m,), and the weights of their rows, (m,) or None."""
         if self.role == CATEGORY:

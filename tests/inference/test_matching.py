@@ -1,6 +1,7 @@
 """A part of any data set is measured by the names of its columns and the labels of its classes, not by their order."""
 
 import pickle
+import warnings
 from typing import Any
 
 import jax
@@ -170,3 +171,31 @@ def test_a_part_is_a_pair_that_keeps_its_meaning_in_a_pickle():
     assert again.meaning == part.meaning
     assert again.meaning.classes == ("cat", "dog", "emu")
     assert Part(rows, targets).meaning is None
+
+
+def test_words_that_the_training_did_not_have_are_a_warning_at_the_line_of_the_caller():
+    codes = np.array(["01234", "00501", "02115"])[np.arange(30) % 3]
+    frame = FRAME[["age"]].assign(zip=codes, price=FRAME["price"])
+    model = model_for(jaxmlp.load(frame, target="price", roles={"zip": "category"}))
+    line = "cells that did not occur in the training: 30 in column 'zip' \\(which had '00501', '01234', '02115'\\)"
+    as_numbers = frame.assign(zip=codes.astype(int))
+    with pytest.warns(UserWarning, match=line) as caught:
+        model.predict(as_numbers)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match=line):
+        model.predict({"age": X[:, 1], "zip": codes.astype(int)})
+    with pytest.warns(UserWarning, match=line):
+        model.evaluate(part_of(as_numbers, roles={"zip": "category"}))
+    model.predict(frame)  # no warning: warnings are errors here
+
+
+def test_an_estimator_warns_of_words_that_the_fit_did_not_have():
+    classifier = jaxmlp.MLPClassifier((4,), max_iter=2, random_state=0)
+    frame = FRAME[["colour", "age"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of too few iterations
+        classifier.fit(frame, PETS)
+    classifier.predict(frame)
+    with pytest.warns(UserWarning, match="did not occur in the training: 15 in column 'colour'"):
+        classifier.predict(frame.assign(colour=np.array(["RED", "blue"])[np.arange(30) % 2]))
