@@ -24,8 +24,9 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.inference.new_rows import ModelOfRows
 from jaxmlp.tabular.columns import Column, read_column
 from jaxmlp.tabular.encoder import TableEncoder
-from jaxmlp.tabular.roles import BOOLEAN, CATEGORY, NUMBER
+from jaxmlp.tabular.roles import BOOLEAN, CATEGORY, DATE, NUMBER
 from jaxmlp.tabular.table import Table, TableRows
+from jaxmlp.tabular.zones import check_zone, form_has_zone
 
 _CLASS_TASKS = ("binary", "multiclass")
 _REMEDY = "load the data with known_columns=model.known_columns and known_classes=model.classes"
@@ -125,6 +126,9 @@ def _convert(x: np.ndarray, own: Column, column: Column) -> np.ndarray:
         return codes_of_own[np.where(np.isnan(x), -1, np.where(x < 0, -2, x)).astype(int)]
     if column.role == CATEGORY and own.role == NUMBER and not own.form:
         return read_column(column, Table("evaluate", (column.name,), (x,)))[0]
+    if column.role == own.role == DATE:
+        check_zone(column.name, column.form, form_has_zone(own.form), "evaluate")
+        return x
     # true and false are 1 and 0, also where the model has learnt them as numbers
     is_flag = {column.role, own.role} == {BOOLEAN, NUMBER} and bool(np.isin(x[~np.isnan(x)], (0, 1)).all())
     is_same = column.role == own.role and (column.role != NUMBER or column.form == own.form)

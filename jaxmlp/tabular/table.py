@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.tabular.cells import BRACKETS, POINT, NumberFormat, number_formats
+from jaxmlp.tabular.zones import has_zone, zone_note
 
 Cells = np.ndarray | list[str]
 
@@ -57,6 +58,7 @@ class Table(NamedTuple):
         notes: the decisions about the file, as texts for the user.
         categories: names of the columns with a categorical type.
         index_name: the name that the reader gave to a first column without a name, which numbers the rows.
+        zoned: names of the columns of times that had a time zone; they are in UTC here.
     """
 
     where: str
@@ -68,6 +70,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
     index_name: str | None = None
+    zoned: frozenset[str] = frozenset()
 
     @property
     def n_rows(self) -> int:
@@ -106,7 +109,8 @@ class Table(NamedTuple):
     def rename(self, names: Sequence[str]) -> "Table":
         """Return the table with other names for its columns."""
         formats = {new: self.formats[old] for new, old in zip(names, self.names, strict=True) if old in self.formats}
-        return self._replace(names=tuple(names), formats=formats)
+        zoned = frozenset(new for new, old in zip(names, self.names, strict=True) if old in self.zoned)
+        return self._replace(names=tuple(names), formats=formats, zoned=zoned)
 
     def without(self, names: Sequence[str]) -> "Table":
         """Return the table without these columns."""
@@ -164,7 +168,9 @@ def as_table(source: Any, where: str = "the table") -> Table:
         raise InputError(sentence(where, "columns of equal length", got, remedy))
     categories = frozenset(name for name, cells in zip(names, contents, strict=True) if is_categorical(cells))
     columns = tuple(as_text(c) if n in categories else c for n, c in zip(names, columns, strict=True))
-    return Table(where, names, columns, formats=_formats(names, columns, categories), categories=categories)
+    table = Table(where, names, columns, formats=_formats(names, columns, categories), categories=categories)
+    zoned = [name for name, cells in zip(names, contents, strict=True) if has_zone(cells)]
+    return table._replace(zoned=frozenset(zoned), notes=tuple(map(zone_note, zoned)))
 
 
 def _formats(names: Sequence[str], columns: Sequence[Cells], categories: Container[str]) -> dict[str, NumberFormat]:
