@@ -12,6 +12,7 @@ from jaxmlp.cli import run_folder
 from jaxmlp.cli.loading import one_or_several, open_data, open_model, text_loading
 from jaxmlp.cli.options import text_options
 from jaxmlp.cli.output import console, facts_table, json_option, print_json
+from jaxmlp.cli.overlap import overlap_note
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.load import is_table
 from jaxmlp.data.streaming.dataset import StreamedDataset
@@ -61,6 +62,9 @@ def evaluate_command(
     weights = dataset.part_weights(key)
     check_task(dataset, trained)
     values = predictor.evaluate(rows, metrics or None, weights)
+    is_known = part == "train" or isinstance(dataset, StreamedDataset)
+    if not is_known and (note := overlap_note(model, trained, dataset, rows)):
+        console(stderr=True).print(f"note: {note}", soft_wrap=True)
     part = part if part != "auto" else "test" if dataset.test else "all"
     answer = {"model": model, "data": dataset.name, "part": part, "rows": len(rows.rows), **values}
     if as_json:

@@ -252,3 +252,23 @@ def test_several_targets_are_measured_by_name_in_any_order(place, capsys):
     asked = [answer(capsys, "evaluate", "r", other, "--target", a, "--target", b)[0] for a, b in ("yz", "zy")]
     assert asked[0] == asked[1]
     assert asked[0]["rows"] == 19
+
+
+def test_rows_of_the_training_among_those_that_are_measured_are_a_note(place, capsys):
+    header, *rows = people()
+    answer(capsys, "train", write("a.csv", [header, *rows]), "--epochs", "1", "--out", "r")
+    shuffled = rows[::-1]
+    assert (
+        "48 of the 60 rows are also rows of the training"
+        in answer(
+            capsys, "evaluate", "r", write("b.csv", [header, *shuffled], [7, 1, 2, 3, 4, 5, 6, 0]), "--target", "state"
+        )[1]
+    )
+    new = people(12, seed=1)
+    assert "rows of the training" not in answer(capsys, "evaluate", "r", write("c.csv", new))[1]
+    mixed = write("d.csv", [*new, *rows[:20]])
+    assert "of the 32 rows are also rows of the training" in answer(capsys, "evaluate", "r", mixed)[1]
+    # a copy is known, and is split as in the training
+    assert "rows of the training" not in answer(capsys, "evaluate", "r", write("e.csv", [header, *rows]))[1]
+    Path("a.csv").unlink()
+    assert "rows of the training" not in answer(capsys, "evaluate", "r", mixed)[1]
