@@ -12,6 +12,8 @@ layer 1 expects A_prev of shape (2, m), got (4, 3): is X one example per column?
 
 import difflib
 import re
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -144,6 +146,14 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
+
+
+def warn_user(text: str) -> None:
+    """Warn at the line of the caller outside of jaxmlp, which is the line that the user can change."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("jaxmlp"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(quoted(text, MAX_MESSAGE_LETTERS), UserWarning, stacklevel=level)
 
 
 def more_cells(count: int) -> str:

@@ -58,7 +58,8 @@ def test_columns_are_found_by_name_in_any_order(fitted: Any):
         fitted.predict(FRAME.drop(columns="city"))
     with pytest.raises(InputTypeError, match=r"expects a frame with the columns 'city', 'size'.*got ndarray"):
         fitted.predict(FRAME.to_numpy())
-    unknown = fitted.predict_proba(FRAME.assign(city="Paris", size=np.nan))
+    with pytest.warns(UserWarning, match="did not occur in the training: 90 in column 'city'"):
+        unknown = fitted.predict_proba(FRAME.assign(city="Paris", size=np.nan))
     assert np.isfinite(unknown).all()
 
 
@@ -131,3 +132,47 @@ def test_what_is_left_out_is_said():
         MLPClassifier(**dict(OPTIONS, max_iter=1)).fit(frame, SICK)
     with pytest.raises(InputTypeError, match=r"'\?\?\?' in column 'size', row 3"):
         MLPClassifier(**OPTIONS).fit(FRAME.assign(size=["1.5"] * 3 + ["???"] + ["2.5"] * (M - 4)), SICK)
+
+
+def test_columns_named_by_numbers_in_another_order_are_refused():
+    frame = pandas.DataFrame(RNG.normal(size=(30, 3)))
+    y = (frame[0] > 0).astype(int)
+    line = r"MLPClassifier expects the columns 0, 1, 2 in this order, as in fit, got 2, 1, 0: write X\[\[0, 1, 2\]\]"
+    single: Any = MLPClassifier((4,), max_iter=2, random_state=0).fit(frame, y)
+    ensemble = MLPClassifier((4,), max_iter=2, random_state=0, n_members=2).fit(frame, y)
+    for fitted in (single, pickle.loads(pickle.dumps(single)), ensemble):
+        with pytest.raises(InputError, match=line):
+            fitted.predict(frame[[2, 1, 0]])
+        with pytest.raises(InputError, match=line):
+            fitted.score(frame[[2, 1, 0]], y)
+        # other names say nothing, as in scikit-learn: a frame may have been made from an array
+        other = frame.set_axis([5, 6, 7], axis=1)
+        np.testing.assert_array_equal(fitted.predict(other), fitted.predict(frame))
+        np.testing.assert_array_equal(fitted.predict(frame.to_numpy()), fitted.predict(frame))
+    with pytest.raises(InputError, match=line):
+        single.partial_fit(frame[[2, 1, 0]], y)
+    with pytest.raises(InputError, match=line):
+        MLPClassifier(**OPTIONS).fit(frame, y, X_val=frame[[2, 1, 0]], y_val=y)
+    del single._number_names  # as in a pickle of an earlier release
+    assert single.predict(frame[[2, 1, 0]]).shape == (30,)
+    again = single.fit(frame[[2, 1, 0]], y)  # a new fit has a new order
+    assert again.predict(frame[[2, 1, 0]]).shape == (30,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda times: times,
+        lambda times: times.tz_localize("Asia/Tokyo"),
+        lambda times: times - times[0],
+        lambda times: times.to_pydatetime().tolist(),
+        lambda times: pandas.DataFrame({"a": times, "b": 1.0}),
+    ],
+)
+def test_a_regressor_refuses_dates(make):
+    y = make(pandas.date_range("2020", periods=30))
+    rows = RNG.normal(size=(30, 2))
+    line = "MLPRegressor expects y of numbers, got dates or durations: turn them into numbers, such as the days since"
+    for fit in (MLPRegressor(**OPTIONS).fit, MLPRegressor(**OPTIONS).partial_fit):
+        with pytest.raises(InputTypeError, match=line):
+            fit(rows, y)

@@ -9,12 +9,13 @@ from jax import Array
 from rich.table import Table
 
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.evaluate import class_ids, load_for
+from jaxmlp.cli.evaluate import check_task, load_for
 from jaxmlp.cli.loading import one_or_several
 from jaxmlp.cli.output import columns_table, console, json_option, print_json
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.evidence.diagnostics.diagnose import Diagnosis, diagnose
+from jaxmlp.inference.matching import match_part
 from jaxmlp.inference.model import Model, load_model
 from jaxmlp.nn import costs
 from jaxmlp.nn.objective import Objective
@@ -80,12 +81,12 @@ def columns(model: Model, data: Dataset) -> tuple[Array, Array]:
     """
     dtype = model.params[0]["W"].dtype
     cost = costs.find(model.cost, model.net.activations[-1])
-    rows, targets = data.train
+    check_task(data, model)
+    rows, targets = match_part(data.train, model)
     if isinstance(rows, FileRows):
         blocks = list(rows.iter_blocks(SAMPLE_BLOCKS, SAMPLE_BLOCKS))
         targets = np.concatenate([targets[first : first + len(block)] for first, block in blocks])
         rows = np.concatenate([block for _, block in blocks])
-    targets = class_ids(targets, data, model)
     Y = target_rows(targets, model.task, model.target_preprocessing, model.net, cost, dtype)
     return jnp.asarray(model.preprocessing(rows, dtype)).T, jnp.asarray(Y).T
 

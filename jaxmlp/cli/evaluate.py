@@ -1,5 +1,6 @@
 """`jaxmlp evaluate MODEL DATA`: how good a model is on data that it was not trained on."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from jaxmlp.cli import run_folder
 from jaxmlp.cli.loading import one_or_several, open_data, open_model, text_loading
 from jaxmlp.cli.options import text_options
 from jaxmlp.cli.output import console, facts_table, json_option, print_json
+from jaxmlp.cli.overlap import overlap_note
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.load import is_table
 from jaxmlp.data.streaming.dataset import StreamedDataset
@@ -58,7 +60,11 @@ def evaluate_command(
     rows = choose_part(dataset, part)
     key = part if part != "auto" else "test" if dataset.test else "train"
     weights = dataset.part_weights(key)
-    values = predictor.evaluate(Part(rows.rows, class_ids(rows.targets, dataset, trained)), metrics or None, weights)
+    check_task(dataset, trained)
+    values = predictor.evaluate(rows, metrics or None, weights)
+    is_known = part == "train" or isinstance(dataset, StreamedDataset)
+    if not is_known and (note := overlap_note(model, trained, dataset, rows)):
+        console(stderr=True).print(f"note: {note}", soft_wrap=True)
     part = part if part != "auto" else "test" if dataset.test else "all"
     answer = {"model": model, "data": dataset.name, "part": part, "rows": len(rows.rows), **values}
     if as_json:
@@ -130,7 +136,8 @@ def _has_target(data: Dataset, target: Target, model: Model) -> bool:
     """Whether the target that was asked for is that of the training."""
     if target is None or not data.roles:
         return target is None
-    return target_columns(target, [role.name for role in data.roles], data.name) == model.target_names
+    # evaluate matches several targets by name, in any order
+    return {*target_columns(target, [role.name for role in data.roles], data.name)} == {*model.target_names}
 
 
 def _in_order(data: Dataset, model: Model) -> Dataset:
@@ -154,26 +161,15 @@ def choose_part(data: Dataset, part: str) -> Part:
         remedy = "measure them one after the other"
         raise InputError(sentence("--part of rows in a file", "train or test", part, remedy))
     if part == "all":
-        return Part(*(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True)))
+        arrays = (np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))
+        return dataclasses.replace(data, train=Part(*arrays)).train  # which knows its columns and classes
     if part not in parts:
         raise InputError(sentence(f"--part of {data.name!r}", f"one of {', '.join(parts)}", part, "take one of these"))
     return parts[part]
 
 
-def class_ids(targets: np.ndarray, data: Dataset, model: Model) -> np.ndarray:
-    """Return the class ids of a data set as ids of the model, matched by label; other targets as they are.
-
-    Raises:
-      InputError: when the task differs, or for a class that the model does not know.
-    """
+def check_task(data: Dataset, model: Model) -> None:
+    """Raise for data of another task than that of the model."""
     if data.task != model.task:
         remedy = "give the data that the model was made for"
         raise InputError(sentence("the model", f"{model.task} data", f"{data.task} data", remedy))
-    if data.task not in ("binary", "multiclass") or data.classes == model.classes:
-        return targets
-    known = {str(label): i for i, label in enumerate(model.classes)}
-    for label in data.classes:
-        if str(label) not in known:
-            expects = f"the classes {', '.join(known)}"
-            raise InputError(sentence("the model", expects, repr(label), "is this the data it was made for?"))
-    return np.array([known[str(label)] for label in data.classes])[targets]

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxmlp.data.parts import ArrayPair, check_pair, check_two_classes, make_part, pair_of
+from jaxmlp.data.parts import ArrayPair, Meaning, as_weights, check_pair, check_two_classes, make_part, pair_of
 from jaxmlp.data.parts import Part as Part
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.rows import (
@@ -80,6 +80,12 @@ class Dataset:
     notes: tuple[str, ...] = ()
     weights: np.ndarray | None = None
     origins: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        encoder = self.preprocessing if isinstance(self.preprocessing, TableEncoder) else None
+        meaning = Meaning(self.task, self.classes, self.feature_names, self.target_names, encoder)
+        for key, part in self._parts().items():
+            object.__setattr__(self, key, part.with_meaning(meaning))
 
     @classmethod
     def from_arrays(
@@ -333,16 +339,6 @@ def _few_whole_numbers(targets: np.ndarray) -> str | None:
 def _count_and_names(count: int, names: Sequence[object]) -> str:
     first = ", ".join(quoted(name, MAX_NAME_LETTERS) for name in names[:_MAX_NAMES])
     return f"{count} ({first}{', ...' if len(names) > _MAX_NAMES else ''})" if names else str(count)
-
-
-def as_weights(weights: ArrayLike, m: int) -> np.ndarray:
-    """Return the weights of m rows in float64, or raise unless they are numbers ≥ 0, one for each row."""
-    array = np.asarray(weights)
-    if array.dtype.kind not in "biuf" or array.shape != (m,) or not (np.isfinite(array) & (array >= 0)).all():
-        got = f"{array.dtype} of shape {array.shape}"
-        remedy = "give each row a finite weight of at least 0"
-        raise InputError(sentence("weights", f"a number ≥ 0 for each of the {m} rows", got, remedy))
-    return array.astype(np.float64)
 
 
 def constant_scale(dtype: np.dtype, image_shape: ImageShape | None) -> float:

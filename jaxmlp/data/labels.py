@@ -4,6 +4,7 @@ Class labels keep the type that they have in the source, so that a prediction ca
 """
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -111,6 +112,15 @@ def as_class_values(labels: np.ndarray, where: str) -> np.ndarray:
         got = f"{labels[row].item()} in row {row}"
         raise InputError(sentence(where, "whole numbers as classes", got, "name the task 'regression'"))
     return labels.astype(np.int64)
+
+
+def are_words(labels: Sequence[object]) -> bool:
+    """Whether labels are texts of which none is a number: then a number can only be meant as a class id.
+
+    >>> are_words(["cat", "dog"]), are_words(["1", "2"]), are_words([1, 2])
+    (True, False, False)
+    """
+    return all(isinstance(label, str) and not re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", label) for label in labels)
 
 
 def plain_value(label: object) -> object:

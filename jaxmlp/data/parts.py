@@ -10,16 +10,48 @@ from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_unit
 from jaxmlp.data.targets import encode
 from jaxmlp.data.tasks import Coding
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.table import TableRows
 
 ArrayPair = tuple[ArrayLike | None, ArrayLike | None]
 
 
-class Part(NamedTuple):
-    """One part of a data set: rows (m, n); targets (m,) class ids, (m, k) 0/1 flags or (m, k) numbers."""
+class Meaning(NamedTuple):
+    """What the arrays of a part mean, by which a model finds its own columns and classes in them.
 
+    Attributes:
+        task, classes, feature_names, target_names: those of the data set.
+        encoder: the encoder whose codes stand in the rows; None for plain numbers.
+    """
+
+    task: str
+    classes: tuple[Any, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    encoder: TableEncoder | None = None
+
+
+class _Arrays(NamedTuple):
     rows: np.ndarray
     targets: np.ndarray
+
+
+class Part(_Arrays):
+    """One part of a data set: rows (m, n); targets (m,) class ids, (m, k) 0/1 flags or (m, k) numbers.
+
+    Attributes:
+        meaning: what they mean; None for a part that was made of two arrays, whose columns and class ids are taken as
+            those of the model.
+    """
+
+    # an attribute, and not a third item: a part remains a pair, and the parts of older pickles can be read
+    meaning: Meaning | None = None
+
+    def with_meaning(self, meaning: Meaning) -> "Part":
+        """Return a part of the same arrays that knows what they mean."""
+        part = Part(self.rows, self.targets)
+        part.meaning = meaning
+        return part
 
 
 class CheckedArrays(NamedTuple):
@@ -85,3 +117,13 @@ def check_two_classes(train: Part, coding: Coding) -> None:
     if coding.task in ("binary", "multiclass") and (train.targets == train.targets[0]).all():
         got, remedy = f"only {coding.classes[train.targets[0]]}", "a classifier needs examples of two or more"
         raise InputError(sentence("the training part", "at least 2 classes", got, remedy))
+
+
+def as_weights(weights: ArrayLike, m: int) -> np.ndarray:
+    """Return the weights of m rows in float64, or raise unless they are numbers ≥ 0, one for each row."""
+    array = np.asarray(weights)
+    if array.dtype.kind not in "biuf" or array.shape != (m,) or not (np.isfinite(array) & (array >= 0)).all():
+        got = f"{array.dtype} of shape {array.shape}"
+        remedy = "give each row a finite weight of at least 0"
+        raise InputError(sentence("weights", f"a number ≥ 0 for each of the {m} rows", got, remedy))
+    return array.astype(np.float64)

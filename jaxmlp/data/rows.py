@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxmlp.data.labels import preview
-from jaxmlp.errors import InputError, InputTypeError, quoted, sentence
+from jaxmlp.errors import InputError, InputTypeError, quoted, sentence, warn_user
 from jaxmlp.tabular.table import TableRows, masked_as_missing
 
 ImageShape = tuple[int, ...]
+CENTRED_LIMIT = 4  # intensities this many times beyond those of a training around 0 have another unit
+MANY_IMAGES = 20  # of which at least one has a pixel below the mean
 
 
 class Columns(NamedTuple):
@@ -103,7 +105,10 @@ def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> N
         where: the name of the rows in the error text.
     """
     low, high = extremes
-    if low < 0 or not rows.size or rows.dtype.kind not in "iuf":
+    if not rows.size or rows.dtype.kind not in "iuf":
+        return
+    if low < 0:
+        _check_centred(rows, extremes, where)
         return
     bottom, top = float(rows.min()), float(rows.max())
     has_fractions = rows.dtype.kind == "f" and bool((rows != np.floor(rows)).any())
@@ -119,6 +124,19 @@ def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> N
     if high <= 1 and top > 2:
         got, remedy = f"intensities up to {top:g}", "give the images as in training, images / 255"
         raise InputError(sentence(where, "intensities 0..1 as in training", got, remedy))
+
+
+def _check_centred(rows: np.ndarray, extremes: tuple[float, float], where: str) -> None:
+    """Raise for bytes, and warn of 0..1, where the training had negative intensities: -1..1, or z-scores."""
+    low, high = extremes
+    bottom, top = float(rows.min()), float(rows.max())
+    trained = f"intensities {low:.3g}..{high:.3g} as in training"
+    remedy = "shift and scale the images as in training"
+    if rows.dtype.kind == "u" or (bottom >= 0 and top > CENTRED_LIMIT * max(-low, high)):
+        raise InputError(sentence(where, trained, f"intensities {bottom:.3g}..{top:.3g}", remedy))
+    # images in 0..1 have black pixels of exactly 0, or are many; a few bright ones of -1..1 may have none below 0
+    if (bottom == 0 < top) or (bottom > 0 and len(rows) >= MANY_IMAGES):
+        warn_user(sentence(where, trained, f"intensities {bottom:.3g}..{top:.3g}, none of them negative", remedy))
 
 
 def check_finite(rows: np.ndarray, where: str, names: Sequence[str] = (), first: int = 0) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.data.readers.header import FIRST_YEAR
+from jaxmlp.data.readers.header import are_numbers
 from jaxmlp.data.rows import UNNAMED, Columns
 from jaxmlp.data.table_targets import (
     Target,
@@ -286,13 +286,13 @@ def read_features(table: Table, known: KnownColumns, n_features: int | None = No
 def _match_columns(table: Table, names: tuple[str, ...], target_names: Sequence[str], n: int) -> Table:
     """Return the table with the columns of a model, in its order and under its names."""
     table = match_spelling(table, names)
-    if names and set(names) <= set(table.names) and (table.has_names or not _are_numbers(names)):
+    if names and set(names) <= set(table.names) and (table.has_names or not are_numbers(names)):
         return table.take(names)
-    if names and not _are_numbers(names) and table.has_names:
+    if names and not are_numbers(names) and table.has_names:
         check_columns(names, table, target_names)
-    if not table.has_names or not names or _are_numbers(names):
+    if not table.has_names or not names or are_numbers(names):
         # a model of a table without a header numbers its columns: the header of this table does not count
-        if names and _are_numbers(names):
+        if names and are_numbers(names):
             table = table.rename([str(i) for i in range(len(table.names))])
         without_targets = tuple(name for name in table.names if name not in target_names)
         # the most certain choice first: all columns, then those without the targets, then those without the last
@@ -302,11 +302,6 @@ def _match_columns(table: Table, names: tuple[str, ...], target_names: Sequence[
                 return matched.rename(names) if names else matched
     remedy = "give the columns that the model was trained on"
     raise InputError(sentence(table.where, f"{n} feature columns", len(table.names), remedy))
-
-
-def _are_numbers(names: Sequence[str]) -> bool:
-    # 2019 and 2020 are names: the columns of a table without a header are numbered from 0
-    return all(name.isdigit() for name in names) and min(map(int, names), default=0) < FIRST_YEAR
 
 
 def _number_rows(table: Table, fill: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_X_y, validate_data
 
+from jaxmlp.data.labels import preview
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.tabular.columns import Column
 from jaxmlp.tabular.encoder import TableEncoder
@@ -62,6 +63,31 @@ def check_frame(estimator: object, X: object) -> None:
         as_table(X, where)
     if _is_frame_in_memory(X):
         check_distinct(column_names(X), where)
+
+
+def note_number_names(estimator: Any, X: Any) -> None:
+    """Store the names of a frame's columns in a first fit if they are whole numbers, which scikit-learn does not."""
+    names = list(X.columns) if _is_frame_in_memory(X) and hasattr(X, "iloc") else []
+    is_numbered = bool(names) and all(isinstance(name, int | np.integer) for name in names)
+    estimator._number_names = tuple(map(int, names)) if is_numbered else ()
+
+
+def check_number_names(estimator: Any, X: Any) -> None:
+    """Raise for the columns of the fit in another order, where their names are whole numbers.
+
+    scikit-learn takes such columns by position, and refuses those that are named by text.
+
+    Raises:
+      InputError: for the same names in another order.
+    """
+    known = getattr(estimator, "_number_names", ())  # estimators of earlier releases do not have it
+    if not known or not _is_frame_in_memory(X):
+        return
+    names = tuple(X.columns)
+    if names != known and {*names} == {*known}:
+        expects = f"the columns {preview(known)} in this order, as in fit"
+        remedy = f"write X[[{', '.join(map(str, known[:3]))}{', ...' if len(known) > 3 else ''}]]"
+        raise InputError(sentence(type(estimator).__name__, expects, preview(names), remedy))
 
 
 def _needs_encoder(cells: Any) -> bool:
@@ -127,4 +153,6 @@ def known_rows(estimator: Any, X: Any) -> TableRows:
         raise InputTypeError(sentence(where, expects, type(X).__name__, "give the columns of fit by name"))
     if not len(X):
         raise InputError(sentence(where, "at least one row", "a frame without rows", "give rows to predict"))
-    return encoder.rows(as_table(X, where))
+    rows = encoder.rows(as_table(X, where))
+    encoder.warn_of_unknown(rows)
+    return rows

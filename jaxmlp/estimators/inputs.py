@@ -12,10 +12,12 @@ from sklearn.utils.validation import validate_data
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.estimators.frames import (
     check_frame,
+    check_number_names,
     checked_targets,
     encoder_of_numbers,
     fit_pair,
     known_rows,
+    note_number_names,
     reads_frames,
     table_of,
 )
@@ -90,6 +92,7 @@ def check_rows(estimator: Any, X: Any) -> Any:
     if reads_frames(estimator):
         return known_rows(estimator, X)
     _check_no_text(estimator, X)
+    check_number_names(estimator, X)
     X = without_mask(X)
     return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=False)
 
@@ -123,6 +126,9 @@ def check_pair(estimator: Any, X: Any, y: Any, *, reset: bool, **checks: Any) ->
         rows = known_rows(estimator, X)
         return rows, checked_targets(estimator, rows, y, checks)
     _check_no_text(estimator, X)
+    if reset:
+        note_number_names(estimator, X)
+    check_number_names(estimator, X)
     X, y = without_mask(X), without_mask(y)
     X, y = validate_data(estimator, X, y, accept_sparse=SPARSE, dtype=FLOATS, multi_output=True, reset=reset, **checks)
     if not hasattr(X, "toarray"):

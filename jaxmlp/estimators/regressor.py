@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.estimators import settings
 from jaxmlp.estimators.base import BaseMLP, can_continue
 from jaxmlp.estimators.documentation import documents_parameters
@@ -115,6 +115,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _check_table(
         self, X: object, y: object, sample_weight: object, *, reset: bool, incremental: bool, classes: object
     ) -> Table:
+        _check_no_times(y)
         rows, numbers = check_pair(self, X, y, reset=reset, y_numeric=True)
         targets = _as_columns(numbers)
         if not reset and targets.shape[1] != self.n_outputs_:
@@ -123,6 +124,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return Table(rows, targets, row_weights(self, sample_weight, len(rows)))
 
     def _check_validation(self, validation_input: ValidationInput) -> Table:
+        _check_no_times(validation_input.y)
         rows, numbers = check_pair(self, validation_input.X, validation_input.y, reset=False, y_numeric=True)
         return Table(
             rows, _as_columns(numbers), row_weights(self, validation_input.weights, len(rows), "sample_weight_val")
@@ -133,6 +135,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _check_no_times(y: Any) -> None:
+    """Raise for dates and durations, which NumPy would turn into numbers of a unit that the user does not see."""
+    try:
+        array = np.asarray(y)
+    except ValueError:  # rows of unequal length, for which scikit-learn has a sentence
+        return
+    is_time = array.dtype.kind == "O" and any(hasattr(x, "year") or hasattr(x, "total_seconds") for x in array.flat)
+    if is_time or array.dtype.kind in "mM":
+        got, remedy = "dates or durations", "turn them into numbers, such as the days since the first one"
+        raise InputTypeError(sentence("MLPRegressor", "y of numbers", got, remedy))
 
 
 def _as_columns(y: np.ndarray) -> np.ndarray:

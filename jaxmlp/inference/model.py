@@ -20,10 +20,11 @@ from jaxmlp.data.rows import Columns
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.data.tables import KnownColumns
 from jaxmlp.data.tasks import TASKS
-from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.errors import InputError, sentence, unknown
 from jaxmlp.inference import model_file, numpy_cost, numpy_forward
 from jaxmlp.inference.compiled_forward import run_compiled, without_bfloat16
 from jaxmlp.inference.description import names_line, network_line, preprocessing_line
+from jaxmlp.inference.matching import match_part
 from jaxmlp.inference.new_rows import NewRows, check_new_rows, range_of_images
 from jaxmlp.metrics.decisions import PROBABILITY_OUTPUTS, predict_labels
 from jaxmlp.metrics.definitions import compute_metrics
@@ -265,7 +266,8 @@ class Model:
         """Return the cost (without penalties) and metrics on raw rows with their targets.
 
         Args:
-          part: rows and targets; rows in a file are read block by block.
+          part: rows and targets; rows in a file are read block by block. The part of a data set knows its columns,
+            classes and targets, which are matched by name and label; those of Part(rows, targets) are the model's.
           metrics: one or several names of `jaxmlp.metrics.METRICS`; all metrics of the task if None.
           weights: (m,) numbers ≥ 0, by which the rows count; equal weights if None.
 
@@ -277,14 +279,11 @@ class Model:
           InputError: for rows, targets or weights that do not fit, for an unknown metric, and for a named metric that
             is undefined on these rows.
         """
-        if not isinstance(part, Part):
-            got, remedy = type(part).__name__, "give data.test, say"
-            raise InputTypeError(sentence("evaluate", "a part of a data set", got, remedy))
+        part = match_part(part, self)
         rows = part.rows if isinstance(part.rows, FileRows) else check_new_rows(part.rows, self)
         if not len(rows):
             remedy = "the mean over no examples is not defined"
             raise InputError(sentence("evaluate", "at least one row", rows.shape, remedy))
-        self._check_class_ids(part.targets)
         weights = None if weights is None else check_example_weights(weights, len(rows))
         Z = without_bfloat16(self.logits(rows)).T  # (n_L, m), as the costs take it
         predictions = None if self.task == "regression" else self._predict_ids(Z)
@@ -307,12 +306,6 @@ class Model:
             with np.errstate(invalid="ignore"):  # 0/0 where the sigmoids of all classes have rounded to 0
                 A = self._probabilities(A)
         return A if np.isfinite(A).all() else None
-
-    def _check_class_ids(self, targets: np.ndarray) -> None:
-        C = len(self.classes)
-        if self.task in ("binary", "multiclass") and not np.isin(targets, np.arange(C)).all():
-            invalid, remedy = targets[~np.isin(targets, np.arange(C))][0], "are these the model's classes?"
-            raise InputError(sentence("evaluate", f"class ids from 0 to {C - 1}", invalid, remedy))
 
     # --- the file -----------------------------------------------------------------------------------------------------
 

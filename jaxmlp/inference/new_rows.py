@@ -52,11 +52,19 @@ def check_new_rows(rows: Any, model: ModelOfRows) -> np.ndarray:
         InputError: another width, absent columns, images of another shape or unit, numbers that are not finite.
         InputTypeError: cells that are not those of their columns, an array where the model has columns of text.
     """
+    encoder = model.preprocessing if isinstance(model.preprocessing, TableEncoder) else None
     if is_frame(rows):
-        table = as_table(rows, "the model")
-        return read_features(table, model.known_columns, model.n_features).rows
-    if isinstance(model.preprocessing, TableEncoder) and not isinstance(rows, TableRows):
-        return rows_by_position(rows, model.preprocessing, "the model")
+        array = read_features(as_table(rows, "the model"), model.known_columns, model.n_features).rows
+    elif encoder is not None and not isinstance(rows, TableRows):
+        array = rows_by_position(rows, encoder, "the model")
+    else:
+        return _check_array(rows, model)
+    if encoder is not None:
+        encoder.warn_of_unknown(array)
+    return array
+
+
+def _check_array(rows: Any, model: ModelOfRows) -> np.ndarray:
     array = plain_array(rows)
     if model.image_shape and array.shape[1:] == model.image_shape:
         _check_unit(array, model)

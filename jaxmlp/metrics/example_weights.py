@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxmlp.data.labels import are_words
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.metrics.predictions import check_ids
 
@@ -26,12 +27,14 @@ def ids_of_labels(spec: object, classes: Sequence[object]) -> Any:
     if not isinstance(spec, Mapping):
         return spec
     ids = {label: i for i, label in enumerate(classes)}
-    if all(isinstance(label, str) for label in classes) and not any(isinstance(key, str) for key in spec):
+    if are_words(classes) and not any(isinstance(key, str) for key in spec):
         return spec
     strange = [key for key in spec if key not in ids]
     if strange:
         expects = f"labels among {', '.join(map(str, ids))}"
-        raise InputError(sentence("class_weight", expects, repr(strange[0]), "name classes by their labels"))
+        # of the labels "1" and "2" the key 1 could be the first, or the id of the second
+        remedy = f"write {str(strange[0])!r}" if str(strange[0]) in ids else "name classes by their labels"
+        raise InputError(sentence("class_weight", expects, repr(strange[0]), remedy))
     return {ids[key]: weight for key, weight in spec.items()}
 
 

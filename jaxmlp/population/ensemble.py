@@ -22,6 +22,7 @@ from jaxmlp.data.limits import as_path
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.inference import model_file
+from jaxmlp.inference.matching import match_part
 from jaxmlp.inference.model import Model
 from jaxmlp.inference.model_file import MEMBERS
 from jaxmlp.metrics.definitions import compute_metrics
@@ -138,6 +139,7 @@ class Ensemble:
         Returns:
           {"accuracy": …, …, "disagreement": …, "member_cost": …}; for regression {"r2": …, …}.
         """
+        part = match_part(part, self.members[0])
         costs = [member.evaluate(part, metrics, weights)["cost"] for member in self.members]  # this checks `part` too
         predictions, outputs = self.predict(part.rows), None
         if self.task == "regression":

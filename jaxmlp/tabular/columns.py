@@ -25,6 +25,7 @@ from jaxmlp.tabular.odd_cells import is_misfit
 from jaxmlp.tabular.options import PIECEWISE, WITH_NUMBER, TableOptions
 from jaxmlp.tabular.roles import BOOLEAN, CATEGORY, DATE, NUMBER, ColumnRole
 from jaxmlp.tabular.table import Cells, Table, as_text
+from jaxmlp.tabular.zones import check_zone, form_has_zone, form_of_times
 
 _BOOLEAN_NUMBERS = {"0": 0.0, "1": 1.0} | {word: float(i) for pair in BOOLEANS for i, word in enumerate(pair)}
 
@@ -56,6 +57,10 @@ class Column(NamedTuple):
         if isinstance(self.block, CategoryBlock):
             return self.block.names(self.name, self.words)
         return [] if self.block is None else self.block.names(self.name)
+
+    def count_unknown(self, x: np.ndarray) -> int:
+        """Return how many of the codes x, (m,), stand for words that the column does not know."""
+        return int((np.asarray(x) == -1).sum()) if self.role == CATEGORY else 0
 
     def fit(self, x: np.ndarray, numbers: str, weights: np.ndarray | None = None) -> "Column":
         """Return the column with a block for training values x, (m,), and the weights of their rows, (m,) or None."""
@@ -144,6 +149,8 @@ def column_of(role: ColumnRole, table: Table) -> Column:
             expects = f"{expects} of which the order of day and month is certain" if forms else expects
             raise InputTypeError(sentence(table.where, expects, got, "write them as 2024-05-31"))
         return Column(role.name, DATE, form=forms[0])
+    if role.role == DATE:
+        return Column(role.name, DATE, form=form_of_times(role.name in table.zoned))
     return Column(role.name, role.role, form=table.unit(role.name) if role.role == NUMBER else "")
 
 
@@ -155,7 +162,7 @@ def read_column(column: Column, table: Table) -> tuple[np.ndarray, np.ndarray]:
         x = np.fromiter((codes.get(normalize_word(cell), -1.0) for cell in as_text(cells)), np.float64, table.n_rows)
         return x, np.zeros(0, int)
     if column.role == DATE:
-        return _read_dates(column, cells)
+        return _read_dates(column, cells, table)
     if isinstance(cells, list):
         if column.role == BOOLEAN:
             x, unreadable = parse_each(cells, _parse_boolean)
@@ -184,9 +191,11 @@ def _read_numbers(column: Column, cells: list[str], table: Table) -> tuple[np.nd
     return x, unreadable
 
 
-def _read_dates(column: Column, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+def _read_dates(column: Column, cells: Cells, table: Table) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(cells, list):
         if cells.dtype.kind == "M":
+            is_zoned = column.name in table.zoned if not np.isnat(cells).all() else None
+            check_zone(column.name, column.form, is_zoned, table.where)
             seconds = cells.astype("datetime64[us]").astype(np.int64) / 1e6
             return np.where(np.isnat(cells), math.nan, seconds), np.zeros(0, int)
         x = cells.astype(np.float64)
@@ -196,6 +205,7 @@ def _read_dates(column: Column, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
         # a new file may have another date format; if day and month could be swapped, no format is guessed
         others = date_formats(set(cells))
         forms = [column.form] if has_two_orders(others) else others or forms
+    check_zone(column.name, column.form, form_has_zone(forms[0]), table.where)
 
     def parse(cell: str) -> float | None:
         return parse_date(cell, forms[0])

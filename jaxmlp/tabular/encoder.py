@@ -17,11 +17,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence
+from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence, warn_user
 from jaxmlp.tabular.blocks import PiecewiseBlock, block_from_dict, block_to_dict
 from jaxmlp.tabular.columns import Column, check_columns, column_of, empty_missing_words, match_spelling, read_column
 from jaxmlp.tabular.options import TableOptions
-from jaxmlp.tabular.roles import CATEGORY, NUMBER, ColumnRole, assign_roles
+from jaxmlp.tabular.roles import NUMBER, ColumnRole, assign_roles
 from jaxmlp.tabular.table import TableRows, as_table, as_text
 
 # `to_json` writes the lowest version that suffices, so that older releases can read it: 4 for "robust_piecewise", 3
@@ -192,7 +192,7 @@ class TableEncoder:
         notes = []
         for i, column in enumerate(self.columns):
             x = np.asarray(rows)[:, i]
-            n_gaps, n_unknown = int(np.isnan(x).sum()), int((x == -1).sum()) if column.role == CATEGORY else 0
+            n_gaps, n_unknown = int(np.isnan(x).sum()), column.count_unknown(x)
             block = column.block
             # the training rows had a missing cell if the block has an input for it
             knows_gaps = getattr(block, "has_indicator", False) or getattr(block, "missing", -1) >= 0
@@ -201,6 +201,15 @@ class TableEncoder:
             if n_unknown:
                 notes.append(f"{column.name!r}: {n_unknown} with a value that did not occur in the training")
         return notes
+
+    def warn_of_unknown(self, rows: np.ndarray) -> None:
+        """Warn of words that did not occur in the training: all of them become the same input."""
+        counts = [(column, n) for i, column in enumerate(self.columns) if (n := column.count_unknown(rows[:, i]))]
+        if counts:
+            first = counts[0][0]
+            cells = ", ".join(f"{n} in column {column.name!r}" for column, n in counts)
+            known = ", ".join(map(repr, first.words[:3])) + (", ..." if len(first.words) > 3 else "")
+            warn_user(f"cells that did not occur in the training: {cells} (which had {known}); all count as unknown")
 
     # --- the model's file ---------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import numpy as np
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.tabular.cells import BRACKETS, POINT, Cells, NumberFormat
 from jaxmlp.tabular.number_signs import certain_formats
+from jaxmlp.tabular.zones import has_zone, zone_note
 
 
 class TableRows(np.ndarray):
@@ -56,6 +57,7 @@ class Table(NamedTuple):
         notes: the decisions about the file, as texts for the user.
         categories: names of the columns with a categorical type.
         index_name: the name that the reader gave to a first column without a name, which numbers the rows.
+        zoned: names of the columns of times that had a time zone; they are in UTC here.
     """
 
     where: str
@@ -67,6 +69,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
     index_name: str | None = None
+    zoned: frozenset[str] = frozenset()
 
     @property
     def n_rows(self) -> int:
@@ -105,7 +108,8 @@ class Table(NamedTuple):
     def rename(self, names: Sequence[str]) -> "Table":
         """Return the table with other names for its columns."""
         formats = {new: self.formats[old] for new, old in zip(names, self.names, strict=True) if old in self.formats}
-        return self._replace(names=tuple(names), formats=formats)
+        zoned = frozenset(new for new, old in zip(names, self.names, strict=True) if old in self.zoned)
+        return self._replace(names=tuple(names), formats=formats, zoned=zoned)
 
     def without(self, names: Sequence[str]) -> "Table":
         """Return the table without these columns."""
@@ -164,7 +168,17 @@ def as_table(source: object, where: str = "the table") -> Table:
     categories = frozenset(name for name, cells in zip(names, contents, strict=True) if is_categorical(cells))
     columns = tuple(as_text(c) if n in categories else c for n, c in zip(names, columns, strict=True))
     texts = {n: c for n, c in zip(names, columns, strict=True) if n not in categories}
-    return Table(where, names, columns, formats=certain_formats(texts), categories=categories)
+    zoned = [name for name, cells in zip(names, contents, strict=True) if has_zone(cells)]
+    notes = tuple(map(zone_note, zoned))
+    return Table(
+        where,
+        names,
+        columns,
+        formats=certain_formats(texts),
+        categories=categories,
+        zoned=frozenset(zoned),
+        notes=notes,
+    )
 
 
 def _named_columns(source: object, where: str) -> tuple[tuple[str, ...], list[Any]]:

@@ -17,13 +17,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxmlp.data.checksum import KEY, digest_of_facts
+from jaxmlp.data.limits import as_path
 from jaxmlp.data.locks import owned
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.parallel.distributed import all_reduce_max
@@ -59,7 +59,7 @@ class Checkpointer(Callback):
             raise InputTypeError(sentence("checkpoints", "a folder", repr(folder), "write checkpoints='run', say"))
         if not every >= 0:
             raise InputError(sentence("checkpoints", "seconds ≥ 0", every, f"write {EVERY:g}, say"))
-        self.folder = Path(folder).absolute()
+        self.folder = as_path(folder, "checkpoints").absolute()
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(sentence("checkpoints", "a folder", f"the file {self.folder}", "take another name"))
         self.every = every

@@ -64,8 +64,8 @@ def check_epochs(epochs: Any) -> None:
 def check_batch_size(batch_size: Any) -> None:
     """Raise unless it is a positive whole number, or "full"."""
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    is_name = isinstance(batch_size, str) and batch_size == FULL
-    if not is_name and not (whole and batch_size > 0):
+    is_valid = batch_size == FULL if isinstance(batch_size, str) else whole and int(batch_size) > 0
+    if not is_valid:
         remedy = "write 32, for example"
         raise InputError(sentence("batch_size", "a positive whole number or 'full'", repr(batch_size), remedy))
 

@@ -242,3 +242,36 @@ def test_real_tables_straight_from_the_file(data_folder, place, capsys, name, ta
     assert run(["predict", "r", str(path), "-o", "a.csv"]) == run(["predict", "r", "copy.csv", "-o", "b.csv"]) == 0
     assert Path("a.csv").read_text() == Path("b.csv").read_text()
     assert len(Path("a.csv").read_text().splitlines()) == len(rows)
+
+
+def test_several_targets_are_measured_by_name_in_any_order(place, capsys):
+    rows = [["a", "z", "b", "y"], *([i, i * 2.5 + 1000, 100 - i, i * 1.5] for i in range(60))]
+    file = write("d.csv", rows)
+    answer(capsys, "train", file, "--target", "y", "--target", "z", "--epochs", "30", "--out", "r")
+    in_order = answer(capsys, "evaluate", "r", file, "--target", "y", "--target", "z", "--metric", "r2")[0]
+    assert in_order["part"] == "test"
+    assert answer(capsys, "evaluate", "r", file, "--target", "z", "--target", "y", "--metric", "r2")[0] == in_order
+    other = write("e.csv", rows[:20], [3, 0, 1, 2])
+    asked = [answer(capsys, "evaluate", "r", other, "--target", a, "--target", b)[0] for a, b in ("yz", "zy")]
+    assert asked[0] == asked[1]
+    assert asked[0]["rows"] == 19
+
+
+def test_rows_of_the_training_among_those_that_are_measured_are_a_note(place, capsys):
+    header, *rows = people()
+    answer(capsys, "train", write("a.csv", [header, *rows]), "--epochs", "1", "--out", "r")
+    shuffled = rows[::-1]
+    assert (
+        "48 of the 60 rows are also rows of the training"
+        in answer(
+            capsys, "evaluate", "r", write("b.csv", [header, *shuffled], [7, 1, 2, 3, 4, 5, 6, 0]), "--target", "state"
+        )[1]
+    )
+    new = people(12, seed=1)
+    assert "rows of the training" not in answer(capsys, "evaluate", "r", write("c.csv", new))[1]
+    mixed = write("d.csv", [*new, *rows[:20]])
+    assert "of the 32 rows are also rows of the training" in answer(capsys, "evaluate", "r", mixed)[1]
+    # a copy is known, and is split as in the training
+    assert "rows of the training" not in answer(capsys, "evaluate", "r", write("e.csv", [header, *rows]))[1]
+    Path("a.csv").unlink()
+    assert "rows of the training" not in answer(capsys, "evaluate", "r", mixed)[1]

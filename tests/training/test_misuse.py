@@ -29,6 +29,12 @@ def test_class_weights_are_named_by_label():
     assert by_word.history[-1].cost == by_label.history[-1].cost
     with pytest.raises(InputError, match="class_weight expects labels among a, b, got 'c'"):
         jaxmlp.fit(net, words, epochs=1, class_weight={"c": 2.0})
+    # 1 may be the label "1", or the id of the label "2": a weight on the wrong class would go unseen
+    digits = jaxmlp.Dataset.from_arrays(X, labels.astype(str))
+    by_digit = jaxmlp.fit(net, digits, epochs=2, class_weight={"1": 50.0})
+    assert by_digit.history[-1].cost == by_label.history[-1].cost
+    with pytest.raises(InputError, match="class_weight expects labels among 1, 2, got 1: write '1'"):
+        jaxmlp.fit(net, digits, epochs=1, class_weight={1: 50.0})
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(60, 1), (1, "full")])
@@ -75,6 +81,24 @@ def test_images_of_another_unit_are_refused(tmp_path):
     assert len(of_bytes.predict(images.astype(float))) == len(of_floats.predict(images / 255)) == 20
     with pytest.raises(InputError, match=r"got \(4, 4\): pass image\[None\] for one image"):
         of_bytes.predict(images[0])
+
+
+def test_images_around_zero_are_told_from_bytes_and_from_fractions():
+    images = G.integers(0, 256, (20, 4, 4)).astype(np.uint8)
+    images[0, 0, 0] = 0
+    signed, scored = images / 127.5 - 1, (images - images.mean()) / images.std()
+    for trained in (signed, scored):
+        data = jaxmlp.Dataset.from_arrays(trained, np.arange(20) % 2)
+        net = jaxmlp.network_for(data, hidden=(4,))
+        model = jaxmlp.Model.of(net, jaxmlp.init(jax.random.key(0), net), data)
+        for of_bytes in (images, images.astype(float), images[:1]):
+            with pytest.raises(InputError, match=r"got intensities .*: shift and scale the images as in training"):
+                model.predict(of_bytes)
+        with pytest.warns(UserWarning, match=r"got intensities 0\.\.\S+, none of them negative: shift and scale"):
+            model.predict(images / 255)
+        # no warning for the images of the training, nor for a single bright one of that kind
+        assert len(model.predict(trained)) == 20
+        assert len(model.predict(np.full((1, 4, 4), 0.7))) == 1
 
 
 def test_columns_of_a_frame_are_taken_by_name():

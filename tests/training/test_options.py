@@ -663,6 +663,12 @@ def test_checkpoints_go_to_a_folder(data, tmp_path):
         fitted(data, checkpoints=5)
 
 
+def test_checkpoints_go_to_the_home_folder_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert Checkpointer("~/run").folder == tmp_path / "run"
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

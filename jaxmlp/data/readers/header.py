@@ -204,3 +204,12 @@ def is_number(cell: str) -> bool:
 def _is_amount(cell: str) -> bool:
     """Whether a cell is a number with a unit, such as $5 or 5%."""
     return parse_number(cell) is None and any(form.unit for form in number_formats([cell]))
+
+
+def are_numbers(names: Sequence[str]) -> bool:
+    """Whether names only number the columns of a table without a header: from 0, so that 2019 and 2020 are names.
+
+    >>> are_numbers(["0", "1"]), are_numbers(["2019", "2020"])
+    (True, False)
+    """
+    return all(name.isdigit() for name in names) and min(map(int, names), default=0) < FIRST_YEAR
