@@ -21,7 +21,7 @@ from jaxmlp.data.labels import preview
 from jaxmlp.data.readers.number_signs import file_formats
 from jaxmlp.data.readers.text_encoding import is_wide, trim
 from jaxmlp.data.readers.text_format import TextFormat, find_format
-from jaxmlp.data.readers.text_records import BLANKS, checked_records, is_blank, open_text
+from jaxmlp.data.readers.text_records import BLANKS, check_unpacked_size, checked_records, is_blank, open_text
 from jaxmlp.errors import MAX_PROBLEMS, InputError, more_cells, sentence
 from jaxmlp.tabular.cells import parse_number
 from jaxmlp.tabular.columns import empty_missing_words
@@ -78,6 +78,7 @@ def import_pandas() -> ModuleType:
 
 def _read_as(path: Path, options: TableOptions, known_names: Sequence[str]) -> Table:
     try:
+        check_unpacked_size(path)
         text_format = find_format(path, options, known_names)
         if options.decimal in (None, ".") and not options.thousands and _holds_numbers(text_format):
             frame = _read_numbers(path, text_format)

@@ -17,11 +17,26 @@ _WORDS = re.compile(r'"((?:[^"]|"")*)"|\S+')
 def open_text(path: Path, encoding: str) -> io.TextIOBase:
     """Open a text file, which gzip, bzip2 or xz may have compressed; line breaks within cells stay as they are."""
     check_bytes(path, check_regular(path).st_size)
+    unpacked = _open_unpacked(path)
+    if unpacked is None:
+        return open(path, encoding=encoding, newline="")
+    return io.TextIOWrapper(unpacked, encoding=encoding, newline="")
+
+
+def check_unpacked_size(path: Path) -> None:
+    """Unpack a compressed text once: one that becomes too large is refused before the slow reading of its cells."""
+    unpacked = _open_unpacked(path)
+    if unpacked is not None:
+        with unpacked:
+            while unpacked.read(2**20):
+                pass
+
+
+def _open_unpacked(path: Path) -> io.BufferedReader | None:
     opener = OPENERS.get(path.suffix.lower())
     if opener is None:
-        return open(path, encoding=encoding, newline="")
-    unpacked = io.BufferedReader(BoundedStream(opener(path, "rb"), path, SMALL_TEXT_BYTES), 2**16)
-    return io.TextIOWrapper(unpacked, encoding=encoding, newline="")
+        return None
+    return io.BufferedReader(BoundedStream(opener(path, "rb"), path, SMALL_TEXT_BYTES), 2**16)
 
 
 def read_records(lines: Iterable[str], separator: str, line: int = 0) -> Iterator[tuple[int, list[str]]]:
