@@ -10,6 +10,7 @@
 and no trace outlives its compilation.
 """
 
+import ctypes
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -105,6 +106,7 @@ class _ProgramStore:
         self.loaded: OrderedDict[Any, tuple[Any, _Serialized | None]] = OrderedDict()
         self.serialized: OrderedDict[Any, _Serialized] = OrderedDict()
         self.serialized_bytes = 0
+        self.n_evicted = 0  # since free memory was returned, which takes 10 ms
 
     def all_keys(self) -> list[Any]:
         """Return the keys of all programs."""
@@ -142,6 +144,12 @@ class _ProgramStore:
             old_stored = old_stored or _serialized(old)
             if old_stored is not None:
                 self._put_serialized(old_key, old_stored)
+        self.n_evicted += len(evicted)
+        if self.n_evicted >= MAX_LOADED:
+            self.n_evicted = 0
+            evicted.clear()
+            old = None  # the last reference to a program, whose memory is free from here on
+            _return_memory()
 
     def _put_serialized(self, key: object, stored: _Serialized) -> None:
         with self.lock:
@@ -160,9 +168,23 @@ def _serialized(program: Any) -> _Serialized | None:
     return _Serialized(*serialize(program), devices.pop())
 
 
+def _return_memory() -> None:
+    """Return free memory to the system: the C library would keep some 5 MB for each program that was dropped."""
+    if _trim is not None:
+        _trim(0)
+
+
+def _find_trim() -> Callable[[int], int] | None:
+    try:
+        return ctypes.CDLL(None).malloc_trim  # of glibc alone
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
 def _has_cache_folder() -> bool:
     # a program may then have been loaded from there, and XLA cannot serialize it a second time
     return jax.config.values["jax_compilation_cache_dir"] is not None
 
 
+_trim = _find_trim()
 _store = _ProgramStore()

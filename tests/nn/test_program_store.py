@@ -66,6 +66,15 @@ def test_the_oldest_programs_are_dropped_when_their_bytes_are_too_many(store, mo
     assert len(traced) == 7
 
 
+def test_memory_of_dropped_programs_goes_back_to_the_system(store, monkeypatch):
+    returned = []
+    monkeypatch.setattr(program_store, "_trim", returned.append)
+    halve, _ = counted()
+    for n in range(1, 2 + 2 * 5):  # two are kept
+        halve(jnp.ones(n))
+    assert len(returned) == 9 // program_store.MAX_LOADED
+
+
 def test_no_trace_and_no_function_outlives_its_compilation(store):
     halve, traced = counted()
     halve(jnp.ones(1))
