@@ -282,7 +282,7 @@ class Dataset:
     def select(self, names: Sequence[str]) -> Self:
         """Return the same data set with these feature columns only, in this order, and their preprocessing.
 
-        A model needs it to be evaluated on a table that has its columns in another order, or further columns.
+        A model does not need it to be evaluated: it finds its columns in a part by name.
 
         Args:
             names: members of `feature_names`, each once. The image shape is lost, unless all columns stay as they are.

@@ -99,7 +99,8 @@ def test_a_model_of_text_needs_no_pandas(place, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     model = jaxmlp.load_model("r")
     rows = {"age": [30, None], "city": ["Rome", "Bern"], "smoker": ["yes", ""], "seen": ["2024-01-31", ""]}
-    assert model.predict_proba(rows).shape == (2, 2)
+    with pytest.warns(UserWarning, match="did not occur in the training: 1 in column 'city'"):
+        assert model.predict_proba(rows).shape == (2, 2)
     assert model.preprocessing.to_json() == jaxmlp.load_model("r").preprocessing.to_json()  # pyright: ignore
 
 
