@@ -75,6 +75,15 @@ def test_memory_of_dropped_programs_goes_back_to_the_system(store, monkeypatch):
     assert len(returned) == 9 // program_store.MAX_LOADED
 
 
+def test_a_c_library_without_trim_keeps_its_memory(store, monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    trim = program_store._find_trim()
+    assert trim is None
+    monkeypatch.setattr(program_store, "_trim", trim)
+    halve, _ = counted()
+    assert [float(halve(jnp.ones(n))[0]) for n in range(1, 6)] == [0.5] * 5
+
+
 def test_no_trace_and_no_function_outlives_its_compilation(store):
     halve, traced = counted()
     halve(jnp.ones(1))
