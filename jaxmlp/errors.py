@@ -46,10 +46,10 @@ SYNONYMS = {
     "units": "hidden",
 }  # a name of other books and libraries, without capitals and signs: the name here
 # the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates
-_CONTROL = dict.fromkeys(
+CONTROL = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 ) | dict.fromkeys(range(0xD800, 0xE000))
-_ESCAPES = {code: chr(code).encode("unicode_escape", "surrogatepass").decode("ascii") for code in _CONTROL}
+_ESCAPES = {code: chr(code).encode("unicode_escape", "surrogatepass").decode("ascii") for code in CONTROL}
 
 
 def printable(text: object) -> str:

@@ -9,7 +9,7 @@ from jax import Array
 from rich.table import Table
 
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.evaluate import check_task, load_for
+from jaxmlp.cli.evaluate import load_for
 from jaxmlp.cli.loading import one_or_several
 from jaxmlp.cli.output import columns_table, console, json_option, print_json
 from jaxmlp.data.dataset import Dataset
@@ -81,7 +81,6 @@ def columns(model: Model, data: Dataset) -> tuple[Array, Array]:
     """
     dtype = model.params[0]["W"].dtype
     cost = costs.find(model.cost, model.net.activations[-1])
-    check_task(data, model)
     rows, targets = match_part(data.train, model)
     if isinstance(rows, FileRows):
         blocks = list(rows.iter_blocks(SAMPLE_BLOCKS, SAMPLE_BLOCKS))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 
 from jaxmlp.errors import InputError, sentence
 
@@ -23,7 +24,7 @@ def import_jax() -> None:
       InputError: that names the variable whose value JAX does not accept.
     """
     try:
-        import jax  # noqa: F401
+        import_module("jax")
     except ValueError as error:
         named = [name for name in os.environ if name.startswith("JAX_") and name.lower() in str(error).lower()]
         where, remedy = (named or ["the environment"])[0], "correct or unset it"

@@ -60,7 +60,6 @@ def evaluate_command(
     rows = choose_part(dataset, part)
     key = part if part != "auto" else "test" if dataset.test else "train"
     weights = dataset.part_weights(key)
-    check_task(dataset, trained)
     values = predictor.evaluate(rows, metrics or None, weights)
     is_known = part == "train" or isinstance(dataset, StreamedDataset)
     if not is_known and (note := overlap_note(model, trained, dataset, rows)):
@@ -166,10 +165,3 @@ def choose_part(data: Dataset, part: str) -> Part:
     if part not in parts:
         raise InputError(sentence(f"--part of {data.name!r}", f"one of {', '.join(parts)}", part, "take one of these"))
     return parts[part]
-
-
-def check_task(data: Dataset, model: Model) -> None:
-    """Raise for data of another task than that of the model."""
-    if data.task != model.task:
-        remedy = "give the data that the model was made for"
-        raise InputError(sentence("the model", f"{model.task} data", f"{data.task} data", remedy))

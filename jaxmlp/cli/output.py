@@ -5,7 +5,6 @@ With --json stdout holds one JSON object and nothing else; whatever is for peopl
 
 import json
 import math
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxmlp.errors import printable
+from jaxmlp.errors import CONTROL, printable
 
+# json.dumps has escaped those of ASCII
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in CONTROL if code > 0x7E}
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 
 
@@ -25,12 +26,8 @@ def print_json(answer: Mapping[str, object]) -> None:
 
 
 def _escape(text: str) -> str:
-    """Return JSON in which control characters beyond ASCII, and marks that turn a line around, are escaped as well."""
-    return (
-        text
-        if text.isprintable()
-        else re.sub(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", lambda m: f"\\u{ord(m[0]):04x}", text)
-    )
+    """Return JSON in which the control characters that JSON allows are escaped as well."""
+    return text if text.isprintable() else text.translate(_JSON_ESCAPES)
 
 
 def print_error(line: str, as_json: bool) -> None:

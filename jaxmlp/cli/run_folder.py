@@ -23,7 +23,7 @@ from jaxmlp.cli.run_settings import Settings as Settings
 from jaxmlp.cli.run_settings import check_options
 from jaxmlp.cli.run_settings import read_settings as read_settings
 from jaxmlp.cli.run_settings import write_settings as write_settings
-from jaxmlp.data.files import CHECKPOINTS, HISTORY, atomic_path
+from jaxmlp.data.files import atomic_path
 from jaxmlp.data.limits import as_path
 from jaxmlp.data.locks import LOCK, owned
 from jaxmlp.errors import InputError, MissingFileError, WriteError, sentence
@@ -33,6 +33,8 @@ from jaxmlp.interrupts import clean_up_on_signal
 from jaxmlp.training.callbacks import Callback, Progress
 from jaxmlp.training.state import Report
 
+HISTORY = "history.csv"
+CHECKPOINTS = "checkpoints"
 PARENT = "runs"
 # parameters of `train` that are no options of the run: where it runs, and how its data are read
 NO_OPTIONS = (
@@ -114,6 +116,11 @@ def _remove_at_end(claims: ExitStack, folders: Sequence[Path]) -> None:
     """Remove folders that are empty at the end, also where a signal ends the process."""
     claims.callback(_remove_empty, folders)
     claims.enter_context(clean_up_on_signal(lambda: _remove_empty(folders)))
+
+
+def history_and_checkpoints(folder: str) -> list[Path]:
+    """Return the files of a run that its model does not need: the history, and those of the checkpoints."""
+    return [Path(folder) / HISTORY, *(Path(folder) / CHECKPOINTS).rglob("*")]
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

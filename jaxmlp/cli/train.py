@@ -15,12 +15,11 @@ from jaxmlp.cli.options import Options, Size, check_together, data_options, opti
 from jaxmlp.cli.output import columns_table, console, facts_table, json_option, print_json
 from jaxmlp.cli.processes import Membership, joined, process_options, resolve_place
 from jaxmlp.cli.rescue import FolderGuard
-from jaxmlp.cli.run_folder import History, Settings, write_history
+from jaxmlp.cli.run_folder import CHECKPOINTS, History, Settings, write_history
 from jaxmlp.cli.signals import stop_on_signal
 from jaxmlp.cli.summary import draw_pictures, readable, summarize
 from jaxmlp.cli.training_options import apply_preset, config_of, find_rate, network_of, training_options
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.data.files import CHECKPOINTS
 from jaxmlp.data.load import is_table
 from jaxmlp.data.locks import owned
 from jaxmlp.data.toy import TOY_DATASETS

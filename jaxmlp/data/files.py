@@ -27,7 +27,6 @@ MAX_LINKS = 40  # symbolic links in a row, as in Linux
 temporaries: set[Path] = set()  # that exist now: a process that ends in the middle removes them
 clean_up_last(lambda: remove_temporaries())
 _READ_SUFFIXES = (".h5", ".hdf5", ".json")  # of the files that are read from a folder
-HISTORY, CHECKPOINTS = "history.csv", "checkpoints"  # in a run folder
 _SYSTEM_FOLDERS = ("/proc", "/dev/fd")  # a link there leads to an open stream, whatever its text says
 
 
@@ -149,14 +148,9 @@ def _is_stream(path: Path) -> bool:
 
 
 def _is_read_from(path: Path, source: Path) -> bool:
-    """Whether a file is the source, or part of a run in the folder that is the source.
-
-    Tables and pictures are only results, but for the history.
-    """
+    """Whether a file is the source, or in the folder that is the source, where tables and pictures are only results."""
     if source.is_dir():
-        is_part = path.suffix in _READ_SUFFIXES or path.name == HISTORY
-        is_in_checkpoint = (source / CHECKPOINTS).resolve() in path.resolve().parents
-        return (is_part and path.parent.samefile(source)) or is_in_checkpoint
+        return path.suffix in _READ_SUFFIXES and path.parent.samefile(source)
     return source.exists() and path.samefile(source)
 
 

@@ -111,31 +111,31 @@ def _positions(names: Sequence[Any], own_names: Sequence[Any], what: str) -> lis
     raise InputError(sentence("evaluate", f"the {what} {preview(names)}", preview(own_names), remedy))
 
 
-def _convert(x: np.ndarray, own: Column, column: Column) -> np.ndarray:
+def _convert(x: np.ndarray, part_column: Column, column: Column) -> np.ndarray:
     """Return the numbers of a column of the part as the column of the model has them.
 
     Raises:
         InputTypeError: for a column of another kind, whose cells can no longer be known from its numbers.
     """
-    if column.role == CATEGORY and own.role == CATEGORY:
-        if own.words == column.words:
+    if column.role == CATEGORY and part_column.role == CATEGORY:
+        if part_column.words == column.words:
             return x
         codes = {word: float(i) for i, word in enumerate(column.words)}
-        codes_of_own = np.array([*(codes.get(word, -1.0) for word in own.words), -1.0, np.nan])
+        codes_of_own = np.array([*(codes.get(word, -1.0) for word in part_column.words), -1.0, np.nan])
         # the last entry is for a gap, and that before it for a word that neither of both knows
         return codes_of_own[np.where(np.isnan(x), -1, np.where(x < 0, -2, x)).astype(int)]
-    if column.role == CATEGORY and own.role == NUMBER and not own.form:
+    if column.role == CATEGORY and part_column.role == NUMBER and not part_column.form:
         return read_column(column, Table("evaluate", (column.name,), (x,)))[0]
-    if column.role == own.role == DATE:
-        check_zone(column.name, column.form, form_has_zone(own.form), "evaluate")
+    if column.role == part_column.role == DATE:
+        check_zone(column.name, column.form, form_has_zone(part_column.form), "evaluate")
         return x
     # true and false are 1 and 0, also where the model has learnt them as numbers
-    is_flag = {column.role, own.role} == {BOOLEAN, NUMBER} and bool(np.isin(x[~np.isnan(x)], (0, 1)).all())
-    is_same = column.role == own.role and (column.role != NUMBER or column.form == own.form)
-    if is_same or (is_flag and not column.form and not own.form):
+    is_flag = {column.role, part_column.role} == {BOOLEAN, NUMBER} and bool(np.isin(x[~np.isnan(x)], (0, 1)).all())
+    is_same = column.role == part_column.role and (column.role != NUMBER or column.form == part_column.form)
+    if is_same or (is_flag and not column.form and not part_column.form):
         return x
     expects, got = (
-        f"{c.role}{f' with the unit {c.form!r}' if c.role == NUMBER and c.form else ''}" for c in (column, own)
+        f"{c.role}{f' with the unit {c.form!r}' if c.role == NUMBER and c.form else ''}" for c in (column, part_column)
     )
     raise InputTypeError(sentence("evaluate", f"column {column.name!r} as {expects}", got, _REMEDY))
 

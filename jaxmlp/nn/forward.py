@@ -24,7 +24,15 @@ from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.dropout import Masks
 from jaxmlp.nn.layer import apply_layer
 from jaxmlp.nn.layer_stacks import runs_of
-from jaxmlp.nn.members import MEAN_LOGITS, column_products, member_layers, member_products, n_multiplications
+from jaxmlp.nn.members import (
+    MEAN_LOGITS,
+    column_products,
+    member_layers,
+    member_products,
+    n_multiplications,
+    scaled_copies,
+    split_members,
+)
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.normalization import Moments, fold_layer
 from jaxmlp.nn.rule import TEXTBOOK, Derivatives
@@ -103,31 +111,33 @@ def propagate_members(
       masks: of dropout, (k, n_l, m) each.
       one_by_one: compute the members one after the other, in the memory of one: for many examples without gradient.
     """
-    assert net.members is not None, "the callers have looked"
+    k, n_in, widths = net.members, net.sizes[0], net.column_widths
+    assert k is not None, "the callers have looked"
+    W, R = params[0]["W"], params[0]["R"]
+    first, *inner, last = split_members(params, k)
     # the masks of a stack have its layers before the members
     masks = jax.tree.map(lambda mask: jnp.moveaxis(mask, -3, 0), masks)
     drops_inputs = bool(masks) and masks[0] is not None  # each member has inputs of its own
-    first, *inner, last = member_layers(params, net.members, net.column_widths, derivatives)
-    widths, W, R = net.column_widths, params[0]["W"], params[0]["R"]
-    copies = first.pop("W")
-    # what of layer 1 is a member's own, and how it begins: with parameters of layer 1, and their input
-    own_part, begin = copies, lambda copy: ({"W": copy}, A)
-    n_in, k = net.sizes[0], net.members
-    if widths is not None and n_multiplications(widths, n_in, k) < k * n_in and not drops_inputs:
-        if not one_by_one:
-            own_part, begin = derivatives(member_products)(widths, W, R, A), lambda product: ({}, product)
-        elif len(widths) * len(W) * A.shape[1] <= MAX_SHARED_PRODUCTS:
-            U = column_products(widths, W, A)
-            own_part, begin = R, lambda r: ({}, jnp.tensordot(r, U, 1))
+    shares = widths is not None and n_multiplications(widths, n_in, k) < k * n_in and not drops_inputs
+    if one_by_one:
+        shares = shares and len(widths or ()) * len(W) * A.shape[1] <= MAX_SHARED_PRODUCTS
+    # how a member begins with its entry of `mapped`: with its W and the inputs, or with the product of both
+    if not shares:
+        mapped, begin = derivatives(scaled_copies)(widths, W, R), lambda copy: ({"W": copy}, A)
+    elif one_by_one:
+        U = column_products(widths or (), W, A)
+        mapped, begin = R, lambda r: ({}, jnp.tensordot(r, U, 1))
+    else:
+        mapped, begin = derivatives(member_products)(widths, W, R, A), lambda product: ({}, product)
 
-    def Z_of(own_part: Array, last: LayerParams, masks: Masks) -> Array:
-        own, start = begin(own_part)
-        layers = ({**first, **own}, *inner, last)
+    def Z_of(entry: Array, last: LayerParams, masks: Masks) -> Array:
+        copy, start = begin(entry)
+        layers = ({**first, **copy}, *inner, last)
         return propagate(layers, start, net.of_a_member, logits=True, derivatives=derivatives, masks=masks)[0]
 
-    own = own_part, last, masks
+    arguments = mapped, last, masks
     # W_l is not mapped: under vmap it meets the columns of all members in one product
-    return jax.lax.map(lambda member: Z_of(*member), own) if one_by_one else jax.vmap(Z_of)(*own)
+    return jax.lax.map(lambda member: Z_of(*member), arguments) if one_by_one else jax.vmap(Z_of)(*arguments)
 
 
 def mean_logits(Z: Array, net: Network) -> Array:
@@ -166,8 +176,8 @@ def take_member(params: Params, net: Network, number: int) -> tuple[Network, Par
         expects = f"a number from 1 to {net.members}" if net.members else "a network with members"
         raise InputError(sentence("take_member", expects, number, "count them from 1"))
     first, *inner, last = member_layers(tuple(params), net.members, net.column_widths)
-    own = ({**first, "W": first["W"][number - 1]}, *inner, {name: leaf[number - 1] for name, leaf in last.items()})
-    return net.of_a_member, own
+    layers = ({**first, "W": first["W"][number - 1]}, *inner, {name: leaf[number - 1] for name, leaf in last.items()})
+    return net.of_a_member, layers
 
 
 def fold(params: Params, moments: tuple[Moments, ...], net: Network) -> tuple[Network, Params]:

@@ -139,6 +139,13 @@ member_products = Rule(_products_forward, _products_backward, n_static=1)
 # --- parameters and gradient of the members ---------------------------------------------------------------------------
 
 
+def split_members(params: tuple[LayerParams, ...], k: int) -> tuple[LayerParams, ...]:
+    """Return the parameters of the members without W_1 and R: the last layer with a first axis k, the others shared."""
+    first, *inner, last = params
+    shared = {name: leaf for name, leaf in first.items() if name not in ("W", "R")}
+    return shared, *inner, {name: leaf.reshape(k, leaf.shape[0] // k, leaf.shape[1]) for name, leaf in last.items()}
+
+
 def member_layers(
     params: tuple[LayerParams, ...], k: int, widths: Widths | None = None, derivatives: Derivatives = TEXTBOOK
 ) -> tuple[LayerParams, ...]:
@@ -150,11 +157,8 @@ def member_layers(
     >>> layers[0]["W"].tolist(), layers[1]["W"].tolist()
     ([[[2.0, -3.0]], [[10.0, 3.0]]], [[[7.0]], [[8.0]]])
     """
-    first, *inner, last = params
-    copies = derivatives(scaled_copies)(widths, first["W"], first["R"])
-    own = {name: leaf.reshape(k, leaf.shape[0] // k, leaf.shape[1]) for name, leaf in last.items()}
-    shared = {name: leaf for name, leaf in first.items() if name != "R"}
-    return ({**shared, "W": copies}, *inner, own)
+    first, *above = split_members(params, k)
+    return ({**first, "W": derivatives(scaled_copies)(widths, params[0]["W"], params[0]["R"])}, *above)
 
 
 def n_multiplications(widths: Widths | None, n_in: int, k: int) -> int:
@@ -174,8 +178,8 @@ def member_gradient(
     dfirst, *dinner, dlast = dlayers
     dW, dR = scaled_copies.backward(widths, (params[0]["W"], params[0]["R"]), dfirst["W"])
     shared_first, *shared = (jax.tree.map(lambda leaf: leaf.sum(axis=0), dlayer) for dlayer in (dfirst, *dinner))
-    own = {name: leaf.reshape(-1, leaf.shape[2]) for name, leaf in dlast.items()}
-    return ({**shared_first, "W": dW, "R": dR}, *shared, own)
+    stacked = {name: leaf.reshape(-1, leaf.shape[2]) for name, leaf in dlast.items()}
+    return ({**shared_first, "W": dW, "R": dR}, *shared, stacked)
 
 
 # --- the mean of the members ------------------------------------------------------------------------------------------

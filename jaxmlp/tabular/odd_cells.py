@@ -77,13 +77,13 @@ def nearest_format(words: Sequence[str]) -> tuple[NumberFormat | None, set[str]]
     short = [word for word in words[:_N_SAMPLE] if len(word) <= MAX_NUMBER_LETTERS]
     units = Counter(unit for word in short if (unit := unit_of(word)))
     unit = units.most_common(1)[0][0] if units else ""
-    found: tuple[NumberFormat | None, set[str]] = None, set()
+    nearest: tuple[NumberFormat | None, set[str]] = None, set()
     for form in likely_formats(unit):
         if _odd_of(words[:_N_SAMPLE], form) is None or (odd := _odd_of(words, form)) is None:
             continue
-        if odd and (not found[1] or len(odd) < len(found[1])):
-            found = form, odd
-    return found
+        if odd and (not nearest[1] or len(odd) < len(nearest[1])):
+            nearest = form, odd
+    return nearest
 
 
 def is_misfit(cells: Sequence[str], unit: str) -> np.ndarray:

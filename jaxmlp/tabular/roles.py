@@ -176,7 +176,7 @@ def _odd_cells(name: str, table: Table) -> np.ndarray:
 
 def words_among_numbers(table: Table, columns: dict[str, np.ndarray]) -> str:
     """Return one error text for all columns of numbers or dates that contain text, {column: whether a cell is text}."""
-    places, words, kinds = [], [], set()
+    places, words, contents = [], [], set()
     for name, is_text in columns.items():
         rows, cells = np.flatnonzero(is_text), as_text(table.column(name))
         more = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
@@ -188,8 +188,8 @@ def words_among_numbers(table: Table, columns: dict[str, np.ndarray]) -> str:
         beside = "" if is_plain else f", beside {example!r}"
         places.append(f"{cells[rows[0]]!r} in {table.place(name, int(rows[0]))}{beside}{more}")
         words += dict.fromkeys(cells[i] for i in rows)
-        kinds.add("plain" if is_plain else "date" if is_like_date(example) else "formatted")
-    remedy = "turn text columns into numbers, or drop them" if "plain" in kinds else "correct these cells"
+        contents.add("plain" if is_plain else "date" if is_like_date(example) else "formatted")
+    remedy = "turn text columns into numbers, or drop them" if "plain" in contents else "correct these cells"
     if gaps := [word for word in words if stands_for_nothing(word)][:MAX_PROBLEMS]:
         options = " ".join(f"--missing {word!r}" for word in gaps)
         remedy = f"{remedy}; for a missing value say {options} (missing={gaps} in Python)"
@@ -197,7 +197,7 @@ def words_among_numbers(table: Table, columns: dict[str, np.ndarray]) -> str:
     if is_header and table.n_rows >= MIN_ROWS:
         remedy = "keep one line of names above the numbers"
     numbers, dates = "a number in every feature column", "a date in every column of dates"
-    expects = numbers if "date" not in kinds else dates if kinds == {"date"} else f"{numbers}, and {dates}"
+    expects = numbers if "date" not in contents else dates if contents == {"date"} else f"{numbers}, and {dates}"
     return sentence(table.where, expects, "; ".join(places), remedy)
 
 

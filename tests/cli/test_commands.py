@@ -501,7 +501,7 @@ def test_a_mistake_in_json_is_an_object_too(place, capsys):
 
 def test_data_that_a_model_does_not_take(digits, table, place, capsys):
     assert mistake(capsys, "evaluate", str(digits), "planar") == (
-        "the model expects multiclass data, got binary data: give the data that the model was made for"
+        "the model expects rows of shape (m, 64), got (400, 2): give the columns that it was trained on"
     )
     assert mistake(capsys, "evaluate", str(digits), "spirals").startswith("the model expects rows")
     assert "expects 64 feature columns, got 4" in mistake(capsys, "predict", str(digits), str(table))

@@ -146,8 +146,8 @@ def _leaf_rows(
     for i, (name, leaf) in enumerate(leaves.items()):
 
         def moved(stack: np.ndarray, i: int = i) -> tuple[np.ndarray, list[np.ndarray]]:
-            others = [stack if j == i else other[None] for j, other in enumerate(leaves.values())]
-            return parts(*others).reshape(len(stack), -1), []
+            stacks = [stack if j == i else leaf[None] for j, leaf in enumerate(leaves.values())]
+            return parts(*stacks).reshape(len(stack), -1), []
 
         actual, expected = (np.asarray(of_leaves[i]) for of_leaves in derivatives)
         yield against_autodiff(f"{title} d{name}", where, actual, expected)
