@@ -362,3 +362,11 @@ def test_a_model_without_a_checksum_loads(whole_model, tmp_path):
     path = tmp_path / "m.h5"
     path.write_bytes(whole_model[:-48])  # as earlier releases wrote it
     assert jaxmlp.load_model(path).net.sizes == (3, 4, 3)
+
+
+def test_the_cells_of_a_bomb_are_not_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"x,p\nz,q\n" * 2**19) * 5)
+    monkeypatch.setattr("jaxmlp.data.readers.csv.find_format", None)
+    with pytest.raises(InputError, match="bytes for what is unpacked so far"):
+        jaxmlp.load(path)

@@ -19,7 +19,7 @@ from marks import slow_except
 import jaxmlp
 from jaxmlp.cli.info import shapes_table
 from jaxmlp.cli.main import COMMANDS, run
-from jaxmlp.cli.output import console
+from jaxmlp.cli.output import console, print_json
 from jaxmlp.training.fingerprint import digest_of
 
 pytestmark = pytest.mark.usefixtures("as_users_have_it")
@@ -795,3 +795,10 @@ def test_a_sigmoid_that_gives_values_is_trained_on_them_as_they_are(capsys, plac
     answer(capsys, "train", "share.csv", "--warm-start", "share", "--epochs", "1", "--out", "warm")
     warm = jaxmlp.load_model("warm")
     assert (warm.cost, warm.target_preprocessing.shift) == ("quadratic", None)
+
+
+def test_json_escapes_the_signs_that_a_terminal_would_obey(capsys):
+    print_json({"class": "\x1b\x9b\u202eA"})
+    out = capsys.readouterr().out
+    assert out == '{"class": "\\u001b\\u009b\\u202eA"}\n'
+    assert json.loads(out) == {"class": "\x1b\x9b\u202eA"}
