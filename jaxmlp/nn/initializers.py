@@ -24,6 +24,7 @@ from jax.typing import DTypeLike
 
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn.names import canonical, resolve
+from jaxmlp.nn.random_numbers import Sampler
 
 
 class Initializer(NamedTuple):
@@ -33,27 +34,39 @@ class Initializer(NamedTuple):
       name: its one spelling, with its numbers: "normal(0.01)".
       draw: (key, shape, n_in, n_out, dtype) -> W. `shape` is (n_out, n_in), or (k·n_out, n_in) for maxout(k).
       variance: (n_in, n_out) -> the variance of an entry of W.
+      sample: (key, shape, dtype) -> numbers of variance 1, where `draw` is √variance times these; otherwise None. All
+        networks then draw with the same compiled programs.
     """
 
     name: str
     draw: Callable[[Array, tuple[int, int], int, int, DTypeLike], Array]
     variance: Callable[[int, int], float]
+    sample: Sampler | None = None
+
+    def scale(self, numbers: Array, n_in: int, n_out: int) -> Array:
+        """Return √variance times the numbers."""
+        # math.sqrt and not that of NumPy, whose float64 would not be weakly typed: W keeps its dtype
+        return math.sqrt(self.variance(n_in, n_out)) * numbers
+
+
+def _scaled(name: str, sample: Sampler, variance: Callable[[int, int], float]) -> Initializer:
+    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
+        return record.scale(sample(key, shape, dtype), n_in, n_out)
+
+    record = Initializer(name, draw, variance, sample)
+    return record
 
 
 def _gaussian(name: str, variance: Callable[[int, int], float]) -> Initializer:
-    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
-        # math.sqrt and not that of NumPy, whose float64 would not be weakly typed: W keeps its dtype
-        return math.sqrt(variance(n_in, n_out)) * jax.random.normal(key, shape, dtype)
-
-    return Initializer(name, draw, variance)
+    return _scaled(name, jax.random.normal, variance)
 
 
 def _uniform(name: str, variance: Callable[[int, int], float]) -> Initializer:
-    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
-        r = math.sqrt(3 * variance(n_in, n_out))  # U(-r, r) has variance r²/3
-        return jax.random.uniform(key, shape, dtype, -r, r)
+    return _scaled(name, _uniform_of_variance_1, variance)
 
-    return Initializer(name, draw, variance)
+
+def _uniform_of_variance_1(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    return jax.random.uniform(key, shape, dtype, -math.sqrt(3), math.sqrt(3))  # U(-r, r) has variance r²/3
 
 
 def _finite(where: str, value: float) -> float:

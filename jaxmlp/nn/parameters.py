@@ -6,8 +6,9 @@ R (k, n_0), or (k, columns), of k members random signs, of a single one 1
 here ({"W": W_1, "b": b_1}, {"W": W_2, "b": b_2}, …);   in a course {"W1": W_1, "b1": b_1, "W2": W_2, "b2": b_2, …}
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -21,9 +22,12 @@ from jaxmlp.nn import initializers
 from jaxmlp.nn.checks import check_key, check_network
 from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.initializers import Initializer
-from jaxmlp.nn.layer_stacks import draw_per_layer, unstack_layers
+from jaxmlp.nn.layer_stacks import draw_per_layer, stack_layers, unstack_layers
 from jaxmlp.nn.network import LayerShape, Network, Params
 from jaxmlp.nn.program_store import MAX_FUNCTIONS, Programs
+from jaxmlp.nn.random_numbers import draw_at_least, is_ordered, split_key
+
+MOST_LAYERS = 64  # whose numbers are drawn one by one; the stacks of deeper networks draw in a loop of their own
 
 
 def init(key: Array, net: Network, initializer: str | Initializer = "auto", dtype: DTypeLike | None = None) -> Params:
@@ -60,33 +64,79 @@ def init_stacks(
     dtype = jnp.dtype(dtype or jax.dtypes.canonicalize_dtype(float))
     if not jnp.issubdtype(dtype, jnp.floating):
         raise InputTypeError(sentence("init", "a float dtype", dtype, "leave it out for the default"))
-    return _draw_program(net, initializer, dtype)(key)
+    records = _find_initializers(net, initializer)
+    if not is_ordered(key) or net.depth > MOST_LAYERS or any(record.sample is None for record in records):
+        return _draw_program(net, records, dtype)(key)
+    # programs that all networks share draw the numbers; only their scaling is compiled for this one
+    keys = split_key(key, net.depth)
+    numbers = [
+        draw_at_least(record.sample, k, math.prod(row.W), dtype)
+        for record, row, k in zip(records, net.shapes, keys, strict=True)
+    ]
+    signs = [
+        None if row.R is None else draw_at_least(_draw_signs, k, math.prod(row.R), dtype)
+        for row, k in zip(net.shapes, keys, strict=True)
+    ]
+    return _scale_program(net, records, dtype)(numbers, signs)
+
+
+def _find_initializers(net: Network, initializer: str | Initializer) -> tuple[Initializer, ...]:
+    """Return the record of each layer."""
+    return tuple(initializers.find(g.init if initializer == "auto" else initializer) for g in net.activations)
 
 
 @lru_cache(maxsize=MAX_FUNCTIONS)
-def _draw_program(net: Network, initializer: str | Initializer, dtype: DTypeLike) -> Programs:
+def _draw_program(net: Network, records: tuple[Initializer, ...], dtype: DTypeLike) -> Programs:
+    """Return the program key -> parameters."""
+
     def draw_stacks(key: Array) -> Params:
         # a key for each layer, whether it is in a stack or not: stacking must not change what is drawn
         keys, params, l = jax.random.split(key, net.depth), [], 0
         for k in net.runs:
-            record = initializers.find(net.activations[l].init if initializer == "auto" else initializer)
-            params.append(draw_per_layer(partial(_draw_layer, record, net.shapes[l], dtype), keys[l : l + k]))
+            params.append(draw_per_layer(partial(_draw_layer, records[l], net.shapes[l], dtype), keys[l : l + k]))
             l += k
         return tuple(params)
 
     return Programs(draw_stacks)
 
 
-def _draw_layer(initializer: Initializer, row: LayerShape, dtype: DTypeLike, key: Array) -> LayerParams:
-    layer = {"W": initializer.draw(key, row.W, row.n_in, row.n_out, dtype), "b": jnp.zeros(row.b, dtype)}
+@lru_cache(maxsize=MAX_FUNCTIONS)
+def _scale_program(net: Network, records: tuple[Initializer, ...], dtype: DTypeLike) -> Programs:
+    """Return the program of each layer's numbers, as many or more than it needs -> parameters."""
+
+    def scale_numbers(numbers: Sequence[Array], signs: Sequence[Array | None]) -> Params:
+        layers = [
+            _make_layer(row, dtype, record.scale(_first(row.W, x), row.n_in, row.n_out), r)
+            for record, row, x, r in zip(records, net.shapes, numbers, signs, strict=True)
+        ]
+        return stack_layers(tuple(layers), net.runs)
+
+    return Programs(scale_numbers)
+
+
+def _draw_layer(record: Initializer, row: LayerShape, dtype: DTypeLike, key: Array) -> LayerParams:
+    W = record.draw(key, row.W, row.n_in, row.n_out, dtype)
+    return _make_layer(row, dtype, W, None if row.R is None else _draw_signs(key, row.R, dtype))
+
+
+def _draw_signs(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    # another key: W stays what a network without members has
+    return jax.random.rademacher(jax.random.fold_in(key, 1), shape, dtype)
+
+
+def _make_layer(row: LayerShape, dtype: DTypeLike, W: Array, signs: Array | None) -> LayerParams:
+    layer = {"W": W, "b": jnp.zeros(row.b, dtype)}
     if row.norm is not None:
         layer["gamma"] = jnp.ones(row.b, dtype)
     if row.parametric:
         layer["s"] = jnp.ones(row.b, dtype)
-    if row.R is not None:  # another key: W stays what a network without members has
-        signs = jax.random.rademacher(jax.random.fold_in(key, 1), row.R, dtype)
-        layer["R"] = signs if len(signs) > 1 else jnp.ones_like(signs)  # signs are only to make members differ
+    if row.R is not None and signs is not None:  # they are only to make members differ
+        layer["R"] = _first(row.R, signs) if row.R[0] > 1 else jnp.ones(row.R, dtype)
     return layer
+
+
+def _first(shape: tuple[int, ...], numbers: Array) -> Array:
+    return numbers.ravel()[: math.prod(shape)].reshape(shape)
 
 
 # --- as one flat dictionary -------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
+from jax import Array
 from jax.typing import DTypeLike
 
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.nn.initializers import Initializer
-from jaxmlp.nn.network import Network
+from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import NOISE_FIELDS, Objective
 from jaxmlp.nn.program_store import MAX_FUNCTIONS, Programs
 from jaxmlp.population.grid import OBJECTIVE_NUMBERS, MemberSpec
@@ -32,6 +33,7 @@ from jaxmlp.training.state import init_state
 from jaxmlp.training.step import StaticConfig, check_frozen
 
 NOISE_NUMBERS = frozenset(NOISE_FIELDS)
+MOST_SINGLE_DRAWS = 256  # a millisecond each; a program that draws for all seeds takes a second to compile
 
 
 class SharedConfig(NamedTuple):
@@ -175,6 +177,10 @@ def _initial_states(
         seeds_of.setdefault(spec.net, {})[spec.seed] = None  # each seed once
     draws = {}
     for net, seeds in seeds_of.items():
+        if len(seeds) <= MOST_SINGLE_DRAWS:
+            for seed in seeds:
+                draws[net, seed] = jax.device_get(_draw(jax.random.key(seed), net, initializer, dtype))
+            continue
         words = np.stack([jax.random.key_data(jax.random.key(seed)) for seed in seeds])
         params, words = jax.device_get(_draw_program(net, initializer, dtype)(words))
         for i, seed in enumerate(seeds):
@@ -182,16 +188,16 @@ def _initial_states(
     return [draws[spec.net, spec.seed] for spec in members]
 
 
+def _draw(key: Array, net: Network, initializer: str | Initializer, dtype: DTypeLike) -> tuple[Params, Array]:
+    state = init_state(key, net, optax.identity(), initializer=initializer, dtype=dtype)
+    return state.params, jax.random.key_data(state.key)
+
+
 @lru_cache(maxsize=MAX_FUNCTIONS)
 def _draw_program(net: Network, initializer: str | Initializer, dtype: DTypeLike) -> Programs:
     """Return the program words of keys -> first parameters, words of the keys of the runs."""
 
-    def draw(words: Any) -> Any:
-        key = jax.random.wrap_key_data(words)
-        state = init_state(key, net, optax.identity(), initializer=initializer, dtype=dtype)
-        return state.params, jax.random.key_data(state.key)
-
-    return Programs(jax.vmap(draw))
+    return Programs(jax.vmap(lambda words: _draw(jax.random.wrap_key_data(words), net, initializer, dtype)))
 
 
 def _fold_weights(shared: SharedConfig, members: Sequence[MemberSpec], dtype: DTypeLike) -> np.ndarray:

@@ -24,6 +24,7 @@ from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.normalization import Moments
 from jaxmlp.nn.parameters import init_stacks
 from jaxmlp.nn.program_store import MAX_FUNCTIONS, Programs
+from jaxmlp.nn.random_numbers import is_ordered, split_key
 from jaxmlp.training.optimizer_identity import canonical_optimizer
 from jaxmlp.training.optimizers import is_elementwise
 
@@ -169,7 +170,9 @@ def init_state(
     optimizer = canonical_optimizer(optimizer)
     runs = net.runs if is_elementwise(optimizer) else (1,) * net.depth
     if params is None:
-        params, key = _init_program(net, initializer, dtype)(key)
+        # two halves, so that no noise of a step repeats the numbers that the weights were drawn from
+        init_key, key = split_key(key, 2) if is_ordered(key) else jax.random.split(key)
+        params = init_stacks(init_key, net, initializer, dtype)
         params = params if runs == net.runs else unstack_layers(params, net.runs)
     else:
         check_params(params, net)
@@ -185,21 +188,6 @@ def trained_state(snapshot: Snapshot) -> TrainState:
 def evaluation_params(net: Network, state: TrainState) -> tuple[Network, Params]:
     """Return network and parameters to predict with: the average if there is one, batch normalisation folded in."""
     return fold(state.params if state.average is None else state.average, state.moments, net)
-
-
-# Two programs, not one: another optimizer must not compile the drawing of the weights again. Equal layers are stacked.
-
-
-@lru_cache(maxsize=MAX_FUNCTIONS)
-def _init_program(net: Network, initializer: str | Initializer, dtype: DTypeLike | None) -> Programs:
-    """Return the program key -> first parameters, key of the run."""
-
-    def init_params(key: Array) -> tuple[Params, Array]:
-        # two halves, so that no noise of a step repeats the numbers that the weights were drawn from
-        init_key, run_key = jax.random.split(key)
-        return init_stacks(init_key, net, initializer, dtype), run_key
-
-    return Programs(init_params)
 
 
 @lru_cache(maxsize=MAX_FUNCTIONS)

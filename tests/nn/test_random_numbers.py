@@ -1,0 +1,77 @@
+"""Random numbers of any shape from a few programs: the same numbers, whichever way they are drawn."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import zoo
+
+import jaxmlp
+from jaxmlp import Network
+from jaxmlp.nn import random_numbers
+from jaxmlp.nn.initializers import find
+from jaxmlp.nn.network import Params
+from jaxmlp.nn.random_numbers import draw_at_least, is_ordered, split_key
+
+KEY = jax.random.key(5)
+SAMPLERS = {"normal": find("he_normal").sample, "uniform": find("he_uniform").sample, "signs": jax.random.rademacher}
+
+
+def compiled(key: jax.Array, net: Network, **options) -> Params:
+    """Draw in a program of the network's own, as in a user's jitted function."""
+    return jax.jit(lambda key: jaxmlp.init(key, net, **options))(key)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("shape", [(1,), (2, 3), (32, 32), (1025,)])
+def test_a_draw_is_the_beginning_of_a_longer_one(name, shape):
+    n = np.prod(shape)
+    numbers = draw_at_least(SAMPLERS[name], KEY, n, jnp.float32)
+    assert numbers.size == (1024 if n <= 1024 else 4096)
+    expected = SAMPLERS[name](KEY, shape, jnp.float32)
+    chex.assert_trees_all_close(numbers[:n].reshape(shape), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 7, 9])
+def test_keys_are_those_of_split(n):
+    expected = jax.random.key_data(jax.random.split(KEY, n))
+    np.testing.assert_array_equal([jax.random.key_data(key) for key in split_key(KEY, n)], expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"members": 3}, {"norm": "batch", "parametric": True}, {"members": 2, "column_widths": (1, 3)}]
+)
+def test_init_is_the_same_inside_and_outside_of_a_program(options):
+    net = Network((4, 5, 5, 2), "tanh", "softmax", **options)
+    chex.assert_trees_all_close(jaxmlp.init(KEY, net), compiled(KEY, net), rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [64, 65])
+def test_deep_networks_draw_the_same_numbers_in_a_loop(depth):
+    net = zoo.deep(depth)
+    chex.assert_trees_all_close(jaxmlp.init(KEY, net), compiled(KEY, net), rtol=1e-12)
+
+
+def test_keys_without_this_order_draw_by_themselves():
+    key, net = jax.random.key(5, impl="rbg"), Network((3, 2), output="softmax")
+    assert not is_ordered(key)
+    W = find("xavier_normal").draw(jax.random.split(key, 1)[0], (2, 3), 3, 2, jnp.float64)
+    chex.assert_trees_all_close(jaxmlp.init(key, net)[0]["W"], W, rtol=1e-12)
+    with jax.threefry_partitionable(False):
+        assert not is_ordered(KEY)
+        chex.assert_trees_all_close(jaxmlp.init(KEY, net), compiled(KEY, net), rtol=1e-12)
+
+
+def test_networks_share_the_programs_that_draw():
+    jaxmlp.init(KEY, Network((3, 4, 2), "relu", "softmax"))
+    counts = random_numbers._draw._cache_size(), random_numbers._split._cache_size()
+    for n in range(5, 9):
+        jaxmlp.init(KEY, Network((n, n + 1, n + 2, 2), "elu", "softmax"))
+    assert (random_numbers._draw._cache_size(), random_numbers._split._cache_size()) == counts
+
+
+def test_an_initializer_of_your_own_draws_as_it_says():
+    own = find("he_normal")._replace(name="own", sample=None, draw=lambda key, shape, *_: jnp.full(shape, 7.0))
+    assert jaxmlp.init(KEY, Network((2, 1), output="identity"), own)[0]["W"].tolist() == [[7.0, 7.0]]
