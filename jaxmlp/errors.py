@@ -14,7 +14,7 @@ import difflib
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MAX_QUOTED_LETTERS = 240  # of one part of a sentence
@@ -115,6 +115,31 @@ class DivergenceError(InputError, FloatingPointError):
 def sentence(where: str, expects: str, got: object, remedy: str) -> str:
     """Return `{where} expects {expects}, got {got}: {remedy}`, the form of every error text."""
     return f"{quoted(where)} expects {expects}, got {quoted(got)}: {remedy}"
+
+
+def check_type(where: str, value: object, types: type | tuple[type, ...], expects: str, remedy: str) -> None:
+    """Raise an `InputTypeError` unless the value has one of the types.
+
+    >>> check_type("roles", {}, dict, "a dictionary", "write {'age': 'number'}, for example")
+    """
+    if not isinstance(value, types):
+        raise InputTypeError(sentence(where, expects, repr(value), remedy))
+
+
+def as_names(where: str, value: object, remedy: str) -> tuple[str, ...]:
+    """Return one name, or several, as a tuple.
+
+    Raises:
+        InputTypeError: for anything else, such as a number or a dictionary.
+
+    >>> as_names("drop", "id", ""), as_names("drop", ["id", 2024], "")
+    (('id',), ('id', '2024'))
+    """
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Iterable) or isinstance(value, bytes | Mapping):
+        raise InputTypeError(sentence(where, "a name, or a list of names", repr(value), remedy))
+    return tuple(map(str, value))
 
 
 def unknown(category: str, name: object, known: Iterable[str]) -> InputError:

@@ -7,7 +7,7 @@ dtype stays that of the source, so images of bytes take one byte per pixel.
 import math
 import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -159,6 +159,10 @@ def check_finite(rows: np.ndarray, where: str, names: Sequence[str] = (), first:
 
 def check_names(names: Sequence[str], n: int) -> tuple[str, ...]:
     """Return the names of the columns as a tuple: none, or one for each of the n."""
+    # names need not be text: those of a frame may be numbers
+    if not isinstance(names, Iterable) or isinstance(names, str):
+        remedy = "write feature_names=['age', 'income'], for example"
+        raise InputTypeError(sentence("feature_names", "a list of names", repr(names), remedy))
     names = tuple(names)
     if names and len(names) != n:
         got = f"{len(names)} for {n} columns"
@@ -176,7 +180,7 @@ def find_columns(names: Sequence[str], available: tuple[str, ...], where: str) -
     >>> find_columns(["c", "a"], ("a", "b", "c"), "pets")
     [2, 0]
     """
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputTypeError(sentence("select", "a sequence of column names", repr(names), f"pass [{names!r}]"))
     names = list(names)
     if not names:

@@ -5,14 +5,14 @@ scikit-learn's constructors check nothing; the check is the first thing that `fi
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import optax
 
-from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, check_type, sentence, unknown
 from jaxmlp.nn import costs
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.costs import Cost
@@ -130,8 +130,8 @@ _RULES: dict[str, tuple[str, Callable[..., bool], str]] = {
 def hidden_layers(estimator: Any) -> tuple[int, ...]:
     """Return the units of the hidden layers: of a number, or of a list of them; () for none."""
     sizes = estimator.hidden_layer_sizes
-    listed = sizes if isinstance(sizes, Iterable) and not isinstance(sizes, str) else [sizes]
-    units = tuple(listed)
+    listed = sizes if isinstance(sizes, Iterable) and not isinstance(sizes, str | bytes | Mapping) else [sizes]
+    units: tuple[Any, ...] = tuple(listed)
     if not all(_whole(1)(n) for n in units):
         remedy = "write (100,), or () for no hidden layer"
         raise InputError(sentence("hidden_layer_sizes", "positive whole numbers of units", repr(sizes), remedy))
@@ -147,6 +147,8 @@ def make_network(
     if isinstance(names, str | Activation):
         names = ACTIVATIONS.get(names, names) if isinstance(names, str) else names
     else:
+        expects = "a name, an Activation, or a list with one for each hidden layer"
+        check_type("activation", names, Iterable, expects, "write 'relu', for example")
         names = tuple(ACTIVATIONS.get(name, name) if isinstance(name, str) else name for name in names)
     net = Network((n_features, *hidden, n_outputs), names, output, estimator.norm)
     if estimator.preset is None:

@@ -20,7 +20,7 @@ from jaxmlp.data.rows import Columns
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.data.tables import KnownColumns
 from jaxmlp.data.tasks import TASKS
-from jaxmlp.errors import InputError, sentence, unknown
+from jaxmlp.errors import InputError, check_type, sentence, unknown
 from jaxmlp.inference import model_file, numpy_cost, numpy_forward
 from jaxmlp.inference.compiled_forward import run_compiled, without_bfloat16
 from jaxmlp.inference.description import names_line, network_line, preprocessing_line
@@ -31,7 +31,7 @@ from jaxmlp.metrics.definitions import compute_metrics
 from jaxmlp.metrics.predictions import check_example_weights
 from jaxmlp.nn import costs, forward
 from jaxmlp.nn.activations import Activation
-from jaxmlp.nn.checks import check_params
+from jaxmlp.nn.checks import check_network, check_params
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Objective
 from jaxmlp.parallel.fork import is_forked, refuse_after_fork
@@ -131,7 +131,12 @@ class Model:
           net, params: the trained network and its parameters.
           data: the data set of the training.
           objective: the objective of the training; if None, the default cost of the output.
+
+        Raises:
+          InputTypeError: when one of them is something else.
         """
+        check_network(net)
+        check_type("Model.of", data, Dataset, "the data set of the training", "write Model.of(net, params, data)")
         cost = costs.find(objective.cost if objective else None, net.activations[-1])
         return cls(
             net,

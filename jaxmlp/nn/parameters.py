@@ -65,18 +65,14 @@ def init_stacks(
     if not jnp.issubdtype(dtype, jnp.floating):
         raise InputTypeError(sentence("init", "a float dtype", dtype, "leave it out for the default"))
     records = _find_initializers(net, initializer)
-    if not is_ordered(key) or net.depth > MOST_LAYERS or any(record.sample is None for record in records):
+    samples = [record.sample for record in records if record.sample is not None]
+    if not is_ordered(key) or net.depth > MOST_LAYERS or len(samples) < net.depth:
         return _draw_program(net, records, dtype)(key)
     # programs that all networks share draw the numbers; only their scaling is compiled for this one
-    keys = split_key(key, net.depth)
-    numbers = [
-        draw_at_least(record.sample, k, math.prod(row.W), dtype)
-        for record, row, k in zip(records, net.shapes, keys, strict=True)
-    ]
-    signs = [
-        None if row.R is None else draw_at_least(_draw_signs, k, math.prod(row.R), dtype)
-        for row, k in zip(net.shapes, keys, strict=True)
-    ]
+    numbers, signs = [], []
+    for sample, row, layer_key in zip(samples, net.shapes, split_key(key, net.depth), strict=True):
+        numbers.append(draw_at_least(sample, layer_key, math.prod(row.W), dtype))
+        signs.append(None if row.R is None else draw_at_least(_draw_signs, layer_key, math.prod(row.R), dtype))
     return _scale_program(net, records, dtype)(numbers, signs)
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.core
 from jax import Array
 from jax.typing import DTypeLike
 

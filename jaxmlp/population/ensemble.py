@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.limits import as_path
 from jaxmlp.data.streaming.file_rows import FileRows
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, check_type, sentence
 from jaxmlp.inference import model_file
 from jaxmlp.inference.matching import match_part
 from jaxmlp.inference.model import Model
@@ -51,7 +51,9 @@ class Ensemble:
     members: tuple[Model, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "members", tuple(self.members))
+        if isinstance(self.members, Iterable):
+            object.__setattr__(self, "members", tuple(self.members))
+        check_type("an ensemble", self.members, tuple, "a list of models", "write Ensemble([model_1, model_2])")
         if not self.members or not all(isinstance(member, Model) for member in self.members):
             got = [type(member).__name__ for member in self.members] or "none"
             raise InputTypeError(sentence("an ensemble", "at least one Model", got, "use Ensemble.of"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.split import assign_folds
-from jaxmlp.errors import InputError, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, check_type, sentence, unknown
 from jaxmlp.metrics.definitions import select_metrics
 from jaxmlp.nn.forward import forward
 from jaxmlp.nn.network import Network
@@ -119,8 +119,10 @@ def fit_many(
     ([0.05, 1e-06], 1.0)
     """
     config = resolve_config("fit_many", config, options, lambda option: option.in_population)
-    check_no_duplicates(grid or (), config)
-    strategy, memory = (strategy, None) if isinstance(strategy, str) else strategy
+    check_no_duplicates({} if grid is None else grid, config)
+    if not isinstance(strategy, str | tuple):
+        raise unknown("strategy", strategy, STRATEGIES)
+    strategy, memory = Execution(strategy) if isinstance(strategy, str) else Execution(*strategy)
     if strategy not in STRATEGIES:
         raise unknown("strategy", strategy, STRATEGIES)
     if memory is not None:
@@ -131,6 +133,10 @@ def fit_many(
     # which rows, folds and members there are
     data, weights = _drop_unweighted_rows(as_dataset(data), config)
     folds = Folds(folds) if isinstance(folds, int | np.integer) else folds
+    check_type("folds", folds, (Folds, type(None)), "their number, or Folds(n, seed)", "write 5, for example")
+    if progress is not None and not callable(progress):
+        remedy = "write progress=lambda done, total: print(done, total)"
+        raise InputTypeError(sentence("progress", "a function of two numbers", repr(progress), remedy))
     ids = data.train.targets if data.task in ("binary", "multiclass") else None
     fold = None if folds is None else assign_folds(len(data.train.rows), folds.n, folds.seed, ids)
     members = member_specs(nets, seeds, grid, None if folds is None else folds.n)

@@ -10,7 +10,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.errors import InputError, check_type, sentence, unknown
 from jaxmlp.nn.checks import check_network
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
@@ -53,6 +53,8 @@ def member_specs(nets: Any, seeds: Any, grid: Mapping[str, Any] | None, folds: i
     >>> [(spec.numbers, spec.seed) for spec in member_specs(net, 2, {"l2": [0, 0.1]}, None)]
     [({'l2': 0.0}, 0), ({'l2': 0.0}, 1), ({'l2': 0.1}, 0), ({'l2': 0.1}, 1)]
     """
+    if not isinstance(nets, Network):
+        check_type("fit_many", nets, Iterable, "a network, or a list of them", "write [net_1, net_2]")
     nets = (nets,) if isinstance(nets, Network) else tuple(nets)
     if not nets:
         raise InputError(sentence("fit_many", "at least one network", "none", "use jaxmlp.network_for(data)"))
@@ -69,7 +71,7 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
     if whole(seeds) and seeds > MAX_SEEDS:
         raise InputError(sentence("seeds", f"at most {MAX_SEEDS:,}", repr(seeds), "write fewer"))
     listed = range(int(seeds)) if whole(seeds) else seeds
-    listed = tuple(listed) if isinstance(listed, Iterable) and not isinstance(listed, str) else ()
+    listed = tuple(listed) if isinstance(listed, Iterable) and not isinstance(listed, str | bytes) else ()
     valid = all(whole(seed) and 0 <= seed < 2**32 for seed in listed)
     if not valid or not listed or len(set(listed)) < len(listed):
         remedy = "write 4, or (0, 1, 2, 3)"
@@ -78,9 +80,6 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
 
 
 def _settings(grid: Mapping[str, Any]) -> list[dict[str, float]]:
-    if not isinstance(grid, Mapping):
-        remedy = "write {'learning_rate': [0.001, 0.01]}"
-        raise InputTypeError(sentence("grid", "a dictionary of numbers by name", type(grid).__name__, remedy))
     values = {name: _grid_values(name, listed) for name, listed in grid.items()}
     return [dict(zip(values, setting, strict=True)) for setting in itertools.product(*values.values())]
 
@@ -109,8 +108,10 @@ def _grid_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def check_no_duplicates(grid: Iterable[str], config: TrainConfig) -> None:
-    """Raise if a number is on the grid and in the configuration as well."""
+def check_no_duplicates(grid: Mapping[str, Any], config: TrainConfig) -> None:
+    """Raise if a number is on the grid and in the configuration as well, or the grid is no dictionary."""
+    expects, remedy = "a dictionary of numbers by name", "write {'learning_rate': [0.001, 0.01]}"
+    check_type("grid", grid, Mapping, expects, remedy)
     for name in filter(GRID_NUMBERS.__contains__, grid):  # `member_specs` refuses unknown names
         # a number in both places would be replaced by that of the grid without a message
         holder = config if name in CONFIG_NUMBERS else config.objective or Objective()

@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, as_names, check_type, sentence, unknown
 from jaxmlp.tabular.roles import ROLES
 
 PIECEWISE, WITH_NUMBER = "piecewise", "robust_piecewise"
@@ -54,10 +54,14 @@ class TableOptions:
 
     def __post_init__(self) -> None:
         for name in ("features", "drop", "keep", "missing"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(map(str, value)))
+            remedy = f"write {name}=['NA'], for example" if name == "missing" else f"write {name}=['age'], for example"
+            object.__setattr__(self, name, as_names(name, getattr(self, name), remedy))
         if self.numbers not in SCALINGS:
             raise unknown("numbers", self.numbers, SCALINGS)
+        expects, remedy = "a dictionary {column: role}", "write roles={'age': 'number'}, for example"
+        check_type("roles", self.roles, Mapping, expects, remedy)
+        check_type("encoding", self.encoding, (str, type(None)), "the name of an encoding", "write 'utf-8', say")
+        check_type("header", self.header, (bool, type(None)), "True or False", "leave it out: it is recognised")
         for role in self.roles.values():
             if role not in ROLES:
                 raise unknown("the role of a column", role, ROLES)

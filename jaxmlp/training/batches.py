@@ -18,8 +18,9 @@ from jax import Array
 from jaxmlp.data.aligned import empty_aligned
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, check_type, sentence
 from jaxmlp.nn import costs
+from jaxmlp.nn.checks import check_network
 from jaxmlp.nn.costs import Cost
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Batch, Objective
@@ -217,6 +218,9 @@ def make_batches(
     >>> batches.n_rows, batches.steps, int(batches.sizes()[-1])
     (1438, 15, 38)
     """
+    check_type("make_batches", data, Dataset, "a Dataset", "use jaxmlp.load or Dataset.from_arrays")
+    check_network(net)
+    check_type("objective", objective, (Objective, type(None)), "an Objective", "write jaxmlp.Objective(l2=0.01)")
     check_fit(data, net)
     dtype = dtype or jax.dtypes.canonicalize_dtype(float)
     # rows of weight 0 are removed first: B, the steps and the segments follow from the number of the remaining rows

@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
@@ -78,9 +77,10 @@ def check_number(name: str, value: Any) -> float | None:
     """
     if value is None:
         return None
-    if name == "ema_decay" and not jnp.ndim(value) and float(value) >= 1:
+    number = positive(name, value, "leave it out for none")
+    if name == "ema_decay" and number >= 1:
         raise InputError(sentence(name, "a decay between 0 and 1", value, "write 0.999, for example"))
-    return positive(name, value, "leave it out for none")
+    return number
 
 
 def layer_numbers(layers: object) -> tuple[int, ...]:
@@ -89,7 +89,7 @@ def layer_numbers(layers: object) -> tuple[int, ...]:
     Raises:
       InputTypeError: when they are not whole numbers.
     """
-    listed = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else None
+    listed = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str | Mapping) else None
     if listed is None or not all(isinstance(l, int | np.integer) and not isinstance(l, bool) for l in listed):
         remedy = "write freeze=[1], or leave it out to train all layers"
         raise InputTypeError(sentence("freeze", "a list of layer numbers", repr(layers), remedy))

@@ -26,7 +26,7 @@ from jaxmlp.nn.parameters import init_stacks
 from jaxmlp.nn.program_store import MAX_FUNCTIONS, Programs
 from jaxmlp.nn.random_numbers import is_ordered, split_key
 from jaxmlp.training.optimizer_identity import canonical_optimizer
-from jaxmlp.training.optimizers import is_elementwise
+from jaxmlp.training.optimizers import check_optimizer, is_elementwise
 
 
 class TrainState(NamedTuple):
@@ -158,7 +158,7 @@ def init_state(
       average: whether a moving average of the parameters is kept.
 
     Raises:
-      InputTypeError: when `key` is not a key.
+      InputTypeError: when `key` is not a key, or `optimizer` not an optax transformation.
       InputError: when `params` are not those of `net`.
 
     >>> state = init_state(jax.random.key(0), Network((2, 1), "relu", "sigmoid"), optax.sgd(0.1))
@@ -167,6 +167,7 @@ def init_state(
     """
     check_key(key)
     check_network(net)
+    check_optimizer(optimizer)
     optimizer = canonical_optimizer(optimizer)
     runs = net.runs if is_elementwise(optimizer) else (1,) * net.depth
     if params is None:
