@@ -46,6 +46,7 @@ def excuse_by_tolerance(rule: RuleUnderTest, row: Row, check: Recheck) -> Row:
         rows = attempt(partial(check, closer))
         if isinstance(rows, Failure):
             continue
+        # check, where and witness say which row of the other run it is
         matching = [r for r in rows if r[:3] == row[:3]]
         after = matching[0].difference if matching else None
         if after is not None and after <= IMPROVEMENT * row.difference:

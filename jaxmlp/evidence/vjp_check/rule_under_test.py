@@ -246,6 +246,7 @@ def jax_limit(error: Exception) -> str | None:
     """
     for pattern, text in JAX_LIMITS.items():
         if match := re.search(pattern, str(error)):
+            # of the alternatives in a pattern one has matched: the groups of the others are None
             return text.format(*(group for group in match.groups() if group))
     return None
 

@@ -130,6 +130,7 @@ def _check_product(name: str, product: HessianProduct, rule: RuleUnderTest, got:
     noise = _product_noise(product, (rule.f, witness), rule, v)
     expected = product(witness, x, k, rule.cotangent, v)
     comparisons = compare_leaves(lambda x: product(witness, x, k, rule.cotangent, v), got, expected, noise, rule)
+    # an undecided leaf has nothing to say while another one is decided
     worst = index_of_largest([leaf.difference if leaf.is_decided else -1.0 for leaf in comparisons])
     row = comparisons[worst].row((name, "", rule.autodiff_name), rule.tolerance[0])
     if row.verdict == "FAIL":
@@ -181,6 +182,7 @@ def _check_differences(rule: RuleUnderTest, product: Leaves, v: Leaves) -> Row:
     if row.verdict != "FAIL":
         return row
     worst = int(np.argmax(np.where(compared.is_wrong, np.abs(flat - expected.values), 0.0)))
+    # leaves of 3 and 2 entries end at 3 and 5: entry 3 is the first of the second leaf
     leaf = int(np.searchsorted(np.cumsum([g.size for g in product]), worst, side="right"))
     numbers = f"{flat[worst]:.6g} instead of {expected.values[worst]:.6g}"
     row = row._replace(note=f"worst in {rule.arguments.names[leaf]}, {numbers}: {_reason(rule)}")
