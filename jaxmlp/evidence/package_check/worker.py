@@ -24,6 +24,7 @@ from jaxmlp.evidence.package_check.recording import RecordedCall, Recorder, reco
 def main(package: str, first: int, seconds: float) -> None:
     """Judge the rules of a package from number `first` on."""
     lines = os.fdopen(os.dup(1), "w")  # for our lines alone: what the package prints goes to stderr
+    # the file descriptor and not only sys.stdout, because compiled code writes to it directly
     os.dup2(2, 1)
     warnings.simplefilter("ignore")  # of the package, at import and in its examples
 
