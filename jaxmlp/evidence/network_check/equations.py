@@ -279,7 +279,7 @@ def _penalty_rows(case: Case, name: str, both: tuple, rng: np.random.Generator) 
     (value, actual), (_, expected) = both  # each (gradient by the parameters, by λ, by m)
 
     def parts(W: Array) -> tuple[Array, list[Array]]:
-        return scale * term(W.reshape(len(W), -1)), [W.reshape(len(W), -1) > 0]
+        return scale * term(W.reshape(len(W), -1)), [W.reshape(len(W), -1) > 0]  # the kink of |w| is at 0
 
     difference = relative_difference(value, scale * sum(term(layer["W"]).sum() for layer in case.params))
     yield judge(label, output, "NumPy", difference, AUTODIFF_BOUND)

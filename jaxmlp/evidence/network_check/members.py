@@ -83,7 +83,7 @@ def member_rows(case: Case, rng: np.random.Generator) -> Iterator[Row]:
     widths = case.net.column_widths or (1,) * W.shape[1]
 
     def copies(W: np.ndarray, R: np.ndarray) -> np.ndarray:
-        return W[..., None, :, :] * np.repeat(R, widths, axis=-1)[..., None, :]
+        return W[..., None, :, :] * np.repeat(R, widths, axis=-1)[..., None, :]  # (…, members, n, n0)
 
     by_hand = np.stack([W @ np.diag(np.repeat(r, widths)) for r in R])
     yield judge("members W_1", where, "NumPy", relative_difference(result.copies, by_hand), AUTODIFF_BOUND)
@@ -121,7 +121,7 @@ def _product_rows(
     yield judge("products WX_1", where, "NumPy", difference, AUTODIFF_BOUND)
 
     def parts(w: np.ndarray, r: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return dV * (copies(w, r) @ x[..., None, :, :])
+        return dV * (copies(w, r) @ x[..., None, :, :])  # (…, members, n, m)
 
     yield from _leaf_rows("products", where, {"W_1": W, "R_1": R, "X": X}, derivatives, parts, rng)
 
@@ -146,6 +146,7 @@ def _leaf_rows(
     for i, (name, leaf) in enumerate(leaves.items()):
 
         def moved(stack: np.ndarray, i: int = i) -> tuple[np.ndarray, list[np.ndarray]]:
+            # one leaf as a stack of copies, the others as stacks of one, which broadcast
             stacks = [stack if j == i else leaf[None] for j, leaf in enumerate(leaves.values())]
             return parts(*stacks).reshape(len(stack), -1), []
 
