@@ -65,6 +65,7 @@ def _gradient_ratio(case: RuleInput) -> float | None:
 def _gradient_finding(name: str, case: RuleInput, ratio: float, cure: str) -> Finding:
     L = len(case.measurements.layers)
     pairs = [pair for l in range(1, L) if all(pair := gradient_factors(case.measurements, l))]
+    # the geometric mean: where no factor is 0, (w · slope) to the power of L - 1 is the ratio of the gradients
     w, slope = np.exp(np.log(pairs).mean(axis=0)) if pairs else (0.0, 0.0)
     zero_layers = [l for l in range(1, L) if case.measurements.layers[l - 1].gradient == 0]
     text = f"‖dZ‖ at layer 1 is {ratio:.1e} times that at layer {L}: a layer multiplies it by"

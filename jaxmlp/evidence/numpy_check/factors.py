@@ -122,9 +122,11 @@ def _fit(columns: Sequence[Array], target: Array, bound: float) -> Array | None:
     if not np.isfinite(target).all():
         return None
     matrix = np.stack(columns, axis=1)
+    # two numbers fit any two entries: without a third one there is no remainder that could refuse them
     if len(target) <= len(columns) and len(columns) > 1:
         return None
     solution, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=None)
+    # where dW is a multiple of W, t and c cannot be told apart
     if rank < len(columns):
         return None
     remainder = np.abs(matrix @ solution - target).max()
@@ -137,6 +139,7 @@ def _has_shapes(trial: Trial, leaves: Sequence[Leaf]) -> bool:
 
 def match_factor(trials: Sequence[Trial], leaves: Sequence[Leaf], called: str) -> Explanation | None:
     """Return the factor of these leaves; with a penalty its own factor too. `called` is their name in the text."""
+    # a gradient of 0 agrees with every factor
     trials = [trial for trial in trials if _flatten(trial.correct, leaves).any()]
     if not trials or not all(_has_shapes(trial, leaves) for trial in trials):
         return None

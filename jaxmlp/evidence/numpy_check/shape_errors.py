@@ -146,7 +146,7 @@ def _is_proportional(value: Array, expected: Array) -> bool:
 
 def _operands(error: BaseException) -> tuple[str, Array, Array] | None:
     """Return the operator and the two arrays of the expression that raised, if they are names, subscripts and .T."""
-    *_, frame = (frame for frame, _ in walk_tb(error.__traceback__))
+    *_, frame = (frame for frame, _ in walk_tb(error.__traceback__))  # the innermost one, which raised
     try:
         product = _product(ast.parse(_expression(extract_tb(error.__traceback__)[-1]), mode="eval").body)
     except SyntaxError:  # the source is missing, or the expression spans several lines
