@@ -241,7 +241,7 @@ def _layer_health(case: RuleInput) -> tuple[LayerHealth, ...]:
             g.name,
             len(layer.idle_fraction),
             float(layer.activation),
-            float(is_dead(layer).mean()) if l < L else 0.0,
+            float(is_dead(layer).mean()) if l < L else 0.0,  # the output has rules of its own
             saturated_fraction(layer) if l < L else 0.0,
             distinct_units(case, l),
             int(np.linalg.matrix_rank(layer.layer["W"])),

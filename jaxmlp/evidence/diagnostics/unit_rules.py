@@ -36,8 +36,8 @@ def non_finite(case: RuleInput) -> Finding | None:
     places += [
         (f"layer {l}, {name}", layer.non_finite[i]) for l, layer in layers for i, name in enumerate(("Z", "A"), start=2)
     ]
-    places.append(("the cost J", (-1, -1) if np.isfinite(s.cost) else (0, 0)))
-    places += [(f"layer {l}, dZ", layer.non_finite[4]) for l, layer in reversed(layers)]
+    places.append(("the cost J", (-1, -1) if np.isfinite(s.cost) else (0, 0)))  # a number has no row and column: 0, 0
+    places += [(f"layer {l}, dZ", layer.non_finite[4]) for l, layer in reversed(layers)]  # 4: W, b, Z, A, dZ
     for place, (where, (row, column)) in enumerate(places):
         if row >= 0:
             is_input = place < 2 + 2 * len(layers)  # X, Y, W and b are the user's

@@ -138,6 +138,7 @@ def refuse(arguments: Mapping[str, object], expects: str, remedy: str) -> None:
 def _count_examples(net: Network) -> int:
     """Return a number of examples that no width of the network has."""
     widths = {*net.sizes, *(row.W[0] for row in net.shapes)}
+    # of square arrays NumPy would accept the transpose, and the error would not show in a shape
     return next(m for m in itertools.count(7) if m not in widths)
 
 

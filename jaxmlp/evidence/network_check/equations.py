@@ -105,7 +105,7 @@ class FiniteDifference:
         """Return the parts of J for a stack of Z_l, and the pieces that the activations and the cost lie on."""
         case, gs, pieces = self.case, self.case.net.activations, []
         for i, g in enumerate(gs[l - 1 : -1], start=l + 1):
-            pieces.append(witnesses.activation_piece(g, Z))
+            pieces.append(witnesses.activation_piece(g, Z))  # of layer i - 1, before Z becomes Z_i
             Z = to_Z(case, self.masks, i, witnesses.apply_activation(g, Z))
         pieces += [witnesses.activation_piece(gs[-1], Z), witnesses.cost_piece(case.cost, gs[-1], Z, case.Y)]
         return witnesses.cost_parts(case.cost, gs[-1], Z, case.Y, case.weights), pieces

@@ -44,6 +44,7 @@ class _Results(NamedTuple):
 @compile_once
 def _compute(params: Params, batch: Batch, dcopies: jax.Array, net: Network, objective: Objective) -> _Results:
     assert net.members is not None, "the caller has looked"
+    # W (n, n0), R (members, columns): a column is one input, or as many as its width
     W, R, widths = params[0]["W"], params[0]["R"], net.column_widths
     return _Results(
         member_layers(params, net.members, widths)[0]["W"],

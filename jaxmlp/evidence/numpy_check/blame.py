@@ -67,6 +67,7 @@ def _explained_by_dZ(trial: Trial, layer: int) -> str | None:
 
 def _leaves_below(trial: Trial, layer: int, dZ: Array) -> dict[str, Array]:
     """Return dW and db of layer l - 1 that follow from dZ_l."""
+    # layer l may be the output or a hidden one: either way its dZ is the given one
     replaced = CORRECT._replace(output_error=lambda step, pullback: dZ, pullback=lambda step, dA: dZ)
     return run_backward(lambda step: replaced if step.l == layer else CORRECT, trial.steps)[layer - 2]
 

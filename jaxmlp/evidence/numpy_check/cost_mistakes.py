@@ -214,7 +214,7 @@ def _explain_terms(trials: Sequence[Trial], pairs: Pairs) -> Explanation | None:
         if trials[0].steps[0].problem.cost not in mistake.costs:
             continue
         means = [float(mistake.terms(trial.steps[-1])) / trial.m for trial in trials]
-        for with_penalty in (1.0, 0.0):
+        for with_penalty in (1.0, 0.0):  # the penalty may be missing as well
             predicted = [mean + p * with_penalty for mean, p in zip(means, penalties, strict=True)]
             candidates = [(value, submitted) for value, (_, submitted) in zip(predicted, pairs, strict=True)]
             if all(abs(value - submitted) <= 1e-9 * abs(submitted) for value, submitted in candidates):

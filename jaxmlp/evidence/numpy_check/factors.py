@@ -81,6 +81,7 @@ def name_factor(factors: Sequence[tuple[float, int]]) -> str:
         number = simple_number(abs(constant))
         if not number:
             continue
+        # t = m/10: the program divides by 10 where J divides by m
         if name == "1/m missing" and number.startswith("1/"):
             name, number = f"{number} in place of 1/m", "1"
         parts = ["wrong sign"] * (constant < 0) + [name] * bool(name) + [f"factor {number}"] * (number != "1")
@@ -193,7 +194,9 @@ def _fit_penalty(
 def _name_penalty(numbers: Sequence[tuple[float, float, Trial]], symbol: str, has_biases: bool) -> Explanation | None:
     biases = ", and db the same of b" if has_biases else ""
     factor = name_factor([(t, trial.m) for t, _, trial in numbers])
+    # α is the same on all batches, but least squares gives it with rounding errors
     rates = {round(t, 9) for t, _, _ in numbers}
+    # W - α dW has c = 1 and t = -α
     if symbol == "W" and all(abs(c - 1) < _SAME for _, c, _ in numbers) and len(rates) == 1 and numbers[0][0] < 0:
         text = f"dW is W - {-numbers[0][0]:.6g} dW, the parameters after a step; return the gradient"
         return Explanation("updated parameters in place of the gradient", text)

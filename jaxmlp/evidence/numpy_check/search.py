@@ -71,7 +71,7 @@ class Search:
         self.depth = len(trials[0].steps)
         self.order = leaf_order(self.depth)
         self.incorrect = [leaf for leaf in self.order if is_incorrect(trials, leaf)]
-        self.layer = self.incorrect[0][0]
+        self.layer = self.incorrect[0][0]  # the one nearest to the output: those below may only follow from it
         # the smallest of the incorrect batches comes first: all candidates are tried on it, few on the others
         self.trials.sort(key=lambda trial: (trial.is_correct(self.incorrect[0]), trial.m))
 

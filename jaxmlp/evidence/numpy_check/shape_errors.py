@@ -137,6 +137,7 @@ def _is_same(value: Array, expected: Array) -> bool:
 
 def _is_proportional(value: Array, expected: Array) -> bool:
     """Whether two matrices differ by a factor only: the program may apply 1/m, or the sign, somewhere else."""
+    # without a common entry other than 0 the sign below would be 0, and 0/0 for a matrix of zeros
     if value.shape != expected.shape or not (value * expected).any():
         return False
     # length and sign are taken out, the direction must agree

@@ -210,6 +210,7 @@ def _candidates_of(slots: list[Choices | None] | None) -> Iterator[CallArguments
     if slots and any(choice is not None and _IDS in choice for choice in slots):  # ids have fewer axes than logits
         plans = sorted(PLANS, key=lambda plan: plan.values != "logits and ids")
     for plan in plans:
+        # without a signature the number of arguments is a guess, too
         for count in (len(slots),) if slots is not None else (1, 2, 3):
             choices = [None] * count if slots is None else slots
             values = [(_ARRAY,) if choice is None else choice for choice in choices]
@@ -248,6 +249,7 @@ def _choices(parameter: inspect.Parameter, is_static: bool, optional: bool) -> C
     if parameter.default is not parameter.empty and not is_array:
         return (parameter.default,)
     if name in NAMED_VALUES and (is_static or "array" not in hint):
+        # a name may mislead: n and k can be arrays where JAX differentiates by them
         return NAMED_VALUES[name] if is_static else (*NAMED_VALUES[name], _ARRAY)
     if "callable" in hint or (name in FUNCTION_NAMES and is_static):
         return FUNCTIONS

@@ -53,7 +53,7 @@ def _call_in_docstring(rule: FoundRule) -> RecordedCall | None:
     if ">>>" not in text:
         return None
     module = sys.modules.get(str(getattr(rule.owner, "__module__", "")))
-    names = {**vars(module)} if module else {}
+    names = {**vars(module)} if module else {}  # a copy: the examples define names in it
     sink = StringIO()
     with record_rules(Recorder()) as recorder, redirect_stdout(sink), redirect_stderr(sink):
         example = doctest.DocTestParser().get_doctest(text, names, rule.name, None, None)

@@ -130,6 +130,7 @@ def _measure(rule: RuleUnderTest, shift: float) -> list[LeafDifferences]:
         of_leaf = (probes.leaves == i) & (np.arange(len(probes.leaves)) < count)  # later probes have no samples
         single, along = of_leaf & (probes.rows < 0), of_leaf & (probes.rows >= 0)
         places = probes.places[single] - start
+        # (n, dimensions); a 0-d array has one entry, with the index ()
         index = np.stack(np.unravel_index(places, real[i].shape), axis=-1) if real[i].ndim else np.zeros((1, 0), int)
         entries = _compare(g[places], Estimate(*(part[single] for part in result)), 1e-4 * largest, index)
         compared = None
@@ -180,7 +181,7 @@ def _choose_probes(rule: RuleUnderTest, sizes: list[int], starts: np.ndarray, ow
     for i, (n, start) in enumerate(zip(sizes, starts, strict=True)):
         chosen = rule.rng.choice(n, MAX_COMPARED_ENTRIES, replace=False) if n > MAX_COMPARED_ENTRIES else np.arange(n)
         rounds += [(k, i, int(start + place), -1) for k, place in enumerate(chosen)]
-    ordered = [(-1, i, 0, row) for row, i in enumerate(owners)] + sorted(rounds)
+    ordered = [(-1, i, 0, row) for row, i in enumerate(owners)] + sorted(rounds)  # (turn, leaf, place, direction)
     columns = np.array(ordered, dtype=int).reshape(-1, 4).T
     return _Probes(*columns[1:])
 

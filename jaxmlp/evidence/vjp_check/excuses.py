@@ -72,7 +72,7 @@ def excuse_by_witness(rule: RuleUnderTest, row: Row, check: Recheck) -> Row:
         return row
     if not np.isfinite(row.difference) and not np.isfinite(other.difference):
         return row
-    if not row.difference * 0.25 <= other.difference:
+    if not row.difference * 0.25 <= other.difference:  # NaN stays a failure
         return row
     if rule.has_reference:
         return row._replace(verdict="UNDECIDED", note=REFERENCE_NOTES.get(row.check, "nor does reference pass"))

@@ -144,7 +144,7 @@ def _find_jumps(Q: Quantity, pairs: Sequence[tuple[np.ndarray, np.ndarray]], rul
     """Return the entries where Q jumps at x by at least half of |got - expected|."""
     # at a jump of that size every value between the two sides is as good a derivative as the witness's
     real = [np.asarray(leaf) for leaf in rule.arguments.real]
-    h = epsilon(rule) ** (1 / 3)
+    h = epsilon(rule) ** (1 / 3)  # 6e-6 in float64
     kinks = [np.zeros(g.shape, bool) for g, _ in pairs]
     for _ in range(DRAWS):
         steps = [h * np.maximum(1.0, np.abs(x)) * d for x, d in zip(real, rule.draw(real), strict=True)]

@@ -97,6 +97,7 @@ def _by_transpose(rule: RuleUnderTest, x: Leaves, k: Leaves, u: Leaves) -> Leave
 def _with_aux(rule: RuleUnderTest, x: Leaves, k: Leaves, u: Leaves) -> Leaves:
     def inner(x: Leaves) -> tuple[jax.Array, Leaves]:
         outputs = rule.f(x, k)
+        # jax.grad wants one number of one dtype, and the outputs may have several
         total = jnp.zeros((), float)
         for c, y in zip(u, outputs, strict=True):
             total += jnp.sum(c * y).astype(total.dtype)

@@ -153,6 +153,7 @@ def _check_differences(rule: RuleUnderTest, product: Leaves, v: Leaves) -> Row:
         return row_without_number(_DIFFERENCES, "UNDECIDED", note)
     real, discrete = rule.point
     width = max(1.0, *(float(np.max(np.abs(d), initial=0.0)) for d in v))
+    # t · d moves x: the steps are those of the largest entry of d, so that no entry moves farther than they allow
     steps = step_sizes(np.array([width]))[:, 0] / width
 
     def gradient(t: float) -> np.ndarray:
@@ -164,7 +165,7 @@ def _check_differences(rule: RuleUnderTest, product: Leaves, v: Leaves) -> Row:
         count = np.count_nonzero(~np.isfinite(flat))
         return row_without_number(_DIFFERENCES, "UNDECIDED", f"{count} of {flat.size} entries of H v are not finite")
     ahead, behind = (np.stack([gradient(sign * h) for h in steps]) for sign in (1, -1))
-    h = np.broadcast_to(steps[:, None], ahead.shape)
+    h = np.broadcast_to(steps[:, None], ahead.shape)  # (steps, entries of all leaves)
     with np.errstate(invalid="ignore"):
         samples = Samples(
             (ahead - behind) / (2 * h),

@@ -54,7 +54,7 @@ SPACES: dict[str, Chart] = {
     "upper triangular": Chart(jnp.triu, lambda x: x, 2),
     "positive definite": Chart(_from_cholesky, jnp.linalg.cholesky, 2),
     "simplex": Chart(lambda t: jax.nn.softmax(t, axis=-1), jnp.log, 1),  # softmax(ln x) = x / Σ x, and Σ x = 1
-    "unit norm": Chart(lambda t: t / jnp.linalg.norm(t, axis=-1, keepdims=True), lambda x: x, 1),
+    "unit norm": Chart(lambda t: t / jnp.linalg.norm(t, axis=-1, keepdims=True), lambda x: x, 1),  # x/1 = x
     "sorted": Chart(_sorted_from_gaps, _gaps_of_sorted, 1),
 }
 MAX_DISTANCE = 1e-5  # of x from the space, relative: float32 arguments are not closer

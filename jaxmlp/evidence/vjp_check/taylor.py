@@ -69,7 +69,7 @@ def _check_remainder(rule: RuleUnderTest) -> list[Row]:
         if not isinstance(Hd, Failure):
             second = first - steps**2 / 2 * inner_product(Hd, d)
             rows.append(_excused(rule, _order_row(_SECOND, second, steps, rounding, 3, slope)))
-            break
+            break  # H is symmetric: one of the two products is enough
     return rows
 
 

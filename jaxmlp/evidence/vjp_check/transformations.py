@@ -234,6 +234,7 @@ _SCALES = np.array([1.0, 0.95, 0.9])  # towards 0: a probability stays below 1
 
 
 def _scaled(rule: RuleUnderTest, real: Leaves, discrete: Leaves, scale: jax.Array) -> Leaves:
+    # the scales are float64 with x64 on, and a float32 x times one of them would be float64
     return rule.f(tuple(x * scale.astype(x.dtype) for x in real), discrete)
 
 
