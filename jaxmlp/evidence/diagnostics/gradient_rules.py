@@ -59,7 +59,7 @@ def exploding_gradients(case: RuleInput) -> Finding | None:
 def _gradient_ratio(case: RuleInput) -> float | None:
     """Return ‖dZ_1‖/‖dZ_L‖; None without a gradient at the output."""
     first, last = case.measurements.layers[0].gradient, case.measurements.layers[-1].gradient
-    # ‖dZ_L‖ is 0 for perfect predictions, and the ratio 0/0 then says nothing of the network
+    # without a gradient at the output, as for perfect predictions, the ratio would be 0/0
     return float(first / last) if last > 0 else None
 
 

@@ -189,7 +189,7 @@ def probe_trials(problem: Problem, backward: Backward, styles: Sequence[str]) ->
     dZ from dW. A mistake may change nothing for one W by chance, but not for a second W.
     """
     widths = {size for row in problem.net.shapes for size in row.W}
-    # the smallest ones: of at most n_prev + 1 examples only one dZ_l can give both dW_l and db_l
+    # the smallest ones: with at most n_prev + 1 examples only one dZ_l can give both dW_l and db_l
     sizes = [m for m in range(2, 12) if m not in widths and m != problem.m]
     trials = []
     for m in sizes[:2]:

@@ -79,7 +79,7 @@ def compare_backward(
     manual, autodiff = (program(net, derivatives, params, batch) for derivatives in (TEXTBOOK, AUTODIFF))
     for each in (manual, autodiff):  # a first call, so that no measurement includes the start
         jax.block_until_ready(each.run())
-    n = count_calls(manual.run, round_seconds)  # of both: the ratio of the times is then that of a call
+    n = count_calls(manual.run, round_seconds)  # for both, so that the ratio of their times is that of a call
     times = times_by_turns({"manual": repeat(manual.run, n), "autodiff": repeat(autodiff.run, n)}, rounds)
     first, second = (1e6 * statistics.median(times[name]) / n for name in ("manual", "autodiff"))
     ratio = ratios(times["manual"], times["autodiff"])

@@ -63,7 +63,7 @@ def split_arguments(
     # puts them back
     titles = argument_names(f, len(args))
     static = static_positions(f)
-    # None is no leaf to JAX: it stays in the treedef, and `join` puts it back without doing anything
+    # None is no leaf to JAX: it stays in the treedef, with which `join` puts it back
     paths, treedef = jax.tree_util.tree_flatten_with_path(tuple(args))
     values = [value for _, value in paths]
     owners = [path[0].idx for path, _ in paths]  # the first key is the position in the tuple of arguments
