@@ -43,6 +43,7 @@ class Row(NamedTuple):
         >>> [Row(check, "", "", None, None, "PASS").equation for check in ("BP2 dZ_12", "∇c_i")]
         ['BP2 dZ', '∇c_i']
         """
+        # at the end only: the i of ∇c_i is not the number of a layer
         return re.sub(r"_\d+$", "", self.check)
 
 
@@ -136,4 +137,4 @@ def _aligned(rows: Iterable[Row]) -> list[str]:
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
-    return [line.rstrip() for line in lines]
+    return [line.rstrip() for line in lines]  # the last column is empty in most rows, and padded in all

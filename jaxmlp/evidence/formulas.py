@@ -55,6 +55,7 @@ def softmax(Z: Array) -> Array:
 
 def _softmax_pullback(Z: Array, dA: Array) -> Array:
     A = softmax(Z)
+    # (diag(a) - a aᵀ) da = a ⊙ (da - aᵀ da): the Jacobian is never built
     return A * (dA - (A * dA).sum(axis=-2, keepdims=True))
 
 
@@ -78,6 +79,7 @@ def _leaky_relu(alpha: str) -> ActivationFormula:
 def _elu(alpha: str) -> ActivationFormula:
     a = float(alpha)
     return _elementwise(
+        # np.where computes both sides: without the minimum, exp of a large z > 0 would overflow
         lambda Z: np.where(Z < 0, a * np.expm1(np.minimum(Z, 0)), Z),
         lambda Z: np.where(Z < 0, a * np.exp(np.minimum(Z, 0)), 1.0),
     )
@@ -87,7 +89,7 @@ def _maxout(pieces: str) -> ActivationFormula:
     k = int(pieces)
 
     def split(Z: Array) -> Array:
-        return np.stack(np.split(Z, k, axis=-2))
+        return np.stack(np.split(Z, k, axis=-2))  # (k, …, n, m): all first pieces, then all second ones
 
     def pullback(Z: Array, dA: Array) -> Array:
         is_maximal = np.arange(k).reshape(k, *[1] * Z.ndim) == split(Z).argmax(axis=0)  # of a tie, the first piece only
@@ -99,7 +101,9 @@ def _maxout(pieces: str) -> ActivationFormula:
 _WITHOUT_NUMBER = {
     "identity": _elementwise(lambda Z: Z, np.ones_like),
     "step": _elementwise(lambda Z: np.heaviside(Z, 0.0), np.zeros_like),
+    # σ(-z) and not 1 - σ(z), which is 0 from z = 37 on, where σ(z) has rounded to 1
     "sigmoid": _elementwise(sigmoid, lambda Z: sigmoid(Z) * sigmoid(-Z)),
+    # 1 - tanh² has no digits for large |z|: at z = 20 tanh z rounds to 1, and the slope is 4e⁻⁴⁰ there, not 0
     "tanh": _elementwise(np.tanh, lambda Z: 4 * sigmoid(2 * Z) * sigmoid(-2 * Z)),
     "relu": _elementwise(lambda Z: np.where(Z > 0, Z, 0.0), lambda Z: (Z > 0) * 1.0),
     "softplus": _elementwise(lambda Z: np.logaddexp(Z, 0), sigmoid),
@@ -151,6 +155,7 @@ def normalize(norm: str, U: Array, example_weights: Array | None) -> Array:
     >>> normalize("layer", np.array([[1.0], [3.0]]), None).round(4).tolist()
     [[-1.0], [1.0]]
     """
+    # a layer norm averages within one column, so that the weight of the example would cancel
     axis = -2 if norm == "layer" else -1
     weights = np.broadcast_to(1.0 if example_weights is None or norm == "layer" else example_weights, U.shape)
     mean = np.average(U, axis=axis, weights=weights, keepdims=True)
@@ -178,6 +183,7 @@ def _huber(number: str) -> ResidualLoss:
 
 def _quantile(number: str) -> ResidualLoss:
     t = float(number)
+    # ρ' is 0 at R = 0, the package's convention, because neither R > 0 nor R < 0 holds there
     return ResidualLoss(lambda R: np.maximum((1 - t) * R, -t * R), lambda R: (1 - t) * (R > 0) - t * (R < 0))
 
 
@@ -197,8 +203,8 @@ def residual_loss(cost: str) -> ResidualLoss | None:
 def _log_output(output: str, Z: Array, sign: int = 1) -> Array:
     """Return ln a, or ln(1 - a) of a sigmoid for sign -1, without rounding a to 0 or 1 first."""
     if output == "sigmoid":
-        return -np.logaddexp(0.0, -sign * Z)
-    Z = Z - Z.max(axis=-2, keepdims=True)
+        return -np.logaddexp(0.0, -sign * Z)  # 1 - σ(z) = σ(-z), so that one formula gives both
+    Z = Z - Z.max(axis=-2, keepdims=True)  # now the largest eᶻ is 1: the sum is finite and at least 1
     return Z - np.log(np.exp(Z).sum(axis=-2, keepdims=True))
 
 
@@ -222,5 +228,5 @@ def losses(cost: Cost, g: Activation, Z: Array, Y: Array) -> Array | None:
     if cost.name != "categorical_cross_entropy":
         return None
     if len(Y) < Z.shape[-2]:  # class ids
-        Y = np.arange(Z.shape[-2])[:, None] == Y
+        Y = np.arange(Z.shape[-2])[:, None] == Y  # (n, 1) against (1, m): one-hot columns (n, m)
     return -(Y * _log_output(g.name, Z)).sum(axis=-2)

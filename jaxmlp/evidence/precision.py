@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 # The flag of the whole process is one value: two checks at a time would restore each other's.
-_PROCESS_FLAG = threading.RLock()
+_PROCESS_FLAG = threading.RLock()  # reentrant: a check in float64 sets the flag again for its float32 rows
 
 
 @contextmanager

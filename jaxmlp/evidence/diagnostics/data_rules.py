@@ -76,6 +76,7 @@ def unreachable_targets(case: RuleInput) -> Finding | None:
     # an end at which the slope is 0 is a bound; where there is a slope the answer grows on
     slopes = np.abs(case.measurements.layers[-1].slopes[0])
     bounded = slopes[[0, -1]] <= 1e-6 * (slopes.max() or 1.0)
+    # the lower end is the first probe, or the last one where g decreases
     low = values.min() if bounded[int(values[-1] < values[0])] else -np.inf
     high = values.max() if bounded[int(values[-1] >= values[0])] else np.inf
     margin = MARGIN * (high - low if np.isfinite(high - low) else max(1.0, case.data.target_scale))

@@ -225,7 +225,7 @@ def _check_learning_rate(learning_rate: Any) -> float | None:
 def _stable_rate(params: Params, batch: Batch, net: Network, objective: Objective) -> float | None:
     """Return 2/λ_max, or None where no direction has positive curvature."""
     # every n-th example and not the first ones: a file may be sorted by class
-    stride = -(-batch.X.shape[1] // CURVATURE_EXAMPLES)
+    stride = -(-batch.X.shape[1] // CURVATURE_EXAMPLES)  # rounded up: 2 for 2049 examples
     X, Y, weights = (None if array is None else array[:, ::stride] for array in batch)
     assert X is not None
     assert Y is not None
@@ -241,7 +241,7 @@ def _layer_health(case: RuleInput) -> tuple[LayerHealth, ...]:
             g.name,
             len(layer.idle_fraction),
             float(layer.activation),
-            float(is_dead(layer).mean()) if l < L else 0.0,
+            float(is_dead(layer).mean()) if l < L else 0.0,  # the output has rules of its own
             saturated_fraction(layer) if l < L else 0.0,
             distinct_units(case, l),
             int(np.linalg.matrix_rank(layer.layer["W"])),

@@ -140,6 +140,7 @@ HIDES: dict[str, tuple[str, ...]] = {
 def without_consequences(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings that are not a consequence of another one."""
     findings = tuple(findings)
+    # of all findings, also of those that are hidden themselves. No two may hide each other, or both would be lost
     hidden = {name for finding in findings for name in HIDES.get(finding.name, ())}
     return tuple(finding for finding in findings if finding.name not in hidden)
 

@@ -59,12 +59,14 @@ def exploding_gradients(case: RuleInput) -> Finding | None:
 def _gradient_ratio(case: RuleInput) -> float | None:
     """Return ‖dZ_1‖/‖dZ_L‖; None without a gradient at the output."""
     first, last = case.measurements.layers[0].gradient, case.measurements.layers[-1].gradient
+    # without a gradient at the output, as for perfect predictions, the ratio would be 0/0
     return float(first / last) if last > 0 else None
 
 
 def _gradient_finding(name: str, case: RuleInput, ratio: float, cure: str) -> Finding:
     L = len(case.measurements.layers)
     pairs = [pair for l in range(1, L) if all(pair := gradient_factors(case.measurements, l))]
+    # the geometric mean: where no factor is 0, (w · slope) to the power of L - 1 is the ratio of the gradients
     w, slope = np.exp(np.log(pairs).mean(axis=0)) if pairs else (0.0, 0.0)
     zero_layers = [l for l in range(1, L) if case.measurements.layers[l - 1].gradient == 0]
     text = f"‖dZ‖ at layer 1 is {ratio:.1e} times that at layer {L}: a layer multiplies it by"

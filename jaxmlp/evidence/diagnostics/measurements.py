@@ -188,7 +188,7 @@ def _norm(M: Array | np.ndarray) -> float:
 
 
 def _rms(M: Array | np.ndarray) -> float:
-    return _norm(M) / M.size**0.5
+    return _norm(M) / M.size**0.5  # √(Σ x² / size)
 
 
 def _spread(M: np.ndarray) -> float:
@@ -206,6 +206,7 @@ def _skill(A: np.ndarray, Y: np.ndarray) -> float:
 def _class_counts(A: np.ndarray, Y: np.ndarray, g: Activation) -> tuple[np.ndarray | None, ...]:
     """Return how many examples each class has, by target, by prediction, and of those that are predicted correctly."""
     if g.name == "sigmoid" and A.shape[0] == 1:
+        # (2, m): the probability of class 0 and that of class 1, as a softmax of two outputs has them
         per_class = [np.concatenate([1 - M, M]) for M in map(_float64, (Y, A))]
         return _counts(*per_class)
     if g.name == "softmax":

@@ -54,6 +54,8 @@ def constant_output(case: RuleInput) -> Finding | None:
     if s.target_counts is not None and np.count_nonzero(s.target_counts) > 1:
         # if some classes are rare, even equal probabilities are far from the frequencies, but a start there is normal
         C, frequencies = len(s.target_counts), s.target_counts / s.target_counts.sum()
+        # an example's Σ (1/C - y)² is 1 - 1/C, and its share of the variation of one-hot labels is Σ f (1 - f)
+        # = 1 - Σ f²
         neutral = 1 - (1 - 1 / C) / (1 - np.square(frequencies).sum())
         if s.skill > neutral - WORSE_THAN_NEUTRAL:
             return None

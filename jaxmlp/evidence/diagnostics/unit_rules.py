@@ -36,8 +36,8 @@ def non_finite(case: RuleInput) -> Finding | None:
     places += [
         (f"layer {l}, {name}", layer.non_finite[i]) for l, layer in layers for i, name in enumerate(("Z", "A"), start=2)
     ]
-    places.append(("the cost J", (-1, -1) if np.isfinite(s.cost) else (0, 0)))
-    places += [(f"layer {l}, dZ", layer.non_finite[4]) for l, layer in reversed(layers)]
+    places.append(("the cost J", (-1, -1) if np.isfinite(s.cost) else (0, 0)))  # a number has no row and column: 0, 0
+    places += [(f"layer {l}, dZ", layer.non_finite[4]) for l, layer in reversed(layers)]  # 4: W, b, Z, A, dZ
     for place, (where, (row, column)) in enumerate(places):
         if row >= 0:
             is_input = place < 2 + 2 * len(layers)  # X, Y, W and b are the user's
@@ -77,7 +77,7 @@ def _activation_type(layer: LayerMeasurements) -> str:
     slopes = np.abs(layer.slopes[0])  # at PROBES, from one end to the other
     largest = slopes.max()
     if largest == 0:
-        return "flat" if np.ptp(layer.values) > 0 else "other"
+        return "flat" if np.ptp(layer.values) > 0 else "other"  # softmax and maxout have zeros for both
     if np.ptp(layer.slopes) <= 1e-3 * largest:
         return "linear"
     ends = slopes[[0, -1]] <= IDLE_SLOPE * largest
@@ -231,7 +231,7 @@ def dropout_too_large(case: RuleInput) -> Finding | None:
     """Report a dropout that often leaves no unit of a layer, or no feature."""
     # p = 0.97 of n = 8 units: 0.97⁸ = 0.78
     rates = (case.input_dropout, *[case.dropout] * len(case.hidden))
-    empty = [rate**n for rate, n in zip(rates, case.net.sizes, strict=False)]
+    empty = [rate**n for rate, n in zip(rates, case.net.sizes, strict=False)]  # the output has a size and no rate
     worst = int(np.argmax(empty))
     if empty[worst] <= EMPTY:
         return None

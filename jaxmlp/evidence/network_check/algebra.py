@@ -63,7 +63,7 @@ def _curvature(params: Params, v: Array, batch: Batch, net: Network, objective: 
     return _Curvature(
         ravel_pytree(hvp(params, unravel(v), *arguments))[0],
         H @ v,
-        (8 * (forward - back) - (forward2 - back2)) / (12 * h),
+        (8 * (forward - back) - (forward2 - back2)) / (12 * h),  # (4 D(h) - D(2h)) / 3
         hessian(params, *arguments),
         H,
     )
@@ -104,6 +104,7 @@ def _example_gradients(params: Params, X: Array, Y: Array, net: Network, objecti
     def J(params: Params, X: Array, Y: Array) -> Array:
         return evaluate(params, Batch(X, Y, None), net, objective, AUTODIFF)[0]
 
+    # each example as a batch of one column, so that its J is its c_i
     one_by_one = jax.vmap(lambda x, y: jax.grad(J)(params, x[:, None], y[:, None]), in_axes=1)(X, Y)
     norms = example_gradient_norms(params, X, Y, net, objective)
     return _ExampleGradients(
@@ -116,12 +117,13 @@ def example_rows(case: Case) -> Iterator[Row]:
     params, X, Y = jax.tree.map(jnp.asarray, (case.params, case.X, case.Y))
     result = jax.tree.map(np.asarray, _example_gradients(params, X, Y, case.net, case.objective))
     actual, expected = (
+        # (m, P): the whole gradient of an example in a row
         np.concatenate([leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(gradients)], axis=1)
         for gradients in (result.gradients, result.by_autodiff)
     )
     yield against_autodiff("∇c_i", case.name, actual, expected)
     yield against_autodiff("mean of ∇c_i", case.name, actual.mean(axis=0), ravel_pytree(result.of_cost)[0])
-    difference = relative_difference(result.norms[0], np.linalg.norm(actual, axis=1))
+    difference = relative_difference(result.norms[0], np.linalg.norm(actual, axis=1))  # norms are (1, m)
     yield judge("‖∇c_i‖", case.name, "their norms", difference, AUTODIFF_BOUND)
 
 
@@ -138,5 +140,6 @@ def row_space_rows(rng: np.random.Generator, optimizers: tuple[str, ...]) -> Ite
             np.append(np.ravel(result.params[0]["W"]), [report.cost for report in result.history])
             for result in (fast, plain)
         )
+        # NaN fails: if both runs took plain steps, nothing was compared
         difference = relative_difference(actual, expected) if fast.row_space else np.nan
         yield judge("row space", f"tanh 24-3-2, {optimizer}", "plain steps", difference, ROW_SPACE_BOUND)

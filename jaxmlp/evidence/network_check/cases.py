@@ -138,6 +138,7 @@ def refuse(arguments: Mapping[str, object], expects: str, remedy: str) -> None:
 def _count_examples(net: Network) -> int:
     """Return a number of examples that no width of the network has."""
     widths = {*net.sizes, *(row.W[0] for row in net.shapes)}
+    # of square arrays NumPy would accept the transpose, and the error would not show in a shape
     return next(m for m in itertools.count(7) if m not in widths)
 
 
@@ -162,7 +163,7 @@ def every_case(heads: list[tuple[Cost, Activation]], rng: np.random.Generator) -
         if depth == 1 and name != ACTIVATIONS[0]:
             continue  # without hidden layer there is no hidden activation
         i = next(turn)
-        net = Network(WIDTHS[-1 - depth :], name, output)
+        net = Network(WIDTHS[-1 - depth :], name, output)  # of depth 2: 5-2-4
         sizes = "-".join(map(str, net.sizes))
         hidden = f"hidden {activations.find(name).name}" if depth > 1 else "no hidden layer"
         label = f"{hidden}, {sizes}, output {output.name}, {cost.name}"
@@ -215,7 +216,7 @@ def random_example(net: Network, cost: Cost, rng: np.random.Generator, m: int) -
 def random_targets(n: int, cost: Cost, rng: np.random.Generator, m: int) -> Array:
     """Return targets (n, m) of the type that a cost takes: one-hot columns, zeros and ones, counts, or values."""
     if cost.name == "categorical_cross_entropy":
-        return np.eye(n)[:, rng.integers(0, n, size=m)]
+        return np.eye(n)[:, rng.integers(0, n, size=m)]  # the columns of the identity are one-hot
     if cost.name == "binary_cross_entropy":
         return rng.integers(0, 2, size=(n, m)).astype(float)
     if cost.name == "poisson":

@@ -69,6 +69,7 @@ def compute_results(
     X, Y, weights = batch
     whole = {
         "autodiff": (J, gradient),
+        # from the batch without noise: both draw the same noise themselves, from the same key
         "grad": jax.value_and_grad(_cost)(params, X, Y, net, objective, weights, key),
         "backprop": _backprop(params, X, Y, net, objective, weights, key),
     }
@@ -112,6 +113,7 @@ def _by_autodiff(
     value_and_grad = jax.value_and_grad(shifted_cost, argnums=(0, 1), has_aux=True)
     (J, steps), (dparams, deltas) = value_and_grad(params, zeros)
     Z, A, dZ, dA = ([step[name] for step in source] for source in (steps, deltas) for name in ("Z", "A"))
+    # without dA_L, which no equation computes: BP1 gives dZ_L at once
     return J, ChainDerivatives(Z, [batch.X, *A], dZ, dA[:-1], dparams)
 
 
@@ -126,7 +128,7 @@ def _by_equations(
         # with the identity in place of g, because the layer gets the correct dZ instead of dA
         _, cache = layer_forward(norm, activations.identity, layer, A_prev, mask, per_example)
         backward.append(layer_backward(norm, activations.identity, cache, dZ))
-    dA = [dA_prev for _, dA_prev in backward[1:]]
+    dA = [dA_prev for _, dA_prev in backward[1:]]  # without that of layer 1, which is dX
     hidden: list[Activation] = list(net.activations[:-1])
     dZ = [g.pullback(Z, A, d) for g, Z, A, d in zip(hidden, correct.Z[:-1], correct.A[1:-1], dA, strict=True)]
     dZ.append(costs.output_error(cost, output, correct.Z[-1], batch.Y, batch.weights))
@@ -143,6 +145,7 @@ def penalty_examples(objective: Objective, X: np.ndarray, weights: np.ndarray | 
 def _penalties(params: Params, batch: Batch, objective: Objective) -> dict[str, Any]:
     return {
         record.name: tuple(
+            # m as an argument too, as it is Σ w for a weighted batch and has a derivative
             jax.value_and_grad(partial(f, record), argnums=(0, 1, 2))(params, strength, m)
             for f in (weight_penalty.apply, weight_penalty.reference)
         )

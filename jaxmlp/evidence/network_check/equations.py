@@ -105,7 +105,7 @@ class FiniteDifference:
         """Return the parts of J for a stack of Z_l, and the pieces that the activations and the cost lie on."""
         case, gs, pieces = self.case, self.case.net.activations, []
         for i, g in enumerate(gs[l - 1 : -1], start=l + 1):
-            pieces.append(witnesses.activation_piece(g, Z))
+            pieces.append(witnesses.activation_piece(g, Z))  # of layer i - 1, before Z becomes Z_i
             Z = to_Z(case, self.masks, i, witnesses.apply_activation(g, Z))
         pieces += [witnesses.activation_piece(gs[-1], Z), witnesses.cost_piece(case.cost, gs[-1], Z, case.Y)]
         return witnesses.cost_parts(case.cost, gs[-1], Z, case.Y, case.weights), pieces
@@ -279,7 +279,7 @@ def _penalty_rows(case: Case, name: str, both: tuple, rng: np.random.Generator) 
     (value, actual), (_, expected) = both  # each (gradient by the parameters, by λ, by m)
 
     def parts(W: Array) -> tuple[Array, list[Array]]:
-        return scale * term(W.reshape(len(W), -1)), [W.reshape(len(W), -1) > 0]
+        return scale * term(W.reshape(len(W), -1)), [W.reshape(len(W), -1) > 0]  # the kink of |w| is at 0
 
     difference = relative_difference(value, scale * sum(term(layer["W"]).sum() for layer in case.params))
     yield judge(label, output, "NumPy", difference, AUTODIFF_BOUND)

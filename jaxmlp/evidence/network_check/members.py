@@ -44,6 +44,7 @@ class _Results(NamedTuple):
 @compile_once
 def _compute(params: Params, batch: Batch, dcopies: jax.Array, net: Network, objective: Objective) -> _Results:
     assert net.members is not None, "the caller has looked"
+    # W (n, n0), R (members, columns): a column is one input, or as many as its width
     W, R, widths = params[0]["W"], params[0]["R"], net.column_widths
     return _Results(
         member_layers(params, net.members, widths)[0]["W"],
@@ -83,7 +84,7 @@ def member_rows(case: Case, rng: np.random.Generator) -> Iterator[Row]:
     widths = case.net.column_widths or (1,) * W.shape[1]
 
     def copies(W: np.ndarray, R: np.ndarray) -> np.ndarray:
-        return W[..., None, :, :] * np.repeat(R, widths, axis=-1)[..., None, :]
+        return W[..., None, :, :] * np.repeat(R, widths, axis=-1)[..., None, :]  # (…, members, n, n0)
 
     by_hand = np.stack([W @ np.diag(np.repeat(r, widths)) for r in R])
     yield judge("members W_1", where, "NumPy", relative_difference(result.copies, by_hand), AUTODIFF_BOUND)
@@ -121,7 +122,7 @@ def _product_rows(
     yield judge("products WX_1", where, "NumPy", difference, AUTODIFF_BOUND)
 
     def parts(w: np.ndarray, r: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return dV * (copies(w, r) @ x[..., None, :, :])
+        return dV * (copies(w, r) @ x[..., None, :, :])  # (…, members, n, m)
 
     yield from _leaf_rows("products", where, {"W_1": W, "R_1": R, "X": X}, derivatives, parts, rng)
 
@@ -146,6 +147,7 @@ def _leaf_rows(
     for i, (name, leaf) in enumerate(leaves.items()):
 
         def moved(stack: np.ndarray, i: int = i) -> tuple[np.ndarray, list[np.ndarray]]:
+            # one leaf as a stack of copies, the others as stacks of one, which broadcast
             stacks = [stack if j == i else leaf[None] for j, leaf in enumerate(leaves.values())]
             return parts(*stacks).reshape(len(stack), -1), []
 

@@ -59,6 +59,7 @@ def _layer_rows(where: str, l: int, g: Activation, s: Array, m: int, rng: np.ran
         yield judge(f"parametric A_{l}", where, "NumPy", difference, AUTODIFF_BOUND)
 
     def parts(name: str, stack: Array) -> tuple[Array, list[Array]]:
+        # s is (n, 1): a stack of it (copies, n, 1) broadcasts over the examples of Z
         ss, Zs = (stack, Z[None]) if name == "s" else (s[None], stack)
         terms = dA * (ss * witnesses.apply_activation(g, Zs) + (1 - ss) * Zs)
         return terms.reshape(len(stack), -1), [] if name == "s" else [witnesses.activation_piece(g, Zs)]

@@ -86,6 +86,7 @@ def _tie_rows(g: Activation, where: str, dA: Array) -> Iterator[Row]:
 
 def _jacobian_row(g: Activation, where: str, z: Array) -> Row:
     """Return the row of ∂a/∂z, whose row k is the pullback of dA = eₖ."""
+    # z in every column, and eₖ as dA of column k; the EXAMPLES - UNITS columns after them have dA = 0
     _, rows, _ = _pull_back(g, np.repeat(z, EXAMPLES, axis=1), np.eye(UNITS, EXAMPLES))
     a = np.exp(z) / np.exp(z).sum()  # (n, 1)
     difference = relative_difference(np.asarray(rows)[:, :UNITS].T, np.diag(a[:, 0]) - a @ a.T)
@@ -123,7 +124,7 @@ def cost_rows(cost: Cost, g: Activation, rng: np.random.Generator) -> Iterator[R
     yield _weights_row(cost, g, where, Z, Y)
     if cost.name == "categorical_cross_entropy":
         by_ids = _losses_and_errors(cost, g, Z, Y.argmax(axis=0, keepdims=True), w)
-        for name, actual, expected in zip(("c", "dZ"), by_ids, (c, dZ), strict=False):
+        for name, actual, expected in zip(("c", "dZ"), by_ids, (c, dZ), strict=False):  # by_ids has autodiff's dZ, too
             yield judge(f"class ids, {name}", where, "one-hot columns", relative_difference(actual, expected), 0.0)
 
 

@@ -210,6 +210,7 @@ def _worst_by_equation(rows: list[Row]) -> list[Row]:
 
 def _square_layers(net: Network) -> str:
     """Return which W are square, in words; "" if none is."""
+    # a 1 × 1 matrix is its own transpose
     layers = [str(l) for l, row in enumerate(net.shapes, start=1) if row.W[0] == row.W[1] > 1]
     if not layers:
         return ""
@@ -220,6 +221,7 @@ def _distinct_sizes(net: Network) -> tuple[int, ...]:
     """Return widths for the same activations, all different; up to 4 outputs keep their number."""
     n_L = min(net.sizes[-1], 4)
     widths = (n for n in itertools.count(2) if n != n_L)
+    # 8-8-8-10 gives 2-3-5-4: n_L is 4, which no other width may be
     return (*(next(widths) for _ in range(net.depth)), n_L)
 
 

@@ -104,6 +104,7 @@ def _block_slopes(f: Forward, x: Array, indices: Array, size: int) -> tuple[Arra
     decided = np.ones(size, bool)
     for piece in pieces:
         piece = piece.reshape(4, size, -1)
+        # over all of Z, as one entry of x moves every unit that it reaches
         decided &= (piece == piece[0]).all(axis=(0, 2))
     n = len(indices)
     return ((4 * D1 - D2) / 3)[:n], uncertainty[:n], decided[:n]
@@ -146,6 +147,7 @@ def cost_parts(cost: Cost, g: Activation, Z: Array, Y: Array, weights: Array | N
     """Return w c / Σ w of every example, for a stack of Z: (copies, m), the parts whose sum is J."""
     w = np.full(Z.shape[2], 1 / Z.shape[2]) if weights is None else weights[0] / weights.sum()
     c = losses(cost, g, Z, Y)  # (copies, m); None for a cost of the user's
+    # JAX's losses are (copies, 1, m)
     return (np.asarray(_losses_by_jax(cost, g, Z, Y))[:, 0] if c is None else c) * w
 
 

@@ -47,11 +47,13 @@ def _explained_by_dZ(trial: Trial, layer: int) -> str | None:
     if any(submitted[name].shape != correct[name].shape or not np.isfinite(submitted[name]).all() for name in correct):
         return "not"
     matrix = np.vstack([step.A_prev, np.ones((1, trial.m))]).T  # (m, n_prev + 1)
+    # dependent rows: several dZ_l give the same dW_l and db_l
     if np.linalg.matrix_rank(matrix) < trial.m:
         return None
     decay = step.problem.decay if step.problem.l2 else 0.0
     leaves = np.hstack([submitted["W"] - decay * step.W, submitted["b"]])
-    dZ = np.linalg.lstsq(matrix.T, leaves.T, rcond=None)[0].T
+    dZ = np.linalg.lstsq(matrix.T, leaves.T, rcond=None)[0].T  # (n_l, m)
+    # with n_prev + 1 = m the matrix is square: every dW_l and db_l have a dZ_l, so agreement proves nothing
     is_overdetermined = matrix.shape[1] > trial.m
     if not _is_close(dZ @ matrix, leaves):
         return "not"
@@ -65,6 +67,7 @@ def _explained_by_dZ(trial: Trial, layer: int) -> str | None:
 
 def _leaves_below(trial: Trial, layer: int, dZ: Array) -> dict[str, Array]:
     """Return dW and db of layer l - 1 that follow from dZ_l."""
+    # layer l may be the output or a hidden one: either way its dZ is the given one
     replaced = CORRECT._replace(output_error=lambda step, pullback: dZ, pullback=lambda step, dA: dZ)
     return run_backward(lambda step: replaced if step.l == layer else CORRECT, trial.steps)[layer - 2]
 
@@ -72,4 +75,5 @@ def _leaves_below(trial: Trial, layer: int, dZ: Array) -> dict[str, Array]:
 def _is_close(array: Array, expected: Array) -> bool:
     if array.shape != expected.shape:
         return False
+    # 1e-300 stands for a leaf of zeros, to which only zeros are close
     return bool(np.abs(array - expected).max() <= _BOUND * max(float(np.abs(expected).max()), 1e-300))

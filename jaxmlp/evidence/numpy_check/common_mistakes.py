@@ -119,6 +119,7 @@ _BP1 = (
             use("output_error", lambda s, _: (s.A - s.problem.targets) / s.problem.m),
             lambda s: not uses_pullback(s) and s.problem.weights is not None),
     Mistake("weights divided by m", "BP1", "dZ = w (A - Y)/m; divide by Σ w",
+            # the mean of w is Σ w / m: times w / Σ w that is w / m
             multiply("output_error", lambda s: 0 if s.problem.weights is None else s.problem.weights.mean()),
             lambda s: s.is_output and s.problem.weights is not None),
 )
@@ -150,6 +151,7 @@ _BP2 = (
             use_slope(lambda s: np.where(s.Z < 0, 1.0, activation_parameter(s))),
             lambda s: at_activation("leaky_relu")(s) and activation_parameter(s) != 1),
     Mistake("relu' in place of leaky_relu'", "BP2", "the slope below 0 is 0; leaky relu is max(αz, z), so it is α",
+            # ≥, since the slope at 0 is 1 here: only the slope below 0 is incorrect
             use_slope(lambda s: (s.Z >= 0) * 1.0),
             lambda s: at_activation("leaky_relu")(s) and activation_parameter(s) > 0, "E13"),
     Mistake("α missing in elu'", "BP2", "the slope below 0 is A; elu' = A + α there",

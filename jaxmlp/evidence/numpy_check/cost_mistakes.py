@@ -46,6 +46,7 @@ def _second(step: LayerStep) -> Array:
 def _pairs(step: LayerStep) -> float:
     """Return the sum over every a with every y: (m, 1) and (m,) broadcast to (m, m)."""
     Y, A = step.problem.targets, step.A
+    # every y with every a: Σ_i Σ_j y_i log a_j = Σ y · Σ log a
     return float(-(Y.sum() * np.log(A).sum() + (1 - Y).sum() * np.log(1 - A).sum()))
 
 
@@ -134,6 +135,7 @@ def _name_ratio(trials: Sequence[Trial], pairs: Pairs) -> str:
         return ""
     ratios = [submitted / J for J, submitted in pairs]
     n_outputs = len(trials[0].steps[-1].A)
+    # log10 a = ln a / ln 10, so that the ratio is 1 / ln 10
     for logarithm, name in _LOGARITHMS.items():
         if all(abs(abs(ratio) * logarithm - 1) < 1e-8 for ratio in ratios):
             return "wrong sign and " * (ratios[0] < 0) + name
@@ -212,7 +214,7 @@ def _explain_terms(trials: Sequence[Trial], pairs: Pairs) -> Explanation | None:
         if trials[0].steps[0].problem.cost not in mistake.costs:
             continue
         means = [float(mistake.terms(trial.steps[-1])) / trial.m for trial in trials]
-        for with_penalty in (1.0, 0.0):
+        for with_penalty in (1.0, 0.0):  # the penalty may be missing as well
             predicted = [mean + p * with_penalty for mean, p in zip(means, penalties, strict=True)]
             candidates = [(value, submitted) for value, (_, submitted) in zip(predicted, pairs, strict=True)]
             if all(abs(value - submitted) <= 1e-9 * abs(submitted) for value, submitted in candidates):
@@ -229,6 +231,7 @@ def _explain_root(trials: Sequence[Trial], pairs: Pairs) -> Explanation | None:
     """Return the cause if J is the root of the mean square."""
     if any(submitted <= 0 or J <= 0 for J, submitted in pairs):
         return None
+    # the root mean squared error: its square is the mean of (a - y)², twice the quadratic cost
     squared = _name_ratio(trials, [(J, submitted**2) for J, submitted in pairs])
     return (
         Explanation("root of the cost", "√J, as in the root mean squared error; J itself has no root")

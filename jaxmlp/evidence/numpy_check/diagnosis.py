@@ -145,6 +145,7 @@ def _by_form(trial: Trial, leaf: Leaf, diagnosis: GradientDiagnosis) -> Gradient
 def _is_rounded(submitted: np.ndarray, correct: np.ndarray, m: int) -> bool:
     """Whether the entries are those of the gradient, or of m or 1/m times it, as whole numbers."""
     scaled = (factor * correct for factor in (1, m, 1 / m))
+    # // rounds down, a cast to integers rounds towards 0, np.round to the nearest
     return any(np.array_equal(submitted, to_whole(dW)) for dW in scaled for to_whole in (np.floor, np.trunc, np.rint))
 
 

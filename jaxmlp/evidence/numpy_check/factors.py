@@ -81,6 +81,7 @@ def name_factor(factors: Sequence[tuple[float, int]]) -> str:
         number = simple_number(abs(constant))
         if not number:
             continue
+        # t = m/10: the program divides by 10 where J divides by m
         if name == "1/m missing" and number.startswith("1/"):
             name, number = f"{number} in place of 1/m", "1"
         parts = ["wrong sign"] * (constant < 0) + [name] * bool(name) + [f"factor {number}"] * (number != "1")
@@ -122,9 +123,11 @@ def _fit(columns: Sequence[Array], target: Array, bound: float) -> Array | None:
     if not np.isfinite(target).all():
         return None
     matrix = np.stack(columns, axis=1)
+    # two numbers fit any two entries: without a third one there is no remainder that could refuse them
     if len(target) <= len(columns) and len(columns) > 1:
         return None
     solution, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=None)
+    # where dW is a multiple of W, t and c cannot be told apart
     if rank < len(columns):
         return None
     remainder = np.abs(matrix @ solution - target).max()
@@ -137,6 +140,7 @@ def _has_shapes(trial: Trial, leaves: Sequence[Leaf]) -> bool:
 
 def match_factor(trials: Sequence[Trial], leaves: Sequence[Leaf], called: str) -> Explanation | None:
     """Return the factor of these leaves; with a penalty its own factor too. `called` is their name in the text."""
+    # a gradient of 0 agrees with every factor
     trials = [trial for trial in trials if _flatten(trial.correct, leaves).any()]
     if not trials or not all(_has_shapes(trial, leaves) for trial in trials):
         return None
@@ -190,7 +194,9 @@ def _fit_penalty(
 def _name_penalty(numbers: Sequence[tuple[float, float, Trial]], symbol: str, has_biases: bool) -> Explanation | None:
     biases = ", and db the same of b" if has_biases else ""
     factor = name_factor([(t, trial.m) for t, _, trial in numbers])
+    # α is the same on all batches, but least squares gives it with rounding errors
     rates = {round(t, 9) for t, _, _ in numbers}
+    # W - α dW has c = 1 and t = -α
     if symbol == "W" and all(abs(c - 1) < _SAME for _, c, _ in numbers) and len(rates) == 1 and numbers[0][0] < 0:
         text = f"dW is W - {-numbers[0][0]:.6g} dW, the parameters after a step; return the gradient"
         return Explanation("updated parameters in place of the gradient", text)

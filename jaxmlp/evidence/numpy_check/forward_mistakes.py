@@ -37,6 +37,7 @@ def _with_A(step: LayerStep, apply: Elementwise, slope: Array | None) -> LayerSt
     A = apply(step.Z)
     if slope is None:
         return step._replace(A=A)
+    # the slope as an array: it may be a formula in the incorrect A, which a function of Z would not see
     g = ActivationFormula(apply, lambda Z: slope, lambda Z, dA: dA * slope)
     return step._replace(g=g, A=A)
 

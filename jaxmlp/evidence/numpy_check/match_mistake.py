@@ -139,6 +139,7 @@ def predict_gradient(mistake: Mistake, steps: tuple[LayerStep, ...], layer: int 
 def possible_layers(mistake: Mistake, passes: Iterable[tuple[LayerStep, ...]]) -> list[int | None]:
     """Return the layers where the mistake is visible in some forward pass; None at the end means all of several."""
     layers = sorted({step.l for steps in passes for step in steps if mistake.condition(step)})
+    # at one layer, "everywhere" would give the same gradient again
     return [*layers, None] if len(layers) > 1 else [*layers]
 
 

@@ -173,6 +173,7 @@ def n_examples(step: LayerStep) -> int:
 
 def is_last_largest(pieces: Array, A: Array) -> Array:
     """Return which piece is the last that equals A."""
+    # argmax finds the first True, so the pieces are reversed: with ties of 0 and 2 among three, last is 2 - 0
     last = len(pieces) - 1 - (pieces == A)[::-1].argmax(axis=0)
     return np.arange(len(pieces))[:, None, None] == last
 

@@ -216,6 +216,7 @@ def _faults(problem: Problem) -> Iterator[Fault]:
 
 def _one_entry(leaf: Array) -> Array:
     """Return 1.001 at the largest entry, 1 elsewhere."""
+    # the largest entry, so that the fault is 0.1 % of the leaf: in a small one it could be below the bound
     return np.where(np.abs(leaf) == np.abs(leaf).max(), 1.001, 1.0)
 
 

@@ -183,6 +183,7 @@ def forward_steps(problem: Problem, change: Callable[[LayerStep], LayerStep] = _
         steps.append(step)
     above = None
     for i in reversed(range(len(steps))):
+        # from the output down: a step is immutable, and must get the finished step above it
         above = steps[i] = steps[i]._replace(above=above)
     return tuple(steps)
 
@@ -197,7 +198,7 @@ def run_backward(equations_of: Callable[[LayerStep], Equations], steps: tuple[La
     >>> run_backward(lambda step: CORRECT, forward_steps(problem))[0]["W"].tolist()    # 1/2 · 1/4 · (1, 2)
     [[0.125, 0.25]]
     """
-    gradient, dA = [], steps[-1].A
+    gradient, dA = [], steps[-1].A  # the first dA is not read: BP1 gives dZ_L
     for step in reversed(steps):
         use = equations_of(step)
         dZ = use.output_error(step, use.pullback) if step.is_output else use.pullback(step, dA)  # BP1, BP2

@@ -71,7 +71,7 @@ class Search:
         self.depth = len(trials[0].steps)
         self.order = leaf_order(self.depth)
         self.incorrect = [leaf for leaf in self.order if is_incorrect(trials, leaf)]
-        self.layer = self.incorrect[0][0]
+        self.layer = self.incorrect[0][0]  # the one nearest to the output: those below may only follow from it
         # the smallest of the incorrect batches comes first: all candidates are tried on it, few on the others
         self.trials.sort(key=lambda trial: (trial.is_correct(self.incorrect[0]), trial.m))
 
@@ -112,6 +112,7 @@ class Search:
             for match, agreeing in self._predictions[table]
             if (not equations or match.mistake.equation in equations)
             and agreeing.issuperset(leaves)
+            # the first batch is decided by `agreeing`, without another run
             and all(gives_leaves(match, trial, leaves) for trial in self.trials[1:])
         ]
 
@@ -129,6 +130,7 @@ class Search:
             if match is not None and (is_in_leaf or may_be_dZ_here):
                 return self._cause_of(match)
             if table == COMMON and may_be_dZ_here and len(self._incorrect_here()) == 2:
+                # the order is from the output down, so these are db and dW of the first incorrect layer
                 explanation = match_factor(self.trials, leaves[-2:], f"dZ_{self.layer}")
                 if explanation is not None:
                     return self._explained(self._dZ_equation(), explanation)
@@ -165,6 +167,7 @@ class Search:
     def _of_rounding(self) -> Cause | None:
         """Return how many digits are correct, where the error is no larger than rounding in float32."""
         errors = [trial.error(leaf) for trial in self.trials for leaf in self.incorrect]
+        # the errors of a gradient in float32 are judged by the bound of that dtype
         if max(errors) > _ROUNDING or any(trial.precision != "float64" for trial in self.trials):
             return None
         digits = int(-math.log10(max(errors)))

@@ -137,6 +137,7 @@ def _is_same(value: Array, expected: Array) -> bool:
 
 def _is_proportional(value: Array, expected: Array) -> bool:
     """Whether two matrices differ by a factor only: the program may apply 1/m, or the sign, somewhere else."""
+    # without a common entry other than 0 the sign below would be 0, and 0/0 for a matrix of zeros
     if value.shape != expected.shape or not (value * expected).any():
         return False
     # length and sign are taken out, the direction must agree
@@ -146,7 +147,7 @@ def _is_proportional(value: Array, expected: Array) -> bool:
 
 def _operands(error: BaseException) -> tuple[str, Array, Array] | None:
     """Return the operator and the two arrays of the expression that raised, if they are names, subscripts and .T."""
-    *_, frame = (frame for frame, _ in walk_tb(error.__traceback__))
+    *_, frame = (frame for frame, _ in walk_tb(error.__traceback__))  # the innermost one, which raised
     try:
         product = _product(ast.parse(_expression(extract_tb(error.__traceback__)[-1]), mode="eval").body)
     except SyntaxError:  # the source is missing, or the expression spans several lines

@@ -189,6 +189,7 @@ def probe_trials(problem: Problem, backward: Backward, styles: Sequence[str]) ->
     dZ from dW. A mistake may change nothing for one W by chance, but not for a second W.
     """
     widths = {size for row in problem.net.shapes for size in row.W}
+    # the smallest ones: with at most n_prev + 1 examples only one dZ_l can give both dW_l and db_l
     sizes = [m for m in range(2, 12) if m not in widths and m != problem.m]
     trials = []
     for m in sizes[:2]:
@@ -283,6 +284,7 @@ def _from_flat(params: UserParams, net: Network) -> UserParams | tuple[dict[str,
 def _split_cost(result: Any) -> tuple[float | None, Any]:
     """Return J and the gradient if the result is a pair (J, gradient), else None and the whole result."""
     is_pair = isinstance(result, (tuple, list)) and len(result) == 2
+    # two layers are a pair, too: ({"W", "b"}, {"W", "b"}) has no J
     if not is_pair or isinstance(result[0], (Mapping, tuple, list, str)) or np.size(result[0]) != 1:
         return None, result
     try:

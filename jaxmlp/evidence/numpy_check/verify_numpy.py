@@ -113,6 +113,7 @@ def verify_numpy(
         diagnosis = diagnose_without_gradient(first, backward, styles, result)
     elif certificate.passed:
         diagnosis = None
+    # before the search, whose trials call the function once each and would seem to contradict each other
     elif gradients_vary(first, backward, styles):
         remedy = "two calls with the same arguments differ: leave out dropout and every other draw, and keep no state"
         diagnosis = GradientDiagnosis(cause="the gradient varies", remedy=remedy)

@@ -52,6 +52,7 @@ def check_package(package: str, *, time_limit: float = SECONDS_PER_RULE, show: S
                     show(row, len(rows), len(rules))
         finally:
             worker.stop()
+        # every process adds a row at least, if only that of the rule that ended it: the loop ends
         if len(rows) == len(rules):
             return RuleReport(f"custom rules of {package}", tuple(rows), failed_imports)
 
@@ -89,12 +90,12 @@ class _Worker(NamedTuple):
         """Start the process, and a thread that reads its lines."""
         arguments = [sys.executable, "-m", "jaxmlp.evidence.package_check.worker", package, str(first), str(seconds)]
         # on a GPU the process must not take the memory that this one needs
-        environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | os.environ
+        environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | os.environ  # what the user has set wins
         process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # no pipe: nobody would read it, and a full one blocks the process
             text=True,
             env=environment,
         )
@@ -104,8 +105,9 @@ class _Worker(NamedTuple):
             assert process.stdout is not None
             for line in process.stdout:
                 lines.put(line)
-            lines.put(None)
+            lines.put(None)  # so that `read` does not wait until its time is over
 
+        # daemon: beside a process that hangs the thread never ends, and must not keep ours alive
         threading.Thread(target=read, daemon=True).start()
         return cls(process, lines)
 

@@ -55,6 +55,7 @@ def find_rules(package: str) -> Discovery:
     rules: dict[int, FoundRule] = {}
     for module in (root, *_submodules(root, failures)):
         for rule in _rules_in(module, package):
+            # by id: a rule need not be hashable. The entry keeps its owner alive, so no other object gets the id
             rules.setdefault(id(rule.owner), rule)
     return Discovery(tuple(sorted(rules.values(), key=lambda rule: rule.name)), tuple(failures))
 
@@ -100,6 +101,7 @@ def _submodules(root: ModuleType, failures: list[str]) -> Iterator[ModuleType]:
 
 
 def _rules_in(module: ModuleType, package: str) -> Iterator[FoundRule]:
+    # a list: a module that imports lazily gets new names while its values are looked at
     for name, value in list(vars(module).items()):
         yield from _rule_of(value, f"{module.__name__}.{name}", package)
         for attribute, member in _members(value, module, package):

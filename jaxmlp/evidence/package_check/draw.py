@@ -43,6 +43,7 @@ PLANS = (
     Plan("negative", ((3,),)),
     Plan("normal", ((3, 3),)),
     Plan("unit", ((2, 3),)),
+    # A and b of a linear system
     Plan("positive definite", ((3, 3), (3,))),
     Plan("positive definite", ((3, 3),)),
     Plan("normal", ((2, 3), (3, 4))),
@@ -52,7 +53,9 @@ PLANS = (
     Plan("logits and ids", ((4, 3), (4,))),
     Plan("integers and numbers", ((3,),)),
     Plan("normal", ((2, 4, 3),)),
+    # the layout of q, k and v in jax.nn.dot_product_attention: batch, length, heads, features
     Plan("normal", ((1, 8, 2, 4),)),
+    # an image (N, H, W, C) and the kernel of a convolution (H, W, in, out)
     Plan("normal", ((1, 5, 5, 2), (3, 3, 2, 2))),
     Plan("above 1", ((),)),
     Plan("complex", ((3,),)),
@@ -169,6 +172,7 @@ def _is_real(leaf: Any) -> bool:
 
 def _all_finite(tree: object) -> bool:
     arrays = [leaf for leaf in jax.tree.leaves(tree) if _is_inexact(leaf)]
+    # complex128 holds every real and complex dtype, also bfloat16, which NumPy itself does not know
     return all(bool(np.all(np.isfinite(np.asarray(leaf, np.complex128)))) for leaf in arrays)
 
 
@@ -206,6 +210,7 @@ def _candidates_of(slots: list[Choices | None] | None) -> Iterator[CallArguments
     if slots and any(choice is not None and _IDS in choice for choice in slots):  # ids have fewer axes than logits
         plans = sorted(PLANS, key=lambda plan: plan.values != "logits and ids")
     for plan in plans:
+        # without a signature the number of arguments is a guess, too
         for count in (len(slots),) if slots is not None else (1, 2, 3):
             choices = [None] * count if slots is None else slots
             values = [(_ARRAY,) if choice is None else choice for choice in choices]
@@ -244,6 +249,7 @@ def _choices(parameter: inspect.Parameter, is_static: bool, optional: bool) -> C
     if parameter.default is not parameter.empty and not is_array:
         return (parameter.default,)
     if name in NAMED_VALUES and (is_static or "array" not in hint):
+        # a name may mislead: n and k can be arrays where JAX differentiates by them
         return NAMED_VALUES[name] if is_static else (*NAMED_VALUES[name], _ARRAY)
     if "callable" in hint or (name in FUNCTION_NAMES and is_static):
         return FUNCTIONS
@@ -301,18 +307,20 @@ def _fill(rng: np.random.Generator, values: str, shape: tuple[int, ...], dtype: 
     if jnp.issubdtype(dtype, jnp.bool_):
         return jnp.asarray(rng.random(shape) < 0.5)
     if jnp.issubdtype(dtype, jnp.integer):
+        # 0, 1 or 2: within range for the three classes of the logits (4, 3), and for the axes of length 3
         return jnp.asarray(rng.integers(0, 3, shape), dtype)
     if not jnp.issubdtype(dtype, jnp.inexact):  # a typed key
         return jax.random.key(0)
     if values == "complex" and not jnp.issubdtype(dtype, jnp.complexfloating):
         return jnp.asarray(rng.normal(size=shape) + 1j * rng.normal(size=shape), jnp.complex64)
     if values in ("unit", "negative"):
+        # away from 0 and 1, where log, arcsin and their like have infinite derivatives
         array = rng.uniform(0.2, 0.8, shape) * (-1 if values == "negative" else 1)
     elif values == "above 1":
-        array = rng.uniform(1.2, 3.0, shape)
+        array = rng.uniform(1.2, 3.0, shape)  # the domain of acosh and zeta
     elif values == "positive definite" and len(shape) == 2 and shape[0] == shape[1]:
         root = rng.normal(size=shape)
-        array = root @ root.T + np.eye(shape[0])
+        array = root @ root.T + np.eye(shape[0])  # every eigenvalue is at least 1
     else:
         array = rng.normal(size=shape)
     return jnp.asarray(array, dtype)

@@ -127,11 +127,13 @@ def _in_dtypes_of_call(function: Any, args: CallArguments, time_limit: float) ->
     report = attempt(lambda: check_vjp(function, *args, dtype=None, time_limit=time_limit))
     if isinstance(report, Failure) or _raises(report):
         return None
+    # without "in float32" and "in bfloat16": a call that runs in its own dtypes only says nothing about others
     return replace(report, rows=tuple(row for row in report.rows if not row.check.startswith("in ")))
 
 
 def _raises(report: RuleCertificate) -> bool:
     """Whether the gradient could not be run at all."""
+    # check_vjp runs the gradient once before everything else, under this name
     return bool(report.failures) and report.failures[0][:3] == ("gradient", "", "jax.vjp")
 
 
@@ -162,6 +164,7 @@ def _verdict(report: RuleCertificate) -> tuple[RuleVerdict, str]:
 def _is_unfinished(function: object) -> bool:
     """Whether a rule waits for its `defvjp` or `defjvp`."""
     rule = rule_within(function)
+    # the default is not None, so that an object without the attribute counts as finished
     return rule is not None and getattr(rule[1], "fwd" if rule[0] == "custom_vjp" else "jvp", rule) is None
 
 

@@ -91,7 +91,7 @@ def record_rules(recorder: Recorder) -> Iterator[Recorder]:
         return call
 
     for cls, original in originals.items():
-        cls.__call__ = recording(original)
+        cls.__call__ = recording(original)  # Python looks up __call__ in the class, never in the object
     try:
         yield recorder
     finally:

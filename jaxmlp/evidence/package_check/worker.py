@@ -24,6 +24,7 @@ from jaxmlp.evidence.package_check.recording import RecordedCall, Recorder, reco
 def main(package: str, first: int, seconds: float) -> None:
     """Judge the rules of a package from number `first` on."""
     lines = os.fdopen(os.dup(1), "w")  # for our lines alone: what the package prints goes to stderr
+    # the file descriptor and not only sys.stdout, because compiled code writes to it directly
     os.dup2(2, 1)
     warnings.simplefilter("ignore")  # of the package, at import and in its examples
 
@@ -52,7 +53,7 @@ def _call_in_docstring(rule: FoundRule) -> RecordedCall | None:
     if ">>>" not in text:
         return None
     module = sys.modules.get(str(getattr(rule.owner, "__module__", "")))
-    names = {**vars(module)} if module else {}
+    names = {**vars(module)} if module else {}  # a copy: the examples define names in it
     sink = StringIO()
     with record_rules(Recorder()) as recorder, redirect_stdout(sink), redirect_stderr(sink):
         example = doctest.DocTestParser().get_doctest(text, names, rule.name, None, None)

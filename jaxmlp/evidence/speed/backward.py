@@ -79,7 +79,7 @@ def compare_backward(
     manual, autodiff = (program(net, derivatives, params, batch) for derivatives in (TEXTBOOK, AUTODIFF))
     for each in (manual, autodiff):  # a first call, so that no measurement includes the start
         jax.block_until_ready(each.run())
-    n = count_calls(manual.run, round_seconds)
+    n = count_calls(manual.run, round_seconds)  # for both, so that the ratio of their times is that of a call
     times = times_by_turns({"manual": repeat(manual.run, n), "autodiff": repeat(autodiff.run, n)}, rounds)
     first, second = (1e6 * statistics.median(times[name]) / n for name in ("manual", "autodiff"))
     ratio = ratios(times["manual"], times["autodiff"])
@@ -104,6 +104,6 @@ def random_batch(net: Network, m: int) -> Batch:
     """Return m random examples, with class ids for a softmax output, with zeros and ones for another."""
     rng, n = np.random.default_rng(0), net.sizes[-1]
     X = jnp.asarray(rng.standard_normal((net.sizes[0], m), np.float32))
-    ids = rng.integers(0, max(n, 2), (1, m))
+    ids = rng.integers(0, max(n, 2), (1, m))  # one output tells two classes apart
     Y = ids.astype(np.int32) if net.output == "softmax" else np.broadcast_to(ids % 2, (n, m)).astype(np.float32)
     return Batch(X, jnp.asarray(Y), None)

@@ -150,6 +150,7 @@ def training_run(net: Network, m: int, batch_size: int) -> Callable[[], Any]:
     optimizer, objective = make_optimizer("adam"), Objective()
     batches = make_batches(data, net, objective, batch_size)
     run = epochs(net, objective, optimizer, init_state(jax.random.key(0), net, optimizer), batches)
+    # the new parameters depend on all steps of the epoch: who waits for them waits for the whole epoch
     return lambda: next(run)[0].params
 
 

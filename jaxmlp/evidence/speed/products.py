@@ -56,6 +56,7 @@ def flops(sizes: Sequence[int], m: int) -> float:
     >>> flops((2, 3), 10)    # forward and dW: 2 · 2 · 2·3·10
     240.0
     """
+    # a product (n, n_prev) · (n_prev, m): n m sums of n_prev products, a multiplication and an addition each
     each = [2.0 * before * after * m for before, after in pairwise(sizes)]
     return 3 * sum(each) - each[0]  # forward, dW and D, but no D_0
 

@@ -63,9 +63,10 @@ def split_arguments(
     # puts them back
     titles = argument_names(f, len(args))
     static = static_positions(f)
+    # None is no leaf to JAX: it stays in the treedef, with which `join` puts it back
     paths, treedef = jax.tree_util.tree_flatten_with_path(tuple(args))
     values = [value for _, value in paths]
-    owners = [path[0].idx for path, _ in paths]
+    owners = [path[0].idx for path, _ in paths]  # the first key is the position in the tuple of arguments
     names = [titles[owner] + jax.tree_util.keystr(path[1:]) for owner, (path, _) in zip(owners, paths, strict=True)]
     categories = [
         "static" if owner in static or i in fixed else _category(value)
@@ -92,7 +93,7 @@ def split_arguments(
         # static leaves stay those of the call, so JAX sees them as constants
         replaced: dict[int, Any] = dict(zip(discrete, discrete_leaves, strict=True))
         for part, leaf in zip(parts, real_leaves, strict=True):
-            if part.leaf in replaced:
+            if part.leaf in replaced:  # the second part of a complex leaf, which is the imaginary one
                 replaced[part.leaf] = jax.lax.complex(replaced[part.leaf], leaf)
             elif categories[part.leaf] == "real" and owners[part.leaf] in spaces:
                 replaced[part.leaf] = SPACES[spaces[owners[part.leaf]]].to_space(leaf)
@@ -128,7 +129,7 @@ def _cast(value: object, dtype: DTypeLike | None) -> jax.Array:
         return array
     if not jnp.iscomplexobj(array):
         return array.astype(dtype)
-    return array.astype(jnp.complex128 if jnp.dtype(dtype).itemsize == 8 else jnp.complex64)
+    return array.astype(jnp.complex128 if jnp.dtype(dtype).itemsize == 8 else jnp.complex64)  # nothing is narrower
 
 
 def _category(value: object) -> str:
@@ -163,6 +164,7 @@ def python_float_positions(args: Sequence[Any]) -> tuple[int, ...]:
     (2,)
     """
     leaves = jax.tree.leaves(tuple(args))
+    # numpy.float64 is a subclass of float, but it is an array scalar with a dtype
     return tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, float) and not has_dtype(leaf))
 
 
@@ -171,12 +173,14 @@ def static_positions(f: Function) -> set[int]:
     rule, bound = (f.func, len(f.args)) if isinstance(f, functools.partial) else (f, 0)
     # JAX 0.10 with JAX_CUSTOM_VJP3=1 creates rules of another type, in which the attribute has another name
     positions = getattr(rule, "nondiff_argnums", None) or getattr(rule, "static_argnums", ())
+    # partial(f, a) takes position 0 away: nondiff_argnums=(2,) of f is position 1 of the partial
     return {position - bound for position in positions}
 
 
 def argument_names(f: Function, count: int) -> tuple[str, ...]:
     """Return the names that f gives to its first `count` arguments."""
     try:
+        # bound to their own positions: each name with its number, and *args as a tuple of numbers
         bound = inspect.signature(f).bind(*range(count)).arguments
     except (TypeError, ValueError):  # functions written in C and ufuncs have no signature
         return tuple(f"argument {i}" for i in range(count))

@@ -124,11 +124,14 @@ def check_vjp(
     for function in (f,) if reference is None else (f, reference):
         if not callable(function):
             raise InputTypeError(sentence("check_vjp", "a function", type(function).__name__, "give f itself"))
+    # a functools.partial has no name, but the function within it has
     name = getattr(f, "__name__", None) or getattr(getattr(f, "func", None), "__name__", type(f).__name__)
     title = f"check_vjp {name}"
+    # asked before the block below switches x64 on
     is_x64_process, clock = jnp.result_type(float) == jnp.float64, Clock(time_limit)
     with _precision(dtype):
         dtype = None if dtype is None else jnp.dtype(dtype)
+        # split: further points must make the same floats constants as this call
         arguments, outputs, split = _runnable_arguments(f, args, dtype, space)
         u = None if cotangent is None else user_cotangent(cotangent, outputs)
         rule = _rule_under_test(f, arguments, outputs, reference, seed, u)
@@ -286,12 +289,12 @@ def _runnable_arguments(
     positions = python_float_positions(args)
     first_error: InputError | None = None
     # all of them differentiated, then one constant, then all: f does not say which of them it uses as a constant
-    for fixed in dict.fromkeys(((), *((i,) for i in positions), positions)):
+    for fixed in dict.fromkeys(((), *((i,) for i in positions), positions)):  # of one float, the last two are equal
         try:
             arguments = split_arguments(f, args, dtype, fixed, space)
             outputs = _output_shapes("check_vjp", split_function(f, arguments.join), arguments)
         except InputError as error:
-            first_error = first_error or error
+            first_error = first_error or error  # the later ones are about calls that we tried, not about the user's
             continue
         if outputs:
             return arguments, outputs, lambda point, fixed=fixed: split_arguments(f, point, dtype, fixed, space)

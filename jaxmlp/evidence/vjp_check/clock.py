@@ -19,6 +19,7 @@ class Clock:
     @property
     def seconds(self) -> float:
         """The smaller of the wall's and the processor's time: waiting for other processes does not count."""
+        # the processor's time adds up all threads of XLA: on idle cores the wall's is the smaller one
         return min(time.perf_counter() - self._wall, time.process_time() - self._cpu)
 
     @property

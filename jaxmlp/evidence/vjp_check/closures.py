@@ -60,6 +60,7 @@ def _check_partial_gradients(rule: RuleUnderTest) -> Row:
             gradients |= dict(zip(places, back(rule.cotangent), strict=True))
         return (), tuple(gradients[i] for i in range(len(real)))
 
+    # the jit makes tracers of all arguments, also of those that the function of one argument closes over
     got = quick_jit(partial_gradients)(*rule.point)
     _, expected = rule.gradient(*rule.point, rule.cotangent)
     return compare(CLOSURE, got, ((), expected), rule)

@@ -54,12 +54,13 @@ def _unwrap_partial(function: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[An
     """Return the rule inside of a `functools.partial`, and all of its arguments by position."""
     keywords: dict[str, Any] = {}
     while isinstance(function, functools.partial):
+        # from the outer partial inwards: its keywords win over those within, as in a call
         args, keywords = function.args + args, {**function.keywords, **keywords}
         function = function.func
     if not keywords:
         return function, args
     bound = inspect.signature(function).bind(*args, **keywords)
-    bound.apply_defaults()
+    bound.apply_defaults()  # as JAX does: bwd returns a cotangent for a default, too
     return function, bound.args
 
 
@@ -68,6 +69,7 @@ def _without_derivative(name: str, arg: Any, cotangent: Any) -> Iterator[tuple[C
     if arg is None:
         yield (_NONE_CHECK, name, "None"), cotangent
         return
+    # one level at a time: below arg everything is a leaf, also None, which JAX would drop otherwise
     children, _ = jax.tree_util.tree_flatten_with_path(arg, is_leaf=lambda node: node is not arg)
     if children and not (len(children) == 1 and not children[0][0]):  # not a leaf, whose only child is itself
         parts = [c for _, c in jax.tree_util.tree_flatten_with_path(cotangent, is_leaf=lambda n: n is not cotangent)[0]]
@@ -96,7 +98,7 @@ def _recorded_cotangents(rule: RuleUnderTest, function: object) -> tuple[Any, ..
     recorded: list[Any] = []
 
     def recording_bwd(*args: Any) -> Any:
-        recorded.append(bwd(*args))
+        recorded.append(bwd(*args))  # before JAX sees it: what it drops is still here
         return recorded[-1]
 
     # a copy: setting bwd on the user's own rule would change programs that are running elsewhere

@@ -29,8 +29,10 @@ def describe_error(
     if got.ndim == 2 and got.shape[0] == got.shape[1] and np.allclose(got.T, expected, rtol=accuracy):
         return "this is the transpose"
     errors = np.abs(got - expected)
+    # the rounding of the other entries does not count: it is far below the largest error
     n_different = np.count_nonzero(errors > max(1e-6 * errors.max(), accuracy * size))
     place = np.unravel_index(errors.argmax(), errors.shape)
+    # place is () for a single number
     if place and n_different == 1 and errors.size > 1:
         index = [int(i) for i in (place if entries is None else entries[place[0]])]
         return f"only entry {index}: {got[place]:.6g} instead of {expected[place]:.6g}"
@@ -38,6 +40,7 @@ def describe_error(
     if digits > 6:
         return f"correct to {digits:.0f} digits: does f approximate, or compute a part in a narrower dtype?"
     nonzero = np.abs(expected) > 10 * accuracy * size
+    # not of the others: 1e-12 over 1e-12 is a quotient of two rounding errors
     ratios = got[nonzero] / expected[nonzero]
     # a small number has fewer correct digits than the largest
     spread = np.abs(ratios - ratios[0]) * np.abs(expected[nonzero]) if ratios.size else np.ones(1)

@@ -54,14 +54,14 @@ class Comparison(NamedTuple):
     @property
     def tolerance(self) -> np.ndarray:
         """How far each number may be from its difference."""
-        safety = np.where(self.expected.is_kink, 1.0, SAFETY)
+        safety = np.where(self.expected.is_kink, 1.0, SAFETY)  # the gap at a kink is a measured interval, no estimate
         return np.maximum(DIFFERENCES_BOUND * self.scale, safety * self.expected.errors)
 
     @property
     def is_wrong(self) -> np.ndarray:
         """Which numbers are farther away; a number that is not finite counts where its difference is one."""
         distance = np.abs(self.got - self.expected.values)
-        return ~(distance <= self.tolerance) & np.isfinite(self.tolerance)
+        return ~(distance <= self.tolerance) & np.isfinite(self.tolerance)  # > would be False for NaN
 
     @property
     def is_decided(self) -> np.ndarray:
@@ -94,6 +94,7 @@ def leaf_differences(rule: RuleUnderTest) -> list[LeafDifferences]:
     leaves = _measure(rule._replace(rng=np.random.default_rng(seed)), 1.0)
     if not any(part.is_wrong.any() for leaf in leaves for part in leaf[:2] if part is not None):
         return leaves
+    # the same seed gives the same probes. Steps fall by a factor below 0.3, so that with 0.61 all are new
     again = _measure(rule._replace(rng=np.random.default_rng(seed)), 0.61)
     return [
         LeafDifferences(_confirmed(a.entries, b.entries), _confirmed(a.directions, b.directions), a.size)
@@ -103,9 +104,9 @@ def leaf_differences(rule: RuleUnderTest) -> list[LeafDifferences]:
 
 def _confirmed(first: Any, second: Any) -> Any:
     """Return the first comparison without the errors that the second does not repeat."""
-    if first is None or second is None or len(first.got) != len(second.got):
+    if first is None or second is None or len(first.got) != len(second.got):  # the time may have ended earlier
         return first
-    errors = np.where(first.is_wrong & ~second.is_wrong, np.inf, first.expected.errors)
+    errors = np.where(first.is_wrong & ~second.is_wrong, np.inf, first.expected.errors)  # inf: undecided
     return first._replace(expected=first.expected._replace(errors=errors))
 
 
@@ -126,13 +127,15 @@ def _measure(rule: RuleUnderTest, shift: float) -> list[LeafDifferences]:
     largest = max(_largest_finite(g) for g in gradients)
     leaves: list[LeafDifferences] = []
     for i, (g, start) in enumerate(zip(gradients, starts, strict=True)):
-        of_leaf = (probes.leaves == i) & (np.arange(len(probes.leaves)) < count)
+        of_leaf = (probes.leaves == i) & (np.arange(len(probes.leaves)) < count)  # later probes have no samples
         single, along = of_leaf & (probes.rows < 0), of_leaf & (probes.rows >= 0)
         places = probes.places[single] - start
+        # (n, dimensions); a 0-d array has one entry, with the index ()
         index = np.stack(np.unravel_index(places, real[i].shape), axis=-1) if real[i].ndim else np.zeros((1, 0), int)
         entries = _compare(g[places], Estimate(*(part[single] for part in result)), 1e-4 * largest, index)
         compared = None
         if along.any():
+            # (directions, entries): a row's sum is ⟨G, d⟩, and its norm the size of that sum before it cancels
             parts = directions[probes.rows[along]][:, start : start + g.size] * g
             size = max(float(np.linalg.norm(part)) for part in parts)
             compared = _compare(parts.sum(axis=1), Estimate(*(part[along] for part in result)), size)
@@ -142,6 +145,7 @@ def _measure(rule: RuleUnderTest, shift: float) -> list[LeafDifferences]:
 
 def _compare(got: np.ndarray, expected: Estimate, floor: float, entries: np.ndarray | None = None) -> Comparison:
     """Return the comparison; the scale is that of the larger of both, so that a gradient of 0 has one, too."""
+    # a value that is mostly rounding error must not set the scale: it would hide a wrong small gradient
     readable = expected.values[~expected.is_kink & (expected.errors <= 0.1 * np.abs(expected.values))]
     scale = max(_largest_finite(got), _largest_finite(readable), floor) or 1.0
     return Comparison(got, expected, scale, entries)
@@ -163,9 +167,11 @@ def _draw_directions(rule: RuleUnderTest, flat: np.ndarray, starts: np.ndarray) 
             # the first leaves every 0 where it is: zeros are often masks, or at a kink
             width = np.abs(x) if k == 0 and x.any() else np.maximum(np.abs(x), 0.05 * typical)
             row = np.zeros(flat.size)
+            # at most 2: at the largest step, 0.1, an entry moves by a fifth of its width and no farther
             row[start : start + leaf.size] = np.clip(rule.rng.standard_normal(leaf.size), -2, 2) * width
             rows.append(row)
             owners.append(i)
+    # a row of zeros where there is none: the program reads directions[0] for entries, too, and multiplies it by 0
     return np.reshape(rows, (len(rows), flat.size)) if rows else np.zeros((1, flat.size)), owners
 
 
@@ -175,7 +181,7 @@ def _choose_probes(rule: RuleUnderTest, sizes: list[int], starts: np.ndarray, ow
     for i, (n, start) in enumerate(zip(sizes, starts, strict=True)):
         chosen = rule.rng.choice(n, MAX_COMPARED_ENTRIES, replace=False) if n > MAX_COMPARED_ENTRIES else np.arange(n)
         rounds += [(k, i, int(start + place), -1) for k, place in enumerate(chosen)]
-    ordered = [(-1, i, 0, row) for row, i in enumerate(owners)] + sorted(rounds)
+    ordered = [(-1, i, 0, row) for row, i in enumerate(owners)] + sorted(rounds)  # (turn, leaf, place, direction)
     columns = np.array(ordered, dtype=int).reshape(-1, 4).T
     return _Probes(*columns[1:])
 
@@ -201,8 +207,9 @@ def _sample(
     program, fixed = _sampling_program(rule.f), (real, discrete, u, middle, jnp.asarray(directions))
     chunk, clock, count = min(n, 8), Clock(MAX_SECONDS), 0
     while count < n and not (count and clock.is_over):
+        # the last chunk repeats the last probe: another length would compile the program again
         chosen = np.minimum(np.arange(count, count + chunk), n - 1)
-        h = steps[:, chosen]
+        h = steps[:, chosen]  # (steps, chunk)
         place, on_entry, row = (
             np.broadcast_to(a[chosen], h.shape) for a in (probes.places, is_entry * 1.0, np.maximum(probes.rows, 0))
         )
@@ -215,6 +222,7 @@ def _sample(
     return Samples(slopes, bends, steps, constant > 0), min(count, n)
 
 
+# a new lambda is a new program to jax.jit: the second measurement of a leaf must find that of the first
 @lru_cache(maxsize=4)
 def _sampling_program(f: SplitFunction) -> Any:
     """Return (fixed, probes) -> for each probe Σ u (f(h) - f(-h)), Σ |u| |f(h) - 2 f(0) + f(-h)|, and f(±h) = f(0)."""
@@ -232,6 +240,7 @@ def _sampling_program(f: SplitFunction) -> Any:
         rise, bend, equal = jnp.zeros(()), jnp.zeros(()), jnp.asarray(True)
         for c, y, both in zip(u, middle, pairs, strict=True):
             c, y, (ahead, behind) = c.astype(float), y.astype(float), both.astype(float)
+            # u is 0 for an infinite output, and 0 · (∞ - ∞) would be NaN
             rise += jnp.sum(jnp.where(c == 0, 0, c * (ahead - behind)))
             bend += jnp.sum(jnp.where(c == 0, 0, jnp.abs(c * ((ahead - y) - (y - behind)))))
             equal &= jnp.all((c == 0) | ((ahead == y) & (behind == y)))

@@ -56,6 +56,7 @@ def step_sizes(x: np.ndarray) -> np.ndarray:
     [0.1, 1e-05]
     """
     size = np.abs(np.asarray(x, np.float64))
+    # at least 1e-3: for x = 0 a tenth of x is no step
     largest = np.maximum(_LARGEST * size, 1e-3)
     # a large angle turns within a fraction of 1, and a small number may be the argument of a logarithm
     scale = np.clip(np.where(size == 0, 1.0, size), 1e-12, 1.0)
@@ -77,6 +78,7 @@ def estimate(samples: Samples, rounding: float | np.ndarray) -> Estimate:
         noise = rounding / samples.steps
         slopes = np.where(_is_stair(samples) | ~np.isfinite(samples.slopes), np.nan, samples.slopes)
         values, errors = _extrapolate(slopes, samples.steps, noise)
+        # D has 2 values over 2h, an error of η/h; B has 4 (φ(0) twice) over h, an error of 4 η/h
         kink_values, gaps, is_kink = _find_kinks(samples, 4 * noise)
     return Estimate(
         np.where(is_kink, kink_values, values), np.where(is_kink, gaps, errors), is_kink & np.isfinite(kink_values)
@@ -93,9 +95,11 @@ def _extrapolate(slopes: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> tu
         if order == 0:
             new, error = slopes[1:], np.abs(slopes[1:] - slopes[:-1])
         else:
+            # in column k the steps are h_i and h_{i+k}; they fall geometrically, so (h_i / h_{i+k})² = ratio^(2k)
             new = table[1:] + (table[1:] - table[:-1]) / (ratios[order - 1 :] ** (2 * order) - 1)
             error = np.maximum(np.abs(new - table[1:]), np.abs(new - table[:-1]))
             table = new
+        # an entry is as noisy as the smallest step that it is made of
         for value, uncertainty in zip(new, error + 2 * noise[-len(new) :], strict=True):
             better = uncertainty < errors  # False for NaN
             values, errors = np.where(better, value, values), np.where(better, uncertainty, errors)
@@ -114,8 +118,10 @@ def _find_kinks(samples: Samples, noise: np.ndarray) -> tuple[np.ndarray, np.nda
     columns = np.arange(bends.shape[1])
     before = np.maximum(last - 1, 0)
     here, there = bends[last, columns], bends[before, columns]
+    # from one step to the next B falls like h where φ is smooth and stays at a kink: the root of the ratio lies between
     shrink = np.sqrt(samples.steps[before, columns] / samples.steps[last, columns])
     is_kink = (last > 0) & (here > 8 * noise[last, columns]) & (here > there / shrink)
+    # 1 % above the half: a rule may return an end of the interval, as 0 or 1 for relu at 0
     return samples.slopes[last, columns], 0.505 * here, is_kink
 
 

@@ -46,6 +46,7 @@ def excuse_by_tolerance(rule: RuleUnderTest, row: Row, check: Recheck) -> Row:
         rows = attempt(partial(check, closer))
         if isinstance(rows, Failure):
             continue
+        # check, where and witness say which row of the other run it is
         matching = [r for r in rows if r[:3] == row[:3]]
         after = matching[0].difference if matching else None
         if after is not None and after <= IMPROVEMENT * row.difference:
@@ -71,7 +72,7 @@ def excuse_by_witness(rule: RuleUnderTest, row: Row, check: Recheck) -> Row:
         return row
     if not np.isfinite(row.difference) and not np.isfinite(other.difference):
         return row
-    if not row.difference * 0.25 <= other.difference:
+    if not row.difference * 0.25 <= other.difference:  # NaN stays a failure
         return row
     if rule.has_reference:
         return row._replace(verdict="UNDECIDED", note=REFERENCE_NOTES.get(row.check, "nor does reference pass"))

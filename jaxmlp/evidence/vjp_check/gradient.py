@@ -101,6 +101,7 @@ def _check_against_autodiff(rule: RuleUnderTest, differences: object) -> Iterato
                 row = row._replace(verdict="UNDECIDED", note=OVERRULED)
             elif (row.difference or 1.0) <= SOLVER_BOUND and stops_at_a_tolerance(rule):
                 row = row._replace(verdict="UNDECIDED", note=STOPS_EARLY)
+        # NaN equals NaN in the comparison: a NaN of both is no error of the rule, and no pass where f is finite
         elif is_finite and np.isnan(got[i]).any():
             n, size = np.count_nonzero(~np.isfinite(got[i])), got[i].size
             row = row_without_number(check, "FAIL", f"{n} of {size} entries are not finite, nor are they in autodiff")

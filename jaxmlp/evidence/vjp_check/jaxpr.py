@@ -198,6 +198,7 @@ def _is_rule_object(equation: Equation) -> bool:
 
 def _programs(params: Mapping[str, Any]) -> Iterator[Program]:
     for value in params.values():
+        # the branches of a cond are a tuple of programs
         yield from (v for v in (value if isinstance(value, tuple) else (value,)) if _is_program(v))
 
 

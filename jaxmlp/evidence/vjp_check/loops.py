@@ -30,6 +30,7 @@ def _has_tolerance(equation: Any) -> bool:
     read = [v for e in condition.eqns for v in e.invars] + list(condition.outvars)
     dtypes = [v.aval.dtype for v in read if v in condition.invars or v in condition.constvars]
     reals = [d for e in all_equations(condition) for d in (getattr(v.aval, "dtype", None) for v in e.invars) if d]
+    # a fori_loop compares two integers, i < n: it has no tolerance
     return any(jnp.issubdtype(d, jnp.floating) for d in reals) or any(d == jnp.dtype(bool) for d in dtypes)
 
 
@@ -44,6 +45,7 @@ def with_more_turns(f: Callable[..., Any], turns: int) -> Callable[..., Any]:
     def apply(equation: Any, inputs: list[Any]) -> list[Any]:
         params = equation.params
         outputs = equation.primitive.bind(*inputs, **params)
+        # the inputs of a while: constants of the condition, constants of the body, the first carry
         first = params["cond_nconsts"]
         constants = inputs[first : first + params["body_nconsts"]]
         body = core.jaxpr_as_fun(params["body_jaxpr"])

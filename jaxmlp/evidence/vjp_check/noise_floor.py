@@ -131,9 +131,10 @@ def compare_leaves(
         return [LeafComparison(g, e, d, "", True) for (g, e), d in zip(pairs, differences, strict=True)]
     not_finite = [~np.isfinite(e) & ~((g == e) | (np.isnan(g) & np.isnan(e))) for g, e in pairs]
     kinks = [kink & ~bad for kink, bad in zip(_find_jumps(Q, pairs, rule), not_finite, strict=True)]
-    decided = [np.where(n | k, 0.0, (g, e)) for n, k, (g, e) in zip(not_finite, kinks, pairs, strict=True)]
+    decided = [np.where(n | k, 0.0, (g, e)) for n, k, (g, e) in zip(not_finite, kinks, pairs, strict=True)]  # (2, …)
     differences = relative_differences([g for g, _ in decided], [e for _, e in decided], floor, noise)
     return [
+        # of an empty leaf all() is True, but there is nothing to be undecided
         LeafComparison(g, e, d, _reason_of_no_verdict(n, k), g.size == 0 or not (n | k).all())
         for (g, e), d, n, k in zip(decided, differences, not_finite, kinks, strict=True)
     ]
@@ -143,7 +144,7 @@ def _find_jumps(Q: Quantity, pairs: Sequence[tuple[np.ndarray, np.ndarray]], rul
     """Return the entries where Q jumps at x by at least half of |got - expected|."""
     # at a jump of that size every value between the two sides is as good a derivative as the witness's
     real = [np.asarray(leaf) for leaf in rule.arguments.real]
-    h = epsilon(rule) ** (1 / 3)
+    h = epsilon(rule) ** (1 / 3)  # 6e-6 in float64
     kinks = [np.zeros(g.shape, bool) for g, _ in pairs]
     for _ in range(DRAWS):
         steps = [h * np.maximum(1.0, np.abs(x)) * d for x, d in zip(real, rule.draw(real), strict=True)]

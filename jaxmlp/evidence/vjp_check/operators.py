@@ -84,6 +84,7 @@ def _check_gradient(name: str, operator: Operator, rule: RuleUnderTest) -> Row:
 
 def _by_jacobian(jacobian: Any, rule: RuleUnderTest, x: Leaves, k: Leaves, u: Leaves) -> Leaves:
     blocks = jacobian(lambda x: rule.f(x, k))(x)  # [output][argument]
+    # over all axes of the output; those of the argument are what remains
     products = [[jnp.tensordot(c, block, axes=c.ndim) for block in row] for c, row in zip(u, blocks, strict=True)]
     return tuple(sum(column[1:], start=column[0]) for column in zip(*products, strict=True))
 
@@ -96,6 +97,7 @@ def _by_transpose(rule: RuleUnderTest, x: Leaves, k: Leaves, u: Leaves) -> Leave
 def _with_aux(rule: RuleUnderTest, x: Leaves, k: Leaves, u: Leaves) -> Leaves:
     def inner(x: Leaves) -> tuple[jax.Array, Leaves]:
         outputs = rule.f(x, k)
+        # jax.grad wants one number of one dtype, and the outputs may have several
         total = jnp.zeros((), float)
         for c, y in zip(u, outputs, strict=True):
             total += jnp.sum(c * y).astype(total.dtype)
@@ -170,6 +172,7 @@ def _check_several(rule: RuleUnderTest) -> Row:
     got = quick_jit(all_at_once)(*rule.point, stacked)
     single = [rule.gradient(*rule.point, u)[1] for u in us]
     expected = tuple(np.stack(column) for column in zip(*single, strict=True))
+    # the noise was measured for u alone, and G of other random cotangents may be a few times larger
     return compare(check, ((), got), ((), expected), rule, scale=4.0)
 
 

@@ -21,6 +21,7 @@ def progress_of_check(title: str) -> Iterator[Callable[[str, float], None]]:
             return
         is_shown = True
         bar = "━" * round(_WIDTH * fraction) + " " * (_WIDTH - round(_WIDTH * fraction))
+        # cut, because \r returns to the start of one line only: a line that wraps would stay
         print(f"\r\x1b[K{title} {bar} {seconds:.0f} s  {check}"[:120], end="", file=sys.stderr, flush=True)
 
     try:

@@ -25,7 +25,9 @@ def quick_jit(f: Callable[..., Any], **how: Any) -> Callable[..., Any]:
         nonlocal quick
         if not on_cpu():
             return plain(*args)
+        # here and not above: the default device may be another one when the function is called
         if quick is None:
+            # JAX accepts compiler_options in the outermost jit only
             quick = jax.jit(f, compiler_options=compiler_options(), **how)
         return quick(*args)
 

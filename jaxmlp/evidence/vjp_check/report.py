@@ -22,7 +22,7 @@ MATHEMATICS = (
 
 def is_mathematics(row: Row) -> bool:
     """Whether a row is about the derivative itself; the others are about the contract with JAX."""
-    return row.check.startswith(MATHEMATICS)
+    return row.check.startswith(MATHEMATICS)  # "gradient at point 2" begins with "gradient"
 
 
 @dataclass(frozen=True)

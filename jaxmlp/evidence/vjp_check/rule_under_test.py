@@ -109,7 +109,7 @@ class RuleUnderTest(NamedTuple):
 
 def _nearby(x: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Move every entry by about 5 %, zeros upwards by 5 % of the largest entry."""
-    largest = np.max(np.abs(x), initial=0.0) or 1.0
+    largest = np.max(np.abs(x), initial=0.0) or 1.0  # zeros alone move by about 0.05
     # the sign must stay: a weight or a probability that becomes negative could leave the domain of f
     return np.where(x == 0, 0.05 * largest * np.abs(noise), x * (1 + 0.05 * noise)).astype(x.dtype)
 
@@ -191,6 +191,7 @@ def index_of_largest(differences: Sequence[float]) -> int:
     >>> index_of_largest([1.0, float("nan"), 3.0])
     1
     """
+    # every comparison with NaN is False: max alone would find a NaN in the first place only
     return max(range(len(differences)), key=lambda i: np.inf if np.isnan(differences[i]) else differences[i])
 
 
@@ -246,6 +247,7 @@ def jax_limit(error: Exception) -> str | None:
     """
     for pattern, text in JAX_LIMITS.items():
         if match := re.search(pattern, str(error)):
+            # of the alternatives in a pattern one has matched: the groups of the others are None
             return text.format(*(group for group in match.groups() if group))
     return None
 

@@ -130,6 +130,7 @@ def _check_product(name: str, product: HessianProduct, rule: RuleUnderTest, got:
     noise = _product_noise(product, (rule.f, witness), rule, v)
     expected = product(witness, x, k, rule.cotangent, v)
     comparisons = compare_leaves(lambda x: product(witness, x, k, rule.cotangent, v), got, expected, noise, rule)
+    # an undecided leaf has nothing to say while another one is decided
     worst = index_of_largest([leaf.difference if leaf.is_decided else -1.0 for leaf in comparisons])
     row = comparisons[worst].row((name, "", rule.autodiff_name), rule.tolerance[0])
     if row.verdict == "FAIL":
@@ -152,6 +153,7 @@ def _check_differences(rule: RuleUnderTest, product: Leaves, v: Leaves) -> Row:
         return row_without_number(_DIFFERENCES, "UNDECIDED", note)
     real, discrete = rule.point
     width = max(1.0, *(float(np.max(np.abs(d), initial=0.0)) for d in v))
+    # t · d moves x: the steps are those of the largest entry of d, so that no entry moves farther than they allow
     steps = step_sizes(np.array([width]))[:, 0] / width
 
     def gradient(t: float) -> np.ndarray:
@@ -163,7 +165,7 @@ def _check_differences(rule: RuleUnderTest, product: Leaves, v: Leaves) -> Row:
         count = np.count_nonzero(~np.isfinite(flat))
         return row_without_number(_DIFFERENCES, "UNDECIDED", f"{count} of {flat.size} entries of H v are not finite")
     ahead, behind = (np.stack([gradient(sign * h) for h in steps]) for sign in (1, -1))
-    h = np.broadcast_to(steps[:, None], ahead.shape)
+    h = np.broadcast_to(steps[:, None], ahead.shape)  # (steps, entries of all leaves)
     with np.errstate(invalid="ignore"):
         samples = Samples(
             (ahead - behind) / (2 * h),
@@ -181,6 +183,7 @@ def _check_differences(rule: RuleUnderTest, product: Leaves, v: Leaves) -> Row:
     if row.verdict != "FAIL":
         return row
     worst = int(np.argmax(np.where(compared.is_wrong, np.abs(flat - expected.values), 0.0)))
+    # leaves of 3 and 2 entries end at 3 and 5: entry 3 is the first of the second leaf
     leaf = int(np.searchsorted(np.cumsum([g.size for g in product]), worst, side="right"))
     numbers = f"{flat[worst]:.6g} instead of {expected.values[worst]:.6g}"
     row = row._replace(note=f"worst in {rule.arguments.names[leaf]}, {numbers}: {_reason(rule)}")

@@ -35,6 +35,7 @@ def _transpose(t: Array) -> Array:
 
 
 def _sorted_from_gaps(t: Array) -> Array:
+    # the gaps are eᵗ > 0: x increases for every t
     return jnp.cumsum(jnp.concatenate([t[..., :1], jnp.exp(t[..., 1:])], axis=-1), axis=-1)
 
 
@@ -43,6 +44,7 @@ def _gaps_of_sorted(x: Array) -> Array:
 
 
 def _from_cholesky(t: Array) -> Array:
+    # the upper triangle of t has no effect, so that its gradient is 0 on both sides
     return jnp.tril(t) @ _transpose(jnp.tril(t))
 
 
@@ -51,8 +53,8 @@ SPACES: dict[str, Chart] = {
     "lower triangular": Chart(jnp.tril, lambda x: x, 2),
     "upper triangular": Chart(jnp.triu, lambda x: x, 2),
     "positive definite": Chart(_from_cholesky, jnp.linalg.cholesky, 2),
-    "simplex": Chart(lambda t: jax.nn.softmax(t, axis=-1), jnp.log, 1),
-    "unit norm": Chart(lambda t: t / jnp.linalg.norm(t, axis=-1, keepdims=True), lambda x: x, 1),
+    "simplex": Chart(lambda t: jax.nn.softmax(t, axis=-1), jnp.log, 1),  # softmax(ln x) = x / Σ x, and Σ x = 1
+    "unit norm": Chart(lambda t: t / jnp.linalg.norm(t, axis=-1, keepdims=True), lambda x: x, 1),  # x/1 = x
     "sorted": Chart(_sorted_from_gaps, _gaps_of_sorted, 1),
 }
 MAX_DISTANCE = 1e-5  # of x from the space, relative: float32 arguments are not closer
@@ -103,6 +105,7 @@ def coordinates(name: str, space: str, x: object) -> Array:
         raise InputError(sentence(name, f"a {space} array", f"shape {x.shape}", remedy))
     t = chart.from_space(x)
     distance = float(jnp.max(jnp.abs(chart.to_space(t) - x), initial=0))
+    # NaN is refused, too: that is the logarithm or the Cholesky factor outside of the space
     if not distance <= MAX_DISTANCE * (float(jnp.max(jnp.abs(x), initial=0)) or 1.0):
         raise InputError(sentence(name, f"a {space} array", f"one that is {distance:.2g} away from it", remedy))
     return t

@@ -69,7 +69,7 @@ def _check_remainder(rule: RuleUnderTest) -> list[Row]:
         if not isinstance(Hd, Failure):
             second = first - steps**2 / 2 * inner_product(Hd, d)
             rows.append(_excused(rule, _order_row(_SECOND, second, steps, rounding, 3, slope)))
-            break
+            break  # H is symmetric: one of the two products is enough
     return rows
 
 
@@ -88,7 +88,7 @@ def _order_row(
     size = np.abs(remainder)
     readable = np.isfinite(size) & (size > READABLE * rounding)
     count = int(np.argmin(readable)) if not readable.all() else len(size)  # up to the first that is not
-    if count < 4:
+    if count < 4:  # three slopes need four remainders
         note = "the remainder is below rounding: f has no term of this order here"
         return row_without_number(check, "PASS" if np.isfinite(size).all() else "UNDECIDED", note)
     slopes = np.diff(np.log(size[:count])) / np.diff(np.log(steps[:count]))
@@ -97,6 +97,7 @@ def _order_row(
     nearest = float(slopes[-3:][np.abs(slopes[-3:] - order).argmin()])
     distance = abs(nearest - order)
     note = f"order {nearest:.2f}"
+    # a higher order is no error: sin at 0 has no term t², and its R₁ is of order 3
     if distance <= ORDER_BOUND or nearest > order:
         return Row(*check, distance if nearest <= order else 0.0, ORDER_BOUND, "PASS", note)
     # an error of order 1 is one of the gradient, whose rows allow this much

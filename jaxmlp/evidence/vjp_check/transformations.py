@@ -78,7 +78,7 @@ def _judged(
     """
 
     def rows() -> list[Row]:
-        same_draws = copy.deepcopy(rule.rng)
+        same_draws = copy.deepcopy(rule.rng)  # the witness must get the same points and cotangents
         row = attempt(lambda: judge_rule(rule))
         if isinstance(row, Failure):
             function = attempt(lambda: jax.block_until_ready(run_function(rule)))
@@ -234,6 +234,7 @@ _SCALES = np.array([1.0, 0.95, 0.9])  # towards 0: a probability stays below 1
 
 
 def _scaled(rule: RuleUnderTest, real: Leaves, discrete: Leaves, scale: jax.Array) -> Leaves:
+    # the scales are float64 with x64 on, and a float32 x times one of them would be float64
     return rule.f(tuple(x * scale.astype(x.dtype) for x in real), discrete)
 
 
@@ -245,7 +246,7 @@ def _check_scan(rule: RuleUnderTest) -> Row:
             outputs = _scaled(rule, real, discrete, scale)
             return tuple(t + y for t, y in zip(total, outputs, strict=True)), None
 
-        zeros = tuple(jnp.zeros_like(u) for u in rule.cotangent)
+        zeros = tuple(jnp.zeros_like(u) for u in rule.cotangent)  # u has shapes and dtypes of the outputs
         return jax.lax.scan(body, zeros, jnp.asarray(_SCALES))[0]
 
     got = quick_jit(lambda x, k: pullback(summed, x, k, rule.cotangent))(real, discrete)

@@ -115,6 +115,7 @@ def _precision_row(rule: RuleUnderTest, dtype: str, *, x64: bool) -> Row:
             pulled = compiled_pullback(f, low, numbers, u)[1]
             # a Python number stands for whatever dtype it meets, so that its own says nothing
             got = tuple(np.asarray(g, dtype if g.weak_type else None) for g in pulled)
+        # the rounded u, not the original one: G is linear in u, and would differ by its rounding
         u_exact = tuple(c.astype(full.dtype) for c, full in zip(u, rule.cotangent, strict=True))
         outputs, expected = rule.gradient(exact, discrete, u_exact)
         rounding = 64 * float(jnp.finfo(dtype).eps) * product_scale(u_exact, outputs)
