@@ -116,6 +116,7 @@ def draw_order(m: int, B: int, seed: tuple[int, ...], epoch: int, *, shuffle: bo
     >>> draw_order(3, 2, (0, 1), 0, shuffle=False).tolist()    # 5 = m + 2 stands for row 2, with weight 0
     [[0, 1], [2, 5]]
     """
+    # NumPy hashes the list to a seed: neighbouring epochs and keys get independent orders
     return permuted_rows(m, B, np.random.default_rng([*seed, epoch]) if shuffle else None)
 
 
@@ -173,7 +174,7 @@ def gather(rows: Rows, index: Array | None, *, padded: bool = False) -> Batch:
     if index is None:
         return Batch(*jax.tree.map(jnp.transpose, rows))
     m = rows.X.shape[0]
-    has_padding = padded or m % index.shape[0] != 0
+    has_padding = padded or m % index.shape[0] != 0  # known while tracing: no weights without padding
     real = index < m
     if has_padding:
         index = jnp.where(real, index, index - m)
@@ -232,7 +233,7 @@ def make_batches(
     def rows(part: Part, weights: np.ndarray | None = None) -> Rows:
         X = data.preprocessing(part.rows, dtype, copy=copy)
         Y = target_rows(part.targets, data.task, data.target_preprocessing, net, cost, dtype)
-        weights = weights if weights is None else weights.astype(dtype)[:, None]
+        weights = weights if weights is None else weights.astype(dtype)[:, None]  # (m, 1)
         return Rows(*jax.device_put((X, Y, weights)))
 
     validation = data.validation or data.test
@@ -303,7 +304,7 @@ def target_rows(
     if net.sizes[-1] == 1:
         return targets.astype(dtype)[:, None]
     # any other cost compares each output with a number, so the rows are one-hot
-    return (targets[:, None] == np.arange(net.sizes[-1])).astype(dtype)
+    return (targets[:, None] == np.arange(net.sizes[-1])).astype(dtype)  # (m, 1) == (C,) -> (m, C)
 
 
 def check_fit(data: Dataset, net: Network) -> None:

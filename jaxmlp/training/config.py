@@ -46,7 +46,7 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: == of the arrays in it is no single truth value
 class TrainConfig:
     """The options of a training run.
 

@@ -70,6 +70,7 @@ class StreamedBatches(NamedTuple):
         def draw(*more: int) -> np.random.Generator | None:
             return np.random.default_rng([*seed, epoch, *more]) if self.shuffle else None
 
+        # buffers of 300 rows, batches of 100: 6 steps are 2 buffers to skip; 7 steps end within a buffer
         skipped, remainder = divmod(done * self.batch_size, self.feed.size)
         if remainder:
             remedy = "give the memory that it began with"
@@ -110,6 +111,8 @@ def stream_batches(
     if batch_size == FULL:
         remedy = "write 128, say, or read the file with jaxmlp.load"
         raise InputError(sentence("batch_size", "a number of rows for a streamed data set", repr(FULL), remedy))
+    # rows in memory are left out if their weight is 0. Here they are read in any case, and a batch of such rows alone
+    # would have no mean
     if weights is not None and not weights.all():
         remedy = "leave those rows out of the file, or give them a small weight"
         raise InputError(sentence("class_weight of a streamed data set", "weights above 0", "0", remedy))
@@ -121,7 +124,7 @@ def stream_batches(
         return target_rows(targets, data.task, data.target_preprocessing, net, cost, dtype)
 
     def targets(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        counted = None if weights is None else weights[numbers].astype(dtype)[:, None]
+        counted = None if weights is None else weights[numbers].astype(dtype)[:, None]  # (r, 1)
         return coded(data.train.targets[numbers]), counted
 
     def on_device(part: Part) -> Rows:
