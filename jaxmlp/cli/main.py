@@ -88,6 +88,7 @@ def check_repeated_options(context: click.Context, arguments: Sequence[str]) -> 
     """
     _, _, order = context.command.make_parser(context).parse_args(args=list(arguments))
     for param, count in Counter(order).items():
+        # --shuffle and --no-shuffle are one option with two values, of which the last would win
         takes_value = isinstance(param, click.Option) and (not param.is_flag or param.secondary_opts)
         if count > 1 and takes_value and not param.multiple:
             option = max(param.opts, key=len)
