@@ -86,7 +86,7 @@ def _signature(leaf: Any) -> tuple[Any, ...]:
     if isinstance(leaf, Array):
         # the type has shape, dtype and weak type; a committed array ties the program to its device
         return jax.typeof(leaf), leaf.sharding, leaf.committed
-    return (leaf.shape, leaf.dtype) if hasattr(leaf, "dtype") else (type(leaf),)
+    return (leaf.shape, leaf.dtype) if hasattr(leaf, "dtype") else (type(leaf),)  # a Python number is an input
 
 
 class _Serialized(NamedTuple):

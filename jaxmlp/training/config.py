@@ -301,6 +301,7 @@ def resolve_optimizer(config: TrainConfig) -> tuple[optax.GradientTransformation
         return canonical_optimizer(name), None
     rate = config.learning_rate if callable(config.learning_rate) else default_rate(name, config.learning_rate)
     if rate is None:
+        # L-BFGS estimates the curvature from differences of gradients, which must be those of the same rows
         if config.batch_size != FULL:
             got, remedy = f"batch_size {config.batch_size}", "write batch_size='full'"
             raise InputError(sentence(f"optimizer {name!r}", "full batches", got, remedy))

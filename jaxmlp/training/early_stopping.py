@@ -18,7 +18,7 @@ from jaxmlp.training.callbacks import Callback, Progress
 from jaxmlp.training.state import Best, Report, Snapshot
 
 REPORT_METRICS = ("cost", "accuracy", "validation_cost", "validation_accuracy")
-MONITORS = tuple(dict.fromkeys([*REPORT_METRICS, *METRICS]))
+MONITORS = tuple(dict.fromkeys([*REPORT_METRICS, *METRICS]))  # "accuracy" is in both
 
 
 class EarlyStopping(NamedTuple):

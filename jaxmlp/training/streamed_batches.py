@@ -23,7 +23,7 @@ from jaxmlp.nn.objective import Objective
 from jaxmlp.training.batches import Rows, check_batch_norm, check_fit, permuted_rows, target_rows
 from jaxmlp.training.options import FULL, check_batch_size
 
-INDEX_BYTES = 16
+INDEX_BYTES = 16  # int64, int32, float32
 """Of a row: its number in the file, its place in an order, its weight."""
 
 
