@@ -217,5 +217,6 @@ def _groups(members: list[MemberSpec], shared: SharedConfig) -> dict[tuple[Netwo
     wide = widest(nets) if entrywise else None
     groups: dict[tuple[Network, int | None], list[int]] = {}
     for i, spec in enumerate(members):
+        # full batches of folds of unlike sizes may have other shapes, which are another program
         groups.setdefault((wide or spec.net, member_batch_size(shared, spec)), []).append(i)
     return groups

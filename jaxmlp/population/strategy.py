@@ -305,7 +305,7 @@ def _run_chunk(
         metrics.append(newest)
     # the metrics of a call have the length of its capacity: the last call may have run fewer epochs
     params = jax.device_get(runs.finish(state))
-    advance(len(chunk) * (job.epochs - (len(metrics) - 1) * capacity))
+    advance(len(chunk) * (job.epochs - (len(metrics) - 1) * capacity))  # what its calls have not counted yet
     return params, np.concatenate(jax.device_get(metrics), axis=1)[:, : job.epochs]
 
 

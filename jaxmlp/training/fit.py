@@ -158,6 +158,7 @@ def fit(
         # resume: from a checkpoint in the folder, if there is one of this run and it is further
         if checkpointer is not None:
             stack.enter_context(checkpointer.owned())  # before reading: another process may write into it
+            # a run that is resumed may have begun with any parameters, so they are not compared
             checkpointer.run |= run_fingerprint(data, config, run, None if resume is not None else (params,))
             snapshot = checkpointer.latest_after(snapshot)
             snapshot = snapshot._replace(state=shard(snapshot.state, run.spec.static.sharding))

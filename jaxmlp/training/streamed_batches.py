@@ -82,6 +82,7 @@ class StreamedBatches(NamedTuple):
             for i, (X, numbers) in enumerate(buffers, start=skipped + 1):  # not from 0: a 0 more is the same seed again
                 yield (
                     Rows(*jax.device_put((X, *self.targets(numbers)))),
+                    # a buffer holds contiguous blocks of the file: its rows are put into an order of their own
                     permuted_rows(len(X), self.batch_size, draw(i)),
                 )
 
