@@ -71,7 +71,7 @@ def quoted(text: object, limit: int = MAX_QUOTED_LETTERS) -> str:
     line = printable(text).replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     if len(line) <= limit:
         return line
-    half = (limit - 5) // 2
+    half = (limit - 5) // 2  # 5 for " ... "
     return f"{line[:half]} ... {line[half + 5 - limit :]}"
 
 

@@ -61,7 +61,7 @@ def clean_up() -> list[str]:
     texts = []
     while _clean_ups:
         try:
-            texts.append(_clean_ups.pop()())
+            texts.append(_clean_ups.pop()())  # removed before it runs: one that fails does not run again
         except (OSError, ValueError) as error:  # a folder is gone, a pipe is closed: run the other clean-ups
             texts.append(f"{type(error).__name__}: {error}")
     return [text for text in texts if text]

@@ -19,7 +19,7 @@ def lazy_modules(package: str) -> tuple[Callable[[str], ModuleType], Callable[[]
     ('jaxmlp.nn.activations', True)
     """
 
-    @cache
+    @cache  # one look at the folder, however many names are asked for
     def modules() -> frozenset[str]:
         import pkgutil  # here, because `import jaxmlp` needs neither it nor the list
 

@@ -101,7 +101,7 @@ def _unit_positions(n: int) -> np.ndarray:
     if n <= MAX_UNITS_DRAWN:
         return np.arange(n)[::-1] - (n - 1) / 2
     every = np.arange(MAX_UNITS_DRAWN + 1)[::-1] - MAX_UNITS_DRAWN / 2
-    return np.delete(every, -2)
+    return np.delete(every, -2)  # the place of the dots
 
 
 def draw_blocks(axes: Axes, depth: int) -> None:
@@ -160,6 +160,7 @@ def draw_paths(
     space = margin * np.maximum(high - low, 1e-9)
     x, y = (np.linspace(a, b, 160) for a, b in zip(low - space, high + space, strict=True))
     levels = np.asarray(cost(*np.meshgrid(x, y)))
+    # levels are dense near the minimum, where the paths end
     axes.contour(x, y, levels, levels=np.geomspace(1e-3, 1, 14) * np.ptp(levels) + levels.min(), colors="#c0c0c0")
     for (name, path), colour in zip(paths.items(), COLOURS, strict=False):
         axes.plot(*path.T, color=colour, marker=".", markersize=4, linewidth=1.2, label=name)
@@ -192,6 +193,7 @@ def draw_first_layer(
     canvas = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
     for i, w in enumerate(W):
         y, x = (i // columns) * (height + 1), (i % columns) * (width + 1)
+        # each unit by its own largest weight, so that a unit of small weights shows as well; 1e-12 for one of zeros
         canvas[y : y + height, x : x + width] = w.reshape(height, width) / (np.abs(w).max() + 1e-12)
     axes.imshow(canvas, cmap="RdBu", vmin=-1, vmax=1)
     axes.set_axis_off()

@@ -69,6 +69,7 @@ def hvp(
     """
     dtype = check_params(params, net)
     check_params(V, net)
+    # jvp takes tangents in the dtype of the parameters only
     V = tuple({name: jnp.asarray(leaf, dtype) for name, leaf in layer.items()} for layer in V)
 
     def gradient(params: Params) -> Params:
@@ -116,7 +117,7 @@ def _hessian(params: Params, arguments: CostArguments) -> Array:
 
     # H eᵢ is column i of H
     directions = jnp.eye(len(theta), dtype=theta.dtype)
-    return jax.lax.map(column, directions, batch_size=COLUMNS_PER_PASS).T
+    return jax.lax.map(column, directions, batch_size=COLUMNS_PER_PASS).T  # map stacks the columns as rows
 
 
 class Eigenpair(NamedTuple):

@@ -152,5 +152,5 @@ def example_gradient_norms(
     650.0
     """
     passes = _example_passes(params, X, Y, net, objective)
-    squares = [jnp.square(p.dZ).sum(axis=0) * (jnp.square(p.A_prev).sum(axis=0) + 1) for p in passes]
+    squares = [jnp.square(p.dZ).sum(axis=0) * (jnp.square(p.A_prev).sum(axis=0) + 1) for p in passes]  # + 1: of b
     return jnp.sqrt(sum(squares[1:], squares[0]))[None, :]  # (1, m)

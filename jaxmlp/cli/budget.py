@@ -83,4 +83,4 @@ def still_falling(costs: Sequence[float]) -> bool:
     if len(costs) < 2 * n:
         return False
     before, last = sum(costs[-2 * n : -n]), sum(costs[-n:])
-    return last < before - FALL * abs(before)
+    return last < before - FALL * abs(before)  # abs: a cost may be negative, that of poisson

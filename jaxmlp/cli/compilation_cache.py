@@ -73,18 +73,18 @@ def _check_entries(folder: Path) -> None:
         read, write = LRUCache.get, LRUCache.put
     except (ImportError, AttributeError):  # a later JAX, which keeps its programs otherwise
         return
-    if getattr(LRUCache, "has_checksums", False):
+    if getattr(LRUCache, "has_checksums", False):  # a second patch would seal what is sealed
         _folders.add(str(folder))
         return
 
     def get(self: Any, key: str) -> bytes | None:
         content = read(self, key)
-        if content is None or str(self.path) not in _folders:
+        if content is None or str(self.path) not in _folders:  # a folder that is not ours has no seals
             return content
         body, is_whole = unseal(content)
         if is_whole:
             return body
-        for suffix in ("-cache", "-atime"):
+        for suffix in ("-cache", "-atime"):  # the program, and when it was last used
             with suppress(OSError):
                 (self.path / f"{key}{suffix}").unlink()
         return None

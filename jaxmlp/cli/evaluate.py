@@ -106,11 +106,12 @@ def load_for(
             training["target"] = list(trained.target_names)
         dataset = _load_training_data(data, training, strict=is_same_source and target is None)
         if dataset is not None and _has_target(dataset, target, trained):
-            if digest_of(dataset) == settings.get("fingerprint"):
+            if digest_of(dataset) == settings.get("fingerprint"):  # split as in training: its test part is unseen
                 return _in_order(dataset, trained)
             if is_same_source:
                 got, remedy = "other rows than in training", "copy the new rows to a file of their own"
                 raise InputError(sentence(f"{data!r}, the data of {model},", "the rows of the training", got, remedy))
+    # other data: all of its rows are new to the model, so none is held out
     loading: dict[str, Any] = {"test_fraction": 0, "target": target, **known}
     if data not in TOY_DATASETS:
         loading["task"] = trained.task

@@ -109,6 +109,7 @@ def prepare_data(options: Options, data: Dataset, output: str | Activation | Non
       InputError: for a fraction that is not in [0, 1).
     """
     if output not in (None, "identity"):
+        # an output such as sigmoid or exp has a range of its own, which standardized targets would leave
         data = dataclasses.replace(data, target_preprocessing=Preprocessing())
     preset = options.get("preset")
     if preset is not None and find(preset, data.task).bounded:

@@ -88,6 +88,7 @@ def check_repeated_options(context: click.Context, arguments: Sequence[str]) -> 
     """
     _, _, order = context.command.make_parser(context).parse_args(args=list(arguments))
     for param, count in Counter(order).items():
+        # --shuffle and --no-shuffle are one option with two values, of which the last would win
         takes_value = isinstance(param, click.Option) and (not param.is_flag or param.secondary_opts)
         if count > 1 and takes_value and not param.multiple:
             option = max(param.opts, key=len)
@@ -159,7 +160,7 @@ def run(arguments: Sequence[str]) -> int:
         elif isinstance(error, click.UsageError):
             error = _explain_extra(error)
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        print_error(" ".join(message.split()), "--json" in arguments)
+        print_error(" ".join(message.split()), "--json" in arguments)  # click breaks some messages into lines
         return getattr(error, "exit_code", 2)
     except (click.Abort, KeyboardInterrupt) as error:
         cause = error.__cause__ if isinstance(error, click.Abort) else error
@@ -184,7 +185,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _is_platform_missing(error: Exception) -> bool:
     """Whether JAX has found none of the platforms that JAX_PLATFORMS names."""
-    if "nable to initialize backend" in str(error):
+    if "nable to initialize backend" in str(error):  # with a capital letter or without
         return True
     frame = error.__traceback__  # for some names JAX only asserts that there is a backend
     while frame is not None and frame.tb_next is not None:
@@ -208,12 +209,12 @@ def main() -> None:
     """Run the console script."""
     interrupts.install()
     warnings.showwarning = _print_warning
-    sys.unraisablehook = threading.excepthook = _print_unless_orbax
+    sys.unraisablehook = threading.excepthook = _print_unless_orbax  # both pass an object with exc_type, …
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of Orbax: what failed is told in a warning of ours
     _prepare_streams()
     code = run(sys.argv[1:])
     try:
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, because a failure at exit is a message of Python and exit code 120
     except BrokenPipeError:
         _discard_output()
     except OSError as error:

@@ -51,6 +51,7 @@ class Names(click.ParamType):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str | tuple[str, ...]:
         """Return a single name as it is, several as a tuple."""
+        # a comma after which a closing parenthesis comes before any opening one belongs to a name
         names = tuple(part.strip() for part in re.split(r",(?![^(]*\))", value))
         return names[0] if len(names) == 1 else names
 

@@ -55,5 +55,6 @@ def _training_part(settings: dict[str, Any], trained: Model) -> Part | None:
 def _keys(part: Part) -> list[bytes]:
     """Return each row with its target as bytes, of which equal ones have equal bytes."""
     targets = part.targets.reshape(len(part.rows), -1)
+    # float64 for all: 1 and 1.0 are the same number, but only in one dtype the same bytes
     table = np.concatenate([np.asarray(part.rows, np.float64), targets.astype(np.float64)], axis=1)
     return [row.tobytes() for row in table]

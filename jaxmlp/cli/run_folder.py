@@ -67,12 +67,13 @@ def _claim_path(claims: ExitStack, out: str) -> Path:
         raise InputError(sentence(f"run folder {path}", "a place it may write to", got, "choose another with --out"))
     if path.exists() and not path.is_dir():
         raise _not_new(out, "a file")
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]  # innermost first
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         remedy = "choose another with --out"
         raise InputError(sentence(f"run folder {path}", "a place that takes its files", error, remedy)) from None
+    # entered before `owned`, so that it runs after it: a folder with a lock file in it is not empty
     _remove_at_end(claims, made)
     claims.enter_context(owned(path))
     # once it is ours: another process may have filled it between the two
@@ -175,6 +176,7 @@ def _remove_beginning(folder: Path) -> None:
 
 def keep_last_checkpoint(folder: Path) -> None:
     """Remove all checkpoints of a finished run but the last, from which it can be trained for more epochs."""
+    # a name with more than digits is that of a checkpoint that Orbax has not finished
     numbered = [path for path in folder.glob(f"{CHECKPOINTS}/*") if path.name.isdigit()]
     for path in sorted(numbered, key=lambda path: int(path.name))[:-1]:
         shutil.rmtree(path, ignore_errors=True)
@@ -211,6 +213,7 @@ class History(Callback):
         return False
 
     def _add_line(self, progress: Progress) -> None:
+        # the first epoch of this process: the file of a resumed run may hold epochs that are now trained once more
         if self._n_lines + 1 != len(progress.history) or not self._n_lines:
             self._write_all(progress.history)
             return

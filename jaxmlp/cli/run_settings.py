@@ -43,6 +43,7 @@ def write_settings(folder: Path, settings: Mapping[str, object]) -> None:
     Raises:
       WriteError: when the disk does not take it.
     """
+    # as they will be read: JSON knows no tuples, and no keys but texts; the checksum must be that of what is read
     facts = json.loads(json.dumps({name: value for name, value in settings.items() if name != KEY}))
     # a path of the system may hold bytes that are no text: they are kept as they are
     text = _layout({**facts, KEY: digest_of_facts(facts)})
@@ -108,7 +109,7 @@ def _check_types(path: Path, facts: Settings, types: Mapping[str, _Types]) -> No
         is_number_for_bool = isinstance(value, bool) and bool not in types[name]
         members = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
         are_texts = name not in _LOADING or all(isinstance(member, str) for member in members)
-        is_endless = isinstance(value, float) and not math.isfinite(value)
+        is_endless = isinstance(value, float) and not math.isfinite(value)  # Python's json reads NaN and Infinity
         if not isinstance(value, types[name]) or is_number_for_bool or not are_texts or is_endless:
             raise _damaged(path, f"{value!r} for {name!r}")
 
@@ -137,6 +138,7 @@ def check_options(path: Path, options: Settings, parameters: Iterable[click.Para
             options[name] = None
             continue
         try:
+            # --hidden 100,50 is one value of several numbers: the list of JSON is that value, and not a text to convert
             if isinstance(value, list) and not parameter.multiple and parameter.type.is_composite is False:
                 if not all(isinstance(part, str | int) for part in value):
                     raise TypeError

@@ -208,7 +208,7 @@ def find_rate(
         return config, None
     names = (name for name, option in OPTIONS.items() if option.in_range_test)
     test = lr_find(net, data, params=params, **{name: getattr(config, name) for name in names})
-    options["learning_rate"] = float(f"{test.suggestion:.2g}")
+    options["learning_rate"] = float(f"{test.suggestion:.2g}")  # in run.json, so a resumed run does not test
     return config.replace(learning_rate=options["learning_rate"]), test
 
 

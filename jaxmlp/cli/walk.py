@@ -54,7 +54,7 @@ def _backward(net: Network, steps: Sequence[Mapping[str, Any]], cost: Cost, Y: n
     # from the output to the input, as a person computes them: each step uses what the one before it gave
     for l in range(L, 0, -1):
         g, step = net.activations[l - 1], steps[l - 1]
-        if "dA" in step:
+        if "dA" in step:  # of the output only where the cost has a slope by A
             text = f"∂J/∂A{l}" if l == L else f"W{l + 1}ᵀ dZ{l + 1}"
             latex = rf"\frac{{\partial J}}{{\partial {_tex('A', l)}}}" if l == L else _product("W", "dZ", l + 1)
             if l < L and net.norms[l] is not None:
@@ -90,7 +90,7 @@ def _product(first: str, second: str, l: int) -> str:
 
 def _tex(symbol: str, l: int) -> str:
     """Return a symbol of layer l in LaTeX, with the course's bracket: dW^{[1]}."""
-    return f"{symbol.replace('γ', chr(92) + 'gamma ')}^{{[{l}]}}"
+    return f"{symbol.replace('γ', chr(92) + 'gamma ')}^{{[{l}]}}"  # Python 3.11 takes no backslash in the braces
 
 
 def _tex_name(name: str) -> str:

@@ -14,7 +14,7 @@ def run_compiled(function: Callable[..., Array], params: Params, X: np.ndarray, 
     """Return `forward` or `logits` as rows (m, n_L), for network input (m, n_0)."""
     # each number of rows is a program to compile: filled up to a power of two, all share a handful of them
     m = len(X)
-    padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)
+    padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)  # m = 5: 1 << 3 rows; m = 8: 1 << 3
     padded[:m] = X  # the remaining rows are zeros, and their outputs are cut off
     return without_bfloat16(np.asarray(_program(function, net)(params, padded.T)).T[:m])
 

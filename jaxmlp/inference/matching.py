@@ -103,6 +103,7 @@ def _positions(names: Sequence[Any], own_names: Sequence[Any], what: str) -> lis
     """Return where the columns of the model are among those of the part: by name, without names by their order."""
     if names and {*names} <= {*own_names}:
         return [own_names.index(name) for name in names]
+    # numbers for names are those of a table without a header: they are positions
     is_unnamed = not names or not own_names or (are_numbers(names) and are_numbers(own_names))
     if is_unnamed and (not names or len(names) == len(own_names)):
         return list(range(len(own_names)))

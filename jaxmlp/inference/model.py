@@ -230,7 +230,7 @@ class Model:
         if self.task == "multilabel":
             return A
         if A.shape[1] == 1:
-            return np.concatenate([1 - A, A], axis=1)
+            return np.concatenate([1 - A, A], axis=1)  # (m, 2)
         if self.net.activations[-1].name == "sigmoid":
             return A / A.sum(axis=1, keepdims=True)  # one sigmoid per class need not sum to 1
         return A

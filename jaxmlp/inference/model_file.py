@@ -81,6 +81,7 @@ def _write_model(file: Any, model: Any) -> None:
         network["parametric"] = True
     if model.net.column_widths is not None:
         network["column_widths"] = model.net.column_widths
+    # with its dtype: the empty list of a network without hidden layers would become an array of numbers
     network.create("hidden", hidden, shape=(len(hidden),), dtype=h5py.string_dtype())
     _write_arrays(file, model)
 
@@ -116,6 +117,7 @@ def _write_arrays(file: Any, model: Any) -> None:
             group[key] = array
     for name in _LISTS:
         if values := getattr(model, name):
+            # h5py stores texts as objects; NumPy's own type of text it does not take
             file[name] = np.array(values, dtype="O" if isinstance(values[0], str) else None)
 
 
@@ -145,7 +147,7 @@ def read(path: str | os.PathLike[str], activations: Iterable[Activation] = ()) -
     try:
         content, is_sealed = _read_content(path)
         with open_bytes(content) as file:
-            check_self_contained(file, str(path))
+            check_self_contained(file, str(path))  # no links to other files, which would be read
             # before anything of it is used: the file may come from elsewhere, or from a newer release
             _check_format(path, file.attrs)
             if not is_sealed:  # another program has opened the file for writing, and cut off the checksum of the whole

@@ -99,6 +99,7 @@ def _wrong_shape(array: np.ndarray, model: ModelOfRows, *, has_names: bool) -> I
 def _check_unit(array: np.ndarray, model: ModelOfRows) -> None:
     """Raise for images in 0..1 where the training had them in 0..255, and the other way round."""
     is_pixels = model.image_shape is not None or model.row_dtype == "uint8"
+    # models of a stream and files of older releases have no range: that of bytes follows from their dtype
     extremes = model.row_range or ((0.0, 255.0) if model.row_dtype == "uint8" else None)
     if is_pixels and extremes is not None:
         check_unit(array, extremes, "the model")

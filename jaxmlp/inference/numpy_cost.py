@@ -29,7 +29,7 @@ def _numpy_huber(number: str) -> Callable[[np.ndarray], np.ndarray]:
 
 def _numpy_quantile(number: str) -> Callable[[np.ndarray], np.ndarray]:
     tau = float(number)
-    return lambda R: np.maximum((1 - tau) * R, -tau * R)
+    return lambda R: np.maximum((1 - tau) * R, -tau * R)  # the line of either side is the larger one there
 
 
 _RHO = {"quadratic": lambda R: R * R / 2, "absolute": np.abs}

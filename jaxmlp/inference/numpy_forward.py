@@ -121,7 +121,7 @@ def logits(params: NumpyParams, X: np.ndarray, net: Network) -> np.ndarray:
     *hidden, output = params
     A = X
     with np.errstate(over="ignore", invalid="ignore"):  # an overflow gives inf or NaN without a warning, as in JAX
-        for layer, g in zip(hidden, _plan(net)[0], strict=False):
+        for layer, g in zip(hidden, _plan(net)[0], strict=False):  # the last g is that of the output
             Z = layer["W"] @ A + layer["b"]  # (n_l, m)
             A = g(Z)
             if "s" in layer:  # a parametric activation

@@ -48,7 +48,7 @@ def predict_labels(Z: Array | np.ndarray, net: Network, task: str, threshold: fl
     decisive = Z if monotone else g.apply(jnp.asarray(Z))
     if decisive.shape[0] > 1 and task != "multilabel":
         return decisive.argmax(axis=0, keepdims=True)
-    return (decisive > (logit(threshold) if monotone else threshold)).astype(jnp.int32)
+    return (decisive > (logit(threshold) if monotone else threshold)).astype(jnp.int32)  # a tie: class 0, as by argmax
 
 
 def logit(a: float) -> float:

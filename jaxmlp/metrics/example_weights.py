@@ -61,7 +61,7 @@ def class_weights(targets: ArrayLike, n_classes: int, spec: str | Mapping[int, f
     if isinstance(spec, str) and spec == "balanced":
         # a class that does not occur takes no share: the weights then still have the mean 1
         counts = np.bincount(ids)
-        return len(ids) / (np.count_nonzero(counts) * counts[ids])
+        return len(ids) / (np.count_nonzero(counts) * counts[ids])  # ids 0, 0, 0, 1: 4/(2·3) three times, 4/(2·1)
     if not isinstance(spec, Mapping):
         expects = "'balanced' or a dict {class id: weight}"
         raise InputTypeError(sentence("class_weight", expects, repr(spec), "write 'balanced', say"))

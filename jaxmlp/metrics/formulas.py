@@ -50,7 +50,7 @@ def f1(targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> flo
     """
     t, y = targets == 1, predictions == 1
     total = weights[t].sum() + weights[y].sum()
-    return float(2 * weights[t & y].sum() / total) if total else 0.0
+    return float(2 * weights[t & y].sum() / total) if total else 0.0  # 0/0 is 0, as in scikit-learn
 
 
 def auc(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float | None:
@@ -69,6 +69,7 @@ def auc(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float |
         return None
     # the weight of the negatives with a lower score, strictly: those of the same score count half
     below = np.cumsum(negative) - negative
+    # by hand, scores 1, 2, 2 of a negative, a negative and a positive: below = (0, 1), (1 + 1/2)/2 = 3/4
     return float((positive / positive.sum() * (below + negative / 2) / negative.sum()).sum())
 
 
@@ -80,7 +81,7 @@ def log_loss(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
     >>> round(log_loss(np.array([0, 1]), np.array([[0.5, 0.5], [1.0, 0.0]]), np.ones(2)), 3)      # (1 + 52)/2 ln 2
     18.368
     """
-    eps = np.finfo(probabilities.dtype).eps
+    eps = np.finfo(probabilities.dtype).eps  # of the given dtype, as in scikit-learn
     p = np.clip(probabilities[np.arange(len(targets)), targets], eps, 1 - eps)
     return float(np.average(-np.log(p.astype(np.float64)), weights=weights))
 
@@ -127,6 +128,7 @@ def r2(targets: np.ndarray, values: np.ndarray, weights: np.ndarray | None = Non
     # constant columns are recognised by equality: the rounded mean of three times 0.1 is not 0.1, which would leave a
     # variance of 1e-34 and an R² of -1e33
     variance[(counted == counted[:1]).all(axis=0)] = 0
+    # a constant column: nothing is to be explained, so R² is 1 if every value is met and 0 if not
     unexplained = np.where(variance > 0, residual / np.where(variance > 0, variance, 1), residual > 0)
     return float(1 - unexplained.mean())
 

@@ -175,14 +175,14 @@ def maxout(pieces: int = 2) -> Activation:
 @cache
 def _maxout(k: int) -> Activation:
     def split(Z: Array) -> Array:
-        return Z.reshape(k, -1, Z.shape[1])
+        return Z.reshape(k, -1, Z.shape[1])  # (k, n, m): the rows of Z have all first pieces, then all second ones
 
     # comparisons one after the other and not max: autodiff of max would divide the gradient of a tie among its pieces
     def fold(Z: Array) -> tuple[Array, list[Array]]:
         largest, *remaining = split(Z)
         larger = []
         for piece in remaining:
-            larger.append((piece > largest) | jnp.isnan(piece))
+            larger.append((piece > largest) | jnp.isnan(piece))  # NaN is never larger, but must come out
             largest = jnp.where(larger[-1], piece, largest)
         return largest, larger
 
@@ -195,7 +195,7 @@ def _maxout(k: int) -> Activation:
         for is_larger in reversed(fold(Z)[1]):
             dZ.append(jnp.where(is_larger, dA, 0))
             dA = jnp.where(is_larger, 0, dA)
-        return jnp.concatenate([dA, *reversed(dZ)])
+        return jnp.concatenate([dA, *reversed(dZ)])  # what no later piece took is that of the first one
 
     name = canonical("maxout", k)
     text = "max(z₁, …, z_k)", "1 for the first maximal piece, else 0"

@@ -95,7 +95,7 @@ def augment_batch(batch: Batch, net: Network, objective: Objective, noise: Noise
     if noise.mixing is None and objective.label_smoothing is None:
         return Batch(X, Y, weights)
     if objective.cost_for(net).name == "categorical_cross_entropy":
-        Y = costs.one_hot(Y, net.sizes[-1], X.dtype)
+        Y = costs.one_hot(Y, net.sizes[-1], X.dtype)  # a mixture of two labels has no class id
     if noise.mixing is not None:
         X, Y = mix(X, noise.mixing), mix(Y, noise.mixing)
     if objective.label_smoothing is not None:
@@ -110,7 +110,7 @@ def mix(M: Array, mixing: tuple[Array, Array | int]) -> Array:
     [[1.0, 5.0, 6.0]]
     """
     mixing_weight, offset = mixing
-    return mixing_weight * M + (1 - mixing_weight) * jnp.roll(M, -offset, axis=1)
+    return mixing_weight * M + (1 - mixing_weight) * jnp.roll(M, -offset, axis=1)  # column i meets i + r
 
 
 def smooth(Y: Array, rate: ArrayLike, *, multilabel: bool) -> Array:

@@ -92,11 +92,11 @@ def evaluate(
     def J_of(Z: Array) -> Array:
         return derivatives(mean_cost)(objective.cost_for(net), net.activations[-1], Z, Y, weights)
 
-    J = None if net.members is None or of_mean else jax.vmap(J_of)(Z).mean()
+    J = None if net.members is None or of_mean else jax.vmap(J_of)(Z).mean()  # Z (k, n_L, m)
     Z = Z if net.members is None else mean_logits(Z, net)
     J = J_of(Z) if J is None else J
     for penalty, numbers in penalty_numbers(objective, batch):
-        J = J + derivatives(weight_penalty)(penalty, params, *numbers)
+        J = J + derivatives(weight_penalty)(penalty, params, *numbers)  # of the weights as trained, not cast
     return Evaluation(J, Z, moments)
 
 
@@ -193,7 +193,7 @@ def backprop(
             return _plain_loop(layers, A, Y, weights, net.of_a_member, objective, masks)
 
         J, dlayers = jax.vmap(loop)(first["W"], last, noise.masks)  # (k,), and (k, …) each
-        dlayers = jax.tree.map(lambda leaf: leaf / len(J), dlayers)
+        dlayers = jax.tree.map(lambda leaf: leaf / len(J), dlayers)  # J = 1/k Σ J_i
         J, gradient = J.mean(), member_gradient(tuple(params), dlayers, widths)
     # a tuple or a list, as the parameters are, because a caller maps over both trees together
     gradient = type(params)(gradient)

@@ -70,7 +70,7 @@ def propagate(
         g, norm = net.activations[l - 1], net.norms[l - 1]
         if logits and l == net.depth:
             g = activations.identity
-        if l in fixed_moments:
+        if l in fixed_moments:  # never within a stack: a network with frozen layers has none
             # with known moments the normalised block is affine: it is computed as the plain block that equals it
             norm, layer = None, fold_layer(layer, fixed_moments[l])
         if k == 1:
@@ -120,16 +120,18 @@ def propagate_members(
     drops_inputs = bool(masks) and masks[0] is not None  # each member has inputs of its own
     shares = widths is not None and n_multiplications(widths, n_in, k) < k * n_in and not drops_inputs
     if one_by_one:
+        # an evaluation takes all rows at once: beyond the limit each member computes its own product, to save memory
         shares = shares and len(widths or ()) * len(W) * A.shape[1] <= MAX_SHARED_PRODUCTS
     # how a member begins with its entry of `mapped`: with its W and the inputs, or with the product of both
     if not shares:
         mapped, begin = derivatives(scaled_copies)(widths, W, R), lambda copy: ({"W": copy}, A)
     elif one_by_one:
-        U = column_products(widths or (), W, A)
-        mapped, begin = R, lambda r: ({}, jnp.tensordot(r, U, 1))
+        U = column_products(widths or (), W, A)  # (F, n, m), once for all members
+        mapped, begin = R, lambda r: ({}, jnp.tensordot(r, U, 1))  # (F,), (F, n, m) -> (n, m)
     else:
         mapped, begin = derivatives(member_products)(widths, W, R, A), lambda product: ({}, product)
 
+    # a layer without W takes its input for W A already, and adds b
     def Z_of(entry: Array, last: LayerParams, masks: Masks) -> Array:
         copy, start = begin(entry)
         layers = ({**first, **copy}, *inner, last)

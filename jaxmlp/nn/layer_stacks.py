@@ -90,6 +90,7 @@ def _map_layers(tree: T, runs: Runs, n: int, change: Callable[[Sequence[Any], Ru
         return plain and all(isinstance(entry, dict | Moments) for entry in node)
 
     def changed(node: Any) -> Any:
+        # moments have an entry less than there are layers: the run of the output, always 1, is left out for them
         return type(node)(change(node, runs[: len(runs) - (n - len(node))])) if is_layers(node) else node
 
     return jax.tree.map(changed, tree, is_leaf=is_layers)

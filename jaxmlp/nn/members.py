@@ -56,6 +56,7 @@ def scales_of_inputs(R: Array, widths: Widths | None) -> Array:
     >>> scales_of_inputs(jnp.array([[1.0, -1.0]]), (2, 1)).tolist()
     [[1.0, 1.0, -1.0]]
     """
+    # total_repeat_length, because shapes in a compiled program cannot depend on the widths as an array
     return R if widths is None else jnp.repeat(R, jnp.array(widths), axis=1, total_repeat_length=sum(widths))
 
 
@@ -64,7 +65,7 @@ def _sum_of_columns(dscales: Array, widths: Widths | None) -> Array:
     if widths is None:
         return dscales
     column_of_input = jnp.repeat(jnp.arange(len(widths)), jnp.array(widths), total_repeat_length=sum(widths))
-    return jax.ops.segment_sum(dscales.T, column_of_input, len(widths), indices_are_sorted=True).T
+    return jax.ops.segment_sum(dscales.T, column_of_input, len(widths), indices_are_sorted=True).T  # (n_0, k) -> (F, k)
 
 
 def _copies_forward(widths: Widths | None, W: Array, R: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -105,7 +106,7 @@ def column_products(widths: Widths, W: Array, X: Array) -> Array:
     return jnp.concatenate(
         [
             jnp.einsum("nfw,fwm->fnm", W[:, inputs].reshape(n, -1, width), X[inputs].reshape(-1, width, m))
-            for _, inputs, width in _runs(widths)
+            for _, inputs, width in _runs(widths)  # with a product per column the program would grow with the table
         ]
     )
 
@@ -186,7 +187,7 @@ def member_gradient(
 
 
 def _of_classes(Z: Array) -> Array:
-    return _log_mean(jax.nn.log_softmax(Z, axis=1))
+    return _log_mean(jax.nn.log_softmax(Z, axis=1))  # (k, C, m): over the classes of each member
 
 
 def _of_labels(Z: Array) -> Array:
@@ -195,7 +196,7 @@ def _of_labels(Z: Array) -> Array:
 
 def _log_mean(logarithms: Array) -> Array:
     k = jnp.asarray(logarithms.shape[0], logarithms.dtype)
-    return jax.nn.logsumexp(logarithms, axis=0) - jnp.log(k)
+    return jax.nn.logsumexp(logarithms, axis=0) - jnp.log(k)  # ln(1/k Σ eˣ), which does not overflow
 
 
 MEAN_LOGITS: dict[str, Callable[[Array], Array]] = {

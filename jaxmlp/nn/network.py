@@ -74,7 +74,7 @@ class Network:
     def __post_init__(self) -> None:
         sizes = _checked_sizes(self.sizes)
         hidden = self.hidden
-        if isinstance(hidden, (str, Activation)):
+        if isinstance(hidden, (str, Activation)):  # before the tuple: an Activation is a NamedTuple
             hidden = (hidden,) * (len(sizes) - 2)
         elif not isinstance(hidden, (tuple, list)):
             remedy = "write a name as 'relu', or make a record of your function with jaxmlp.activation"

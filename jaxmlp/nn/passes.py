@@ -72,7 +72,7 @@ def layer_passes(
     dA, dZ = None, output_error(forward[-1][1])  # BP1
     for l in reversed(range(net.depth)):
         A_prev, Z, A, cache = forward[l]
-        if dA is not None:
+        if dA is not None:  # dZ_L came from BP1
             dZ = gs[l].pullback(Z, A, dA)  # BP2
         dlayer, dA_prev = layer_backward(net.norms[l], activations.identity, cache, dZ)  # BP3, BP4
         passes.insert(0, LayerPass(A_prev, Z, A, dA, dZ, dlayer))

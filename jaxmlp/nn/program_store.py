@@ -86,7 +86,7 @@ def _signature(leaf: Any) -> tuple[Any, ...]:
     if isinstance(leaf, Array):
         # the type has shape, dtype and weak type; a committed array ties the program to its device
         return jax.typeof(leaf), leaf.sharding, leaf.committed
-    return (leaf.shape, leaf.dtype) if hasattr(leaf, "dtype") else (type(leaf),)
+    return (leaf.shape, leaf.dtype) if hasattr(leaf, "dtype") else (type(leaf),)  # a Python number is an input
 
 
 class _Serialized(NamedTuple):
@@ -125,7 +125,7 @@ class _ProgramStore:
             self.serialized_bytes -= len(stored.executable)
         # outside the lock, because it takes long: a thread that asks for the same program meanwhile compiles it a
         # second time, which costs time and nothing else
-        program = deserialize_and_load(*stored[:3], execution_devices=[stored.device])
+        program = deserialize_and_load(*stored[:3], execution_devices=[stored.device])  # the default is all devices
         self.put(key, program, stored)
         return program
 
@@ -137,6 +137,7 @@ class _ProgramStore:
           stored: the bytes that it was loaded from; XLA cannot serialize such a program a second time.
         """
         with self.lock:
+            # the bytes of a program that was loaded from them are kept: XLA cannot serialize such a program again
             self.loaded[key] = program, stored
             limit = MAX_LOADED if jax.default_backend() == "cpu" else MAX_LOADED_ON_ACCELERATOR
             evicted = [self.loaded.popitem(last=False) for _ in range(len(self.loaded) - limit)]

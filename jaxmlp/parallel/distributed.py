@@ -39,4 +39,4 @@ def broadcast_from_first(text: str) -> str:
     padded = np.zeros(_MAX_TEXT_BYTES, np.uint8)
     padded[: len(data)] = np.frombuffer(data, np.uint8)
     received = np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)
-    return received.tobytes().rstrip(b"\0").decode()
+    return received.tobytes().rstrip(b"\0").decode()  # neither a path nor a digest has a zero byte

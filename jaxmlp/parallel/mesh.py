@@ -56,6 +56,7 @@ class Sharding(NamedTuple):
         # of their tree, at whatever depth
         spec = P()
         if len(path) > 1 and isinstance(path[-2], jax.tree_util.SequenceKey) and path[-2].idx < len(self.layers):
+            # the count of an optimizer lies in a tuple too, but is an attribute, with a name and no key: it stays whole
             spec = dict(self.layers[path[-2].idx]).get(getattr(path[-1], "key", ""), P())
         # an array in the place of a layer's, but of another rank or of a size that k does not divide, stays whole
         divides = len(spec) in (0, np.ndim(leaf)) and all(
@@ -132,7 +133,7 @@ def make_sharding(mesh: Mesh | int | str | tuple[int, int], net: Network) -> Sha
     for l, n in enumerate(net.sizes[1:], start=1):
         # layers are split in pairs: after one that is split by rows comes one by columns, which sums the parts up
         columns, split = ("model" if split else None), not split and k > 1 and l < net.depth and n % k == 0
-        rows = "model" if split else None
+        rows = "model" if split else None  # widths 8, 8, 1 and k = 2: W_1 by rows, W_2 by columns, W_3 whole
         of_units = ((name, P(rows, None)) for name in ("b", "gamma", "s"))
         layers.append((("W", P(rows, columns)), *of_units, ("R", P(None, None))))
     if k > 1 and not any("model" in dict(layer)["W"] for layer in layers):
@@ -149,13 +150,14 @@ def shard_batch(batch: Batch, sharding: Sharding | None) -> Batch:
     """Return the batch with its columns split over the axis "data"."""
     if sharding is None:
         return batch
-    return jax.lax.with_sharding_constraint(batch, NamedSharding(sharding.mesh, P(None, "data")))
+    return jax.lax.with_sharding_constraint(batch, NamedSharding(sharding.mesh, P(None, "data")))  # axis 1: examples
 
 
 def constrain(state: T, sharding: Sharding | None) -> T:
     """Return the state split as at the beginning of the run."""
     if sharding is None:
         return state
+    # without it XLA may lay the result out otherwise, and for such a state the next call would need another program
     return jax.lax.with_sharding_constraint(state, jax.tree_util.tree_map_with_path(sharding.of_leaf, state))
 
 
@@ -209,4 +211,5 @@ def _addressable(leaf: object) -> Any:
         return leaf
     sharding = leaf.sharding
     assert isinstance(sharding, NamedSharding)
+    # the devices exchange their parts, so every process must come here
     return jax.jit(lambda whole: whole, out_shardings=NamedSharding(sharding.mesh, P()))(leaf)

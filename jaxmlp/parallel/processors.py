@@ -8,6 +8,7 @@ import jax
 
 def n_processors() -> int:
     """Return how many cores this process may use."""
+    # Linux alone has it: the cores that taskset, Slurm or a container leave to this process
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -20,4 +21,4 @@ def on_cpu() -> bool:
     """
     config: Any = jax.config  # whose attributes a type checker does not see
     device = config.jax_default_device
-    return (getattr(device, "platform", device) or jax.default_backend()) == "cpu"
+    return (getattr(device, "platform", device) or jax.default_backend()) == "cpu"  # a device, a name, or None

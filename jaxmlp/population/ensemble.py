@@ -113,6 +113,7 @@ class Ensemble:
         probabilities = self.predict_proba(rows)
         if self.task == "multilabel":
             return (probabilities > threshold).astype(int)
+        # several classes have no other threshold (`check_threshold`), so column 1 below is that of the second of two
         ids = probabilities.argmax(axis=1) if threshold == 0.5 else (probabilities[:, 1] > threshold).astype(int)
         return np.asarray(self.members[0].classes)[ids]
 
@@ -150,6 +151,7 @@ class Ensemble:
             if self.members[0].has_probabilities:
                 outputs = self.predict_proba(part.rows)
             if self.task != "multilabel":
+                # labels to class ids, which are what the targets of a part are
                 predictions = (predictions[:, None] == np.asarray(self.members[0].classes)).argmax(axis=1)
         values = compute_metrics(self.task, part.targets, outputs, weights, metrics, predictions=predictions)
         weights = None if weights is None else np.asarray(weights)
@@ -195,6 +197,7 @@ class Ensemble:
         Raises:
           InputError: when there are no members, or they do not belong together.
         """
+        # by length first: member-10.h5 comes after member-9.h5
         files = sorted(as_path(path, "Ensemble.load").glob(MEMBERS), key=lambda file: (len(file.name), file.name))
         if not files:
             remedy = "give what `jaxmlp train --ensemble` or Ensemble.save wrote"

@@ -26,7 +26,7 @@ from jaxmlp.training.preparation import as_dataset, row_weights
 from jaxmlp.training.scores import score_function
 
 # with these the update of an entry depends on the gradient of that entry only, so that padding stays 0
-ENTRYWISE = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lion")
+ENTRYWISE = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lion")  # adamw_ntk reads n_in off the padded W
 
 
 class Population(NamedTuple):
@@ -132,6 +132,7 @@ def fit_many(
         raise InputError(sentence("schedule of a population", "one that is known beforehand", config.schedule, remedy))
     # which rows, folds and members there are
     data, weights = _drop_unweighted_rows(as_dataset(data), config)
+    # rows of weight 0 are gone by now: folds share out those that count, and none is left without any
     folds = Folds(folds) if isinstance(folds, int | np.integer) else folds
     check_type("folds", folds, (Folds, type(None)), "their number, or Folds(n, seed)", "write 5, for example")
     if progress is not None and not callable(progress):
@@ -176,7 +177,7 @@ def _with_offset(
     progress: Callable[[int, int], Any], before: int, in_group: int, total: int
 ) -> Callable[[int, int], Any]:
     """Return a function that reports the progress of a group of members as that of all."""
-    return lambda done, _: progress(before + min(done, in_group), total)
+    return lambda done, _: progress(before + min(done, in_group), total)  # `done` counts copies in the last chunk too
 
 
 def _with_metric(
@@ -222,5 +223,6 @@ def _groups(members: list[MemberSpec], shared: SharedConfig) -> dict[tuple[Netwo
     wide = widest(nets) if entrywise else None
     groups: dict[tuple[Network, int | None], list[int]] = {}
     for i, spec in enumerate(members):
+        # full batches of folds of unlike sizes may have other shapes, which are another program
         groups.setdefault((wide or spec.net, member_batch_size(shared, spec)), []).append(i)
     return groups

@@ -72,7 +72,7 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
         raise InputError(sentence("seeds", f"at most {MAX_SEEDS:,}", repr(seeds), "write fewer"))
     listed = range(int(seeds)) if whole(seeds) else seeds
     listed = tuple(listed) if isinstance(listed, Iterable) and not isinstance(listed, str | bytes) else ()
-    valid = all(whole(seed) and 0 <= seed < 2**32 for seed in listed)
+    valid = all(whole(seed) and 0 <= seed < 2**32 for seed in listed)  # jax.random.key(2**32) is key(0)
     if not valid or not listed or len(set(listed)) < len(listed):
         remedy = "write 4, or (0, 1, 2, 3)"
         raise InputError(sentence("seeds", "how many, or different whole numbers from 0", repr(seeds), remedy))

@@ -41,6 +41,7 @@ def widest(nets: Sequence[Network]) -> Network | None:
         return None
     wide = dataclasses.replace(first, sizes=tuple(map(max, zip(*(net.sizes for net in nets), strict=True))))
     real = sum(net.n_parameters for net in nets)
+    # 2-4-1 and 2-8-1 have 17 + 33 = 50 parameters, padded 2 · 33 = 66: below twice as many, so one program trains both
     return wide if wide.n_parameters * len(nets) <= MAX_PADDING * real else None
 
 

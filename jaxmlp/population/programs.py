@@ -97,6 +97,7 @@ def population_programs(key: ProgramKey, small: bool) -> PopulationPrograms:
     static = key.static
 
     def begin(initial: InitialState) -> TrainState:
+        # keys come as words, because a typed key has no NumPy form that could be stacked
         run_key = jax.random.wrap_key_data(initial.words)
         return init_state(run_key, static.net, static.optimizer, initial.params, average=key.average)
 
@@ -139,6 +140,6 @@ def _summary(static: StaticConfig, state: TrainState, metrics: EpochMetrics) -> 
         if validation.n_correct is not None:
             validation_accuracy = validation.n_correct / validation.weight.astype(validation.n_correct.dtype)
     finite = jnp.isfinite(cost) & all_finite(static.net, state)
-    values = (cost, accuracy, validation_cost, validation_accuracy, finite)
+    values = (cost, accuracy, validation_cost, validation_accuracy, finite)  # None becomes NaN: an array has no gaps
     dtype = wide(J.dtype)
     return jnp.stack([jnp.full((), jnp.nan, dtype) if value is None else value.astype(dtype) for value in values])

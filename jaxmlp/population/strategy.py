@@ -110,6 +110,7 @@ def run_population(
         lambda stopped, chunk=chunk: _run_chunk(job, runs, chunk, stopped, advance) for chunk in _chunks(job, best)
     ]
     parts = _in_parallel(tasks, best.workers)
+    # the copies that fill the last chunk are cut off
     params, metrics = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: job.n_members], *parts)
     return params, metrics, best
 
@@ -130,6 +131,7 @@ def _choose(job: PopulationJob, strategy: str, memory: float | None) -> Strategy
         return _vmap_or_chunks(job, memory, workers if strategy == "chunks" else 1, "requested")
     # the loop first: if it ends before XLA would have compiled the program of vmap, no comparison is needed
     seconds = {loop: _measure(job, loop)} if workers > 1 else {}
+    # the compilation for the loop has just been timed, and stands for that of the other program
     if seconds and seconds[loop] * n * job.epochs < _measurements(job.key).compilation_seconds:
         return loop._replace(reason="finished before another program would be compiled")
     vectorized = _vmap_or_chunks(job, memory, 1, "measured")
@@ -143,7 +145,7 @@ def _choose(job: PopulationJob, strategy: str, memory: float | None) -> Strategy
 def _vmap_or_chunks(job: PopulationJob, memory: float | None, workers: int, reason: str) -> Strategy:
     """Return vmap, or chunks of as many members as fit the memory; every worker gets at least one chunk."""
     n, n_fitting = job.n_members, _members_in_memory(job, memory)
-    size = min(n_fitting, math.ceil(n / workers))
+    size = min(n_fitting, math.ceil(n / workers))  # 10 members, 4 workers: chunks of 3, 3, 3 and 1
     name = "vmap" if size == n else "chunks"
     if n_fitting < n:
         reason = f"{reason}, {n_fitting} of {n} members fit the memory"
@@ -153,6 +155,7 @@ def _vmap_or_chunks(job: PopulationJob, memory: float | None, workers: int, reas
 def _measure(job: PopulationJob, strategy: Strategy) -> float:
     """Return the seconds per member and epoch; an equal population is not measured twice."""
     seconds = _measurements(job.key).seconds
+    # [:3]: the reason of a choice does not change its speed
     key = strategy[:3], job.n_members, job.shared_order, job.rows.train.X.shape, job.key.capacity, job.batch_size
     if key not in seconds:
         seconds[key] = _probe(job, strategy)
@@ -201,6 +204,7 @@ def _probe(job: PopulationJob, strategy: Strategy) -> float:
     def make_task(chunk: np.ndarray) -> Callable[[int], Any]:
         initial, inputs = _members_of(job, chunk)
         arguments = runs.begin(initial), jax.device_put(inputs), job.rows, *job.get_orders(chunk, 0)
+        # JAX returns before the device has finished: without waiting, only the start of the program would be timed
         return lambda count: jax.block_until_ready(runs.run(*arguments, np.int32(count)))
 
     tasks = [make_task(chunk) for chunk in chunks]
@@ -224,7 +228,7 @@ def _probe(job: PopulationJob, strategy: Strategy) -> float:
 def _chunks(job: PopulationJob, strategy: Strategy) -> list[np.ndarray]:
     """Return the members of each chunk; copies of the last member fill the last chunk, so that one program runs all."""
     n = math.ceil(job.n_members / strategy.size) * strategy.size  # a whole number of chunks
-    return np.split(np.minimum(np.arange(n), job.n_members - 1), n // strategy.size)
+    return np.split(np.minimum(np.arange(n), job.n_members - 1), n // strategy.size)  # 5 in twos: 0 1, 2 3, 4 4
 
 
 # Programs are compiled in the main thread: settings of a `with` statement (x64, promotion) hold in one thread only.
@@ -257,6 +261,7 @@ def _compile(job: PopulationJob, size: int) -> CompiledRuns:
     n_validation = 0 if validation is None else validation.X.shape[0]
     n_validation = n_validation if held_out is None else held_out.shape[1]
     small = is_small(job.key.static.net, m, job.batch_size or m, n_validation=n_validation, members=size)
+    # the first member, `size` times: its shapes are those of every member
     programs, (initial, inputs) = population_programs(job.key, small), _members_of(job, np.zeros(size, int))
     axes = (size, job.key.capacity, job.steps)  # members, epochs, steps
     orders, rates = np.empty((*axes[job.shared_order :], job.batch_size or 0), np.int32), np.empty(axes, np.float64)
@@ -300,7 +305,7 @@ def _run_chunk(
         metrics.append(newest)
     # the metrics of a call have the length of its capacity: the last call may have run fewer epochs
     params = jax.device_get(runs.finish(state))
-    advance(len(chunk) * (job.epochs - (len(metrics) - 1) * capacity))
+    advance(len(chunk) * (job.epochs - (len(metrics) - 1) * capacity))  # what its calls have not counted yet
     return params, np.concatenate(jax.device_get(metrics), axis=1)[:, : job.epochs]
 
 
@@ -320,7 +325,7 @@ def _in_parallel(tasks: Sequence[Callable[[Event], Any]], workers: int) -> list[
         futures = [pool.submit(with_settings, task) for task in tasks]
         try:
             return [future.result() for future in futures]
-        except BaseException:
+        except BaseException:  # Ctrl-C as well, which Python raises in this thread
             stopped.set()
             pool.shutdown(cancel_futures=True)
             raise

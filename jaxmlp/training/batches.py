@@ -98,7 +98,7 @@ class Batches(NamedTuple):
     def sizes(self) -> np.ndarray:
         """Return the number of real rows in each step, (steps,)."""
         sizes = np.full(self.steps, self.batch_size)
-        sizes[-1] = self.n_rows - (self.steps - 1) * self.batch_size
+        sizes[-1] = self.n_rows - (self.steps - 1) * self.batch_size  # 38 of 1,438 rows in steps of 100
         return sizes
 
 
@@ -117,6 +117,7 @@ def draw_order(m: int, B: int, seed: tuple[int, ...], epoch: int, *, shuffle: bo
     >>> draw_order(3, 2, (0, 1), 0, shuffle=False).tolist()    # 5 = m + 2 stands for row 2, with weight 0
     [[0, 1], [2, 5]]
     """
+    # NumPy hashes the list to a seed: neighbouring epochs and keys get independent orders
     return permuted_rows(m, B, np.random.default_rng([*seed, epoch]) if shuffle else None)
 
 
@@ -174,7 +175,7 @@ def gather(rows: Rows, index: Array | None, *, padded: bool = False) -> Batch:
     if index is None:
         return Batch(*jax.tree.map(jnp.transpose, rows))
     m = rows.X.shape[0]
-    has_padding = padded or m % index.shape[0] != 0
+    has_padding = padded or m % index.shape[0] != 0  # known while tracing: no weights without padding
     real = index < m
     if has_padding:
         index = jnp.where(real, index, index - m)
@@ -236,7 +237,7 @@ def make_batches(
     def rows(part: Part, weights: np.ndarray | None = None) -> Rows:
         X = data.preprocessing(part.rows, dtype, copy=copy)
         Y = target_rows(part.targets, data.task, data.target_preprocessing, net, cost, dtype)
-        weights = weights if weights is None else weights.astype(dtype)[:, None]
+        weights = weights if weights is None else weights.astype(dtype)[:, None]  # (m, 1)
         return Rows(*jax.device_put((X, Y, weights)))
 
     validation = data.validation or data.test
@@ -307,7 +308,7 @@ def target_rows(
     if net.sizes[-1] == 1:
         return targets.astype(dtype)[:, None]
     # any other cost compares each output with a number, so the rows are one-hot
-    return (targets[:, None] == np.arange(net.sizes[-1])).astype(dtype)
+    return (targets[:, None] == np.arange(net.sizes[-1])).astype(dtype)  # (m, 1) == (C,) -> (m, C)
 
 
 def check_fit(data: Dataset, net: Network) -> None:

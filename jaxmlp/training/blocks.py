@@ -142,6 +142,7 @@ def run_epochs(
         return
     program, data = block_program(spec.static, plan), EpochData(batches.train, batches.validation)
     orders = Permutations(batches, run.seed, plan.capacity)
+    # a state that is not kept would be computed again for every callback that asks for it
     capacity = 1 if states_needed and not plan.keep_states else plan.capacity
     while until is None or run.epoch < until:
         # the plan's capacity gives the shapes, n the work: the shorter last call runs the same program
@@ -218,7 +219,7 @@ class _Run:
             good = good & np.array([*earlier, False])
         if not good[0]:
             raise self._divergence(J[0])
-        return n if good.all() else int(good.argmin())
+        return n if good.all() else int(good.argmin())  # argmin of booleans: the place of the first False
 
     # --- a long epoch, a segment in a call ---
 
@@ -234,6 +235,7 @@ class _Run:
             done = sums.steps
             for rows, order in segments:
                 steps = 1 if order is None else len(order)
+                # the last segment may be shorter than the others: its shapes cost one more compilation
                 hyper = spec.hyper._replace(rates=None if rates is None else rates[done : done + steps])
                 after, metrics = train_segment(self.state, rows, order, hyper)
                 # this segment is on its way, so reading the metrics of the one before does not leave the device idle;
@@ -294,14 +296,16 @@ class _Run:
             accuracies = (metrics.n_correct[:n].astype(np.float64) / metrics.weight[:n]).tolist()
         if score is None or metrics.outputs is None:
             return costs, accuracies, none
+        # an epoch has A as (n_L, m), and metrics take an example per row
         return costs, accuracies, [score(A.T) for A in np.asarray(metrics.outputs[:n])]
 
     def _divergence(self, J: np.ndarray, state: TrainState | None = None, done: int = 0) -> DivergenceError:
         """Return the error of the epoch, or of its segment after the steps that are done, that begins with a state."""
         spec = self.spec
         rates = None if spec.rates is None else spec.rates(self.epoch)[done:]
+        # the same rows once more: their order follows from seed and epoch alone
         segments = spec.batches.segments(self.seed, self.epoch, done)
-        first = unstack_layers(self.state if state is None else state, spec.plan.runs)
+        first = unstack_layers(self.state if state is None else state, spec.plan.runs)  # the error names a single layer
         return divergence_error(J, self.epoch + 1, spec.static, spec.hyper, first, segments, rates)
 
 

@@ -33,7 +33,7 @@ from jaxmlp.training.row_space import like_coordinates
 from jaxmlp.training.state import Best, PartialEpoch, Report, Snapshot, TrainState
 
 EVERY = 5.0  # seconds; writing a checkpoint of a small network takes 0.1
-MAX_CHECKPOINTS = 2
+MAX_CHECKPOINTS = 2  # the newest, and the one before it in case the newest is damaged
 _FACTS = ("run", "history", "best", "partial", "row space")
 
 
@@ -65,7 +65,7 @@ class Checkpointer(Callback):
         self.every = every
         self.run = dict(run or {})
         self._saved_at = time.monotonic()
-        self._step = -1
+        self._step = -1  # of the last checkpoint that was written or read; none yet
         self._owns = False
 
     @contextmanager
@@ -109,6 +109,7 @@ class Checkpointer(Callback):
 
     def maybe_save(self, get_snapshot: Callable[[], Snapshot]) -> None:
         """Save the snapshot that `get_snapshot` returns, if it is time for that in any process."""
+        # all processes write a checkpoint together, and their clocks differ
         if all_reduce_max(time.monotonic() - self._saved_at >= self.every):
             self.save(get_snapshot())
 
@@ -119,10 +120,11 @@ class Checkpointer(Callback):
         A folder that was removed while training is not made again.
         """
         step = int(snapshot.state.step)
-        if step == self._step:
+        if step == self._step:  # on_train_end comes right after on_epoch_end
             return
         orbax()
         try:
+            # if the folder was removed or moved away, Orbax would make it anew, with this checkpoint alone in it
             if self._owns and not self.folder.is_dir():
                 raise FileNotFoundError(f"the folder {self.folder.name} is gone")
             self._write(step, snapshot)
@@ -191,7 +193,7 @@ class Checkpointer(Callback):
             for step in sorted(manager.all_steps(), reverse=True):
                 try:
                     snapshot = self._read(ocp, manager, step, state)
-                except InputError:
+                except InputError:  # of another run: no damage, which an older checkpoint would cure
                     raise
                 except Exception as error:  # a file cut short, or gone: each part of Orbax has an error of its own
                     damaged[step] = _short(error)
@@ -227,6 +229,7 @@ class Checkpointer(Callback):
         tree = manager.restore(step, args=restored).arrays
         if facts.get("arrays") is not None and facts["arrays"] != _digest(tree):
             raise DamagedError("its arrays are not those that were written")
+        # the implementation is that of the running state: the words in the file do not tell it
         key = jax.random.wrap_key_data(tree["state"].key, impl=jax.random.key_impl(state.key))
         best = None if facts["best"] is None else Best(**facts["best"], params=tree["best"])
         partial = None if facts["partial"] is None else PartialEpoch(**facts["partial"])
@@ -238,6 +241,7 @@ class Checkpointer(Callback):
 
     def _check(self, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Raise unless the saved fingerprint is that of this run."""
+        # what stands in the file alone is not compared: a resumed run does not know its first parameters
         for name, value in current.items():
             # an option that is newer than the checkpoint had the value that is its default today
             written = saved[name] if name in saved else text_of_default(name)

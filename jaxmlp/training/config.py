@@ -46,7 +46,7 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)  # eq=False: == of the arrays in it is no single truth value
 class TrainConfig:
     """The options of a training run.
 
@@ -301,6 +301,7 @@ def resolve_optimizer(config: TrainConfig) -> tuple[optax.GradientTransformation
         return canonical_optimizer(name), None
     rate = config.learning_rate if callable(config.learning_rate) else default_rate(name, config.learning_rate)
     if rate is None:
+        # L-BFGS estimates the curvature from differences of gradients, which must be those of the same rows
         if config.batch_size != FULL:
             got, remedy = f"batch_size {config.batch_size}", "write batch_size='full'"
             raise InputError(sentence(f"optimizer {name!r}", "full batches", got, remedy))

@@ -43,6 +43,7 @@ def divergence_error(
       segments, rates: the rows and rates that it was run on.
     """
     bad = np.flatnonzero(~np.isfinite(J))
+    # if all J are finite, the last update made a parameter infinite or NaN: J of a step is computed before its update
     what, steps = ("cost", int(bad[0]) + 1) if bad.size else ("a parameter", len(J))
     place = _first_bad_place(static, hyper, state, segments, rates, steps)
     return DivergenceError(
@@ -67,6 +68,7 @@ def _first_bad_place(
         return update(static, state, batch, hyper.objective, hyper.options._replace(rate=rate))[0], batch.X
 
     with closing(segments):
+        # the range first: when it ends, zip does not ask for another segment, which a stream would read from its file
         for i, (rows, index) in zip(range(steps), _steps(segments), strict=False):
             after, X = step(state, rows, index, None if rates is None else rates[i])
             # the forward pass first: an update is bad after a bad pass in any case, so the pass names the cause

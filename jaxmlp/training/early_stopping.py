@@ -18,7 +18,7 @@ from jaxmlp.training.callbacks import Callback, Progress
 from jaxmlp.training.state import Best, Report, Snapshot
 
 REPORT_METRICS = ("cost", "accuracy", "validation_cost", "validation_accuracy")
-MONITORS = tuple(dict.fromkeys([*REPORT_METRICS, *METRICS]))
+MONITORS = tuple(dict.fromkeys([*REPORT_METRICS, *METRICS]))  # "accuracy" is in both
 
 
 class EarlyStopping(NamedTuple):
@@ -58,7 +58,7 @@ class MetricTracker(Callback):
         """Whether the last `patience` epochs are without improvement."""
         if self._early_stopping is None or self._best is None:
             return False
-        return len(self.values) - self._best.epoch >= self._early_stopping.patience
+        return len(self.values) - self._best.epoch >= self._early_stopping.patience  # `values` begins with epoch 1
 
     def on_epoch_end(self, progress: Progress) -> bool:
         """Record the epoch, and return whether to stop."""

@@ -114,12 +114,15 @@ def train_steps(
         index, rate = inputs  # (B,), a scalar
         batch = shard_batch(gather(rows, index, padded=static.padded), static.sharding)
         options = hyper.options._replace(rate=rate)
+        # J and Z are those before the update: the report of a step needs no second forward pass
         updated, J, Z = update(static, state, batch, hyper.objective, options)
         weight = jnp.float32(batch.X.shape[1]) if batch.weights is None else batch.weights.sum(dtype=jnp.float32)
         # always float32, because the sum counts rows: float16 is exact only up to 2048, bfloat16 only up to 256
         if static.skip_empty_steps:  # the mean over no row is NaN, in J and in the update
+            # the number of the step stays as well: the noise of later steps follows from it
             updated = jax.tree.map(lambda new, old: jnp.where(weight > 0, new, old), updated, state)
             J = jnp.where(weight > 0, J, jnp.zeros_like(J))
+        # counted against the labels of the data: smoothing and mixup change a copy within `update`
         correct = n_correct(Z, batch.Y, batch.weights, static.net, static.task)
         return constrain(updated, static.sharding), StepMetrics(J, correct, weight)
 
@@ -128,7 +131,7 @@ def train_steps(
         state, metrics = step(state, (None, None if hyper.rates is None else hyper.rates[0]))
         return state, jax.tree.map(lambda value: value[None], metrics)
     # with a scan the program contains one step for any number of steps, and nothing returns to the host between steps
-    return jax.lax.scan(step, state, (order, hyper.rates))
+    return jax.lax.scan(step, state, (order, hyper.rates))  # one of both may be None, a tree without leaves
 
 
 def end_epoch(
@@ -142,11 +145,13 @@ def end_epoch(
 def _validate(
     static: StaticConfig, state: TrainState, rows: Rows, index: Array | None, objective: Objective
 ) -> ValidationMetrics:
+    # `held_out` is padded with m, which `gather` takes for row 0 with weight 0; without an index nothing is padded
     batch = shard_batch(gather(rows, index, padded=True), static.sharding)
     # a population compares members with different penalties and label smoothing: the cost that ranks them excludes both
     if not static.penalized_validation:
         objective = dataclasses.replace(objective, l2=None, l1=None, label_smoothing=None)
     net, params = evaluation_params(static.net, state)
+    # of_mean: with members the cost is that of their common prediction; training takes the mean of their costs
     J, Z, _ = evaluate(params, batch, net, objective, compute=static.compute_dtype, of_mean=True)
     outputs = net.activations[-1].apply(Z) if static.with_outputs else None  # (n_L, m)
     weight = jnp.float32(batch.X.shape[1]) if batch.weights is None else batch.weights.sum(dtype=jnp.float32)
@@ -199,6 +204,7 @@ def train_epochs(
     def body(i: Array, carry: tuple[TrainState, R]) -> tuple[TrainState, R]:
         state, records = carry
         state, newest = epoch(i, state, data, orders, hyper)
+        # XLA updates the carry of a loop in place: an epoch copies its own record, not those of all epochs
         return state, jax.tree.map(lambda array, value: array.at[i].set(value), records, newest)
 
     _, shapes = jax.eval_shape(epoch, jnp.int32(0), state, data, orders, hyper)
@@ -245,7 +251,7 @@ def segment_programs(static: StaticConfig, plan: ExecutionPlan) -> tuple[Program
         return state, replicate((metrics, all_finite(static.net, state)), static.sharding)
 
     def end(state: TrainState, rows: Rows | None, objective: Objective) -> Any:
-        state, validation = end_epoch(static, state, rows, None, objective)
+        state, validation = end_epoch(static, state, rows, None, objective)  # only a population holds rows out
         return state, replicate(validation, static.sharding)
 
     # no compiler options: validation is one batch of all rows, and gains from several threads even if a step does not
@@ -257,6 +263,7 @@ def pack_state(state: TrainState) -> dict[str, Array]:
 
     A run never changes its key (a step folds its number into it), so the key is not copied.
     """
+    # one vector for each dtype: an optimizer counts its steps in int32, beside moments of float
     vectors: dict[str, list[Array]] = {}
     for leaf in jax.tree.leaves(state._replace(key=None)):
         vectors.setdefault(str(leaf.dtype), []).append(leaf.reshape(-1))
@@ -274,6 +281,7 @@ def unpack_state(vectors: dict[str, Any], template: TrainState) -> TrainState:
     (True, dtype('int32'))
     """
     leaves, tree = jax.tree.flatten(template._replace(key=None))
+    # the leaves of one tree always come in the same order, so the sizes alone find each leaf again
     offsets = dict.fromkeys(vectors, 0)
     parts = []
     for leaf in leaves:

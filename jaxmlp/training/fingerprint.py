@@ -137,13 +137,14 @@ def _text(value: Any) -> str:
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return " ".join(map(str, np.ravel(jax.random.key_data(value))))
     if isinstance(value, np.ndarray | jax.Array | FileRows):
-        return f"{value.shape} {value.dtype}, digest {_digest(value)[:16]}"
+        return f"{value.shape} {value.dtype}, digest {_digest(value)[:16]}"  # short: errors show it
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(value[name])}" for name in sorted(value))
+        return ", ".join(f"{name} {_text(value[name])}" for name in sorted(value))  # equal in any order
     if hasattr(value, "name"):  # of a cost or an initializer, with its numbers
         return str(value.name)
+    # after the name: a Cost is a NamedTuple too, of functions, which would all be "custom"
     if hasattr(value, "_asdict"):
         return _text(value._asdict())
     if isinstance(value, tuple | list):
         return ", ".join(map(_text, value)) or "none"
-    return "custom"
+    return "custom"  # a function: its repr has an address, another one in each process

@@ -157,7 +157,8 @@ def fit(
     with ExitStack() as stack:
         # resume: from a checkpoint in the folder, if there is one of this run and it is further
         if checkpointer is not None:
-            stack.enter_context(checkpointer.owned())
+            stack.enter_context(checkpointer.owned())  # before reading: another process may write into it
+            # a run that is resumed may have begun with any parameters, so they are not compared
             checkpointer.run |= run_fingerprint(data, config, run, None if resume is not None else (params,))
             snapshot = checkpointer.latest_after(snapshot)
             snapshot = snapshot._replace(state=shard(snapshot.state, run.spec.static.sharding))
@@ -181,6 +182,7 @@ def fit(
             for _ in loop.follow(blocks):
                 hook = "on_epoch_end" if loop.partial is None else "on_segment_end"
                 answers = [getattr(callback, hook)(loop) for callback in active]  # a list: each of them is called
+                # all processes leave the loop after the same epoch: the next call of the device needs every one of them
                 if all_reduce_max(any(answers)):
                     break
         except DivergenceError as error:

@@ -50,6 +50,7 @@ class Result(NamedTuple):
     def row_space(self) -> int | None:
         """The dimension of the space of the rows, where the run trained in it; None for plain steps."""
         coordinates = self.snapshot.coordinates
+        # - 1: the last column of W is no dimension of the rows, but stands for what is orthogonal to them
         return None if coordinates is None else coordinates.state.params[0]["W"].shape[1] - 1
 
     @property
@@ -84,7 +85,7 @@ class TrainingLoop:
         for block in blocks:
             self.partial = block.partial
             if block.partial is not None:
-                self._get_state = partial(block.state, 0)
+                self._get_state = partial(block.state, 0)  # a segment has one state
                 yield
             for i, report in enumerate(block.reports):
                 # not the state itself: it is fetched from the device only when a callback asks for it
@@ -100,6 +101,7 @@ class TrainingLoop:
 
     def params_getter(self) -> Callable[[], Params]:
         """Return a function that returns the parameters to predict with after the last epoch."""
+        # bound now: early stopping calls the function after later epochs of the block, when `self._get_state` is theirs
         spec, get_state = self._spec, self._get_state
         return lambda: _as_jax(evaluation_params(spec.net, spec.network_state(get_state()))[1])
 

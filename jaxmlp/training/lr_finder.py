@@ -112,7 +112,7 @@ def _order(batches: Batches, seed: tuple[int, ...], steps: int) -> np.ndarray | 
     """Return rows for so many steps, one epoch after the other; None for full batches."""
     epochs = range(-(-steps // batches.steps))
     orders = [order for epoch in epochs if (order := batches.order(seed, epoch)) is not None]
-    return np.concatenate(orders)[:steps] if orders else None
+    return np.concatenate(orders)[:steps] if orders else None  # None: the rates alone count the steps
 
 
 def _evaluate(rates: np.ndarray, costs: np.ndarray) -> RangeTest:
@@ -120,7 +120,7 @@ def _evaluate(rates: np.ndarray, costs: np.ndarray) -> RangeTest:
     smoothed, s = np.empty_like(costs), 0.0
     for t, J in enumerate(costs):
         s = SMOOTHING * s + (1 - SMOOTHING) * J
-        smoothed[t] = s / (1 - SMOOTHING ** (t + 1))
+        smoothed[t] = s / (1 - SMOOTHING ** (t + 1))  # t = 0: 0.1 J / 0.1, which is J itself
     if not np.isfinite(costs[0]):
         raise DivergenceError(
             f"the cost is {costs[0]} at the first step, with learning rate {rates[0]:g}: scale the inputs"

@@ -53,7 +53,7 @@ def init_numpy(
         expects, remedy = "an initializer of normal numbers", "take 'lecun_normal', 'he_normal' or 'normal(0.01)'"
         raise InputError(sentence("init_numpy", expects, repr(record.name), remedy))
     try:
-        generator = np.random.RandomState(seed)
+        generator = np.random.RandomState(seed)  # the old generator: default_rng draws other numbers
     except (ValueError, TypeError):
         remedy = "write 1, say"
         raise InputError(sentence("seed", "a whole number from 0 to 2³² - 1", repr(seed), remedy)) from None

@@ -98,6 +98,7 @@ def _function_key(function: types.FunctionType, enclosing: tuple[int, ...]) -> H
     except ValueError:  # a variable that is not set yet
         raise _NotComparable from None
     parts = cells, function.__defaults__, tuple(sorted((function.__kwdefaults__ or {}).items()))
+    # with the globals: equal code in two modules may read different variables of one name
     key = "function", function.__code__, id(function.__globals__), _key(parts, enclosing)
     if _is_library(function.__module__ or ""):
         return key

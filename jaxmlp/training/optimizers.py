@@ -175,7 +175,7 @@ def _adamw_ntk(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimiz
         return optax.chain(
             optax.scale_by_adam(b1, b2, eps),
             optax.stateless(scale),
-            optax.add_decayed_weights(decay, _weights_only),
+            optax.add_decayed_weights(decay, _weights_only),  # after the factors: W decays by α η, without 1/√n_in
             optax.scale_by_learning_rate(learning_rate),
         )
 

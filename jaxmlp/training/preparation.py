@@ -104,6 +104,7 @@ def prepare(
     static = StaticConfig(net, optimizer, batches.task, frozen, compute_dtype, score is not None, sharding)
     plan = _plan(static, snapshot.state, batches, rates)
     hyper = Hyperparameters(objective, step_options(config, objective, batches.steps))
+    # no rates yet: a plateau computes them from the metrics of a snapshot that `fit` may still replace by a checkpoint
     return PreparedRun(RunSpec(static, plan, batches, hyper, None, score), snapshot, weights, rates)
 
 
@@ -136,11 +137,11 @@ def _in_row_space(run: PreparedRun, snapshot: Snapshot, config: TrainConfig) -> 
     if static.sharding is None:
         found = find_row_space(static.net, spec.hyper.objective, config, batches, snapshot)
     if found is None:
-        return spec, snapshot._replace(coordinates=None)
+        return spec, snapshot._replace(coordinates=None)  # plain steps change W₁ itself
     space, coordinates = found
     net = dataclasses.replace(static.net, sizes=(space.basis.width, *static.net.sizes[1:]))
     static, batches = static._replace(net=net), rows_in(space.basis, batches)
-    plan = _plan(static, coordinates.state, batches, run.rates)
+    plan = _plan(static, coordinates.state, batches, run.rates)  # anew: a smaller network, more epochs in a call
     spec = spec._replace(static=static, plan=plan, batches=batches, row_space=space)
     return spec, snapshot._replace(coordinates=coordinates)
 

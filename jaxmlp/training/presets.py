@@ -256,6 +256,8 @@ def budget(n_rows: int, name: str = "tabular") -> Budget:
     steps = math.ceil(n_rows / size)  # per epoch
     epochs = min(MAX_EPOCHS, max(preset.min_epochs, math.ceil(preset.steps / steps)))
     patience = max(MIN_PATIENCE, math.ceil(PATIENCE_STEPS / steps))
+    # tabular, 275 rows: B = 64, 5 steps per epoch, 10,000/5 = 2,000 epochs, of which 500 are allowed; patience 400/5 =
+    # 80
     return Budget(size, epochs, patience if preset.stops_early else epochs)
 
 

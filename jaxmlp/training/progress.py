@@ -58,14 +58,14 @@ def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         return
     columns = (TextColumn(what), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=out) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(what, total=None)  # the first call of `fit_many` brings the total
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, markup=False)
+    return Console(stderr=True, highlight=False, markup=False)  # stdout is for the answer of a command
 
 
 def _figures(report: Report) -> str:

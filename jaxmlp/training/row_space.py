@@ -74,7 +74,7 @@ class RowSpace(NamedTuple):
 
         def whole(leaf: Any) -> Any:
             V = np.asarray(leaf, np.float64)
-            W = (V[:, :-1] @ basis.T.T) @ basis.rows + V[:, -1:] * N
+            W = (V[:, :-1] @ basis.T.T) @ basis.rows + V[:, -1:] * N  # `basis.T` is the field T: T.T (r, m)
             return jnp.asarray(W.astype(leaf.dtype))
 
         return _map_first_weights(state, whole)
@@ -106,6 +106,7 @@ def orthonormal_basis(rows: np.ndarray, dtype: Any = np.float64) -> Basis | None
     if eps * largest > tolerance * values[0]:  # the same again of Q, whose K is nearly I: now all of it is accurate
         Q = T.T @ rows  # (r, n₀), transposed
         values, vectors = np.linalg.eigh(Q @ Q.T)
+        # Q Qᵀ should be I: with an eigenvalue so far below 1, Q is too inaccurate for a single correction
         if values[0] < 0.5:
             return None
         correction = (vectors / np.sqrt(values)) @ vectors.T  # the symmetric root, which is nearly I
@@ -136,6 +137,7 @@ def is_cheaper(net: Network, batches: Batches, epochs: int) -> bool:
     (True, False)
     """
     m, n_0, n_1 = batches.n_rows, net.sizes[0], net.shapes[0].W[0]
+    # with the rows of the validation part, which is evaluated in the same space; dependent rows make r smaller
     r = m + (0 if batches.validation is None else batches.validation.X.shape[0])
     saved = epochs * 2 * n_1 * m * (n_0 - r)  # W₁ X and dZ₁ Xᵀ
     # K and V in float64, which takes twice the time; about ten products (r, r) to find the eigenvectors
@@ -157,6 +159,7 @@ def find_row_space(
     dtype = state.params[0]["W"].dtype
     if not (is_exact(objective, config, dtype) and is_cheaper(net, batches, config.epochs)):
         return None
+    # after plain steps momentum and average are not those of a first step, from which `_first_coordinates` begins
     if coordinates is None and int(state.step) > 0:
         return None
     parts = [part.X for part in (batches.train, batches.validation) if part is not None]
@@ -171,6 +174,7 @@ def find_row_space(
         return None
     W = np.asarray(state.params[0]["W"])  # (n₁, n₀)
     again = np.asarray(space.network_state(coordinates.state).params[0]["W"])
+    # W was put together from these coordinates: with the same rows it comes out again, to the rounding of its dtype
     is_same = np.allclose(W, again, rtol=0, atol=1e-5 * float(np.abs(W).max()))
     return (space, coordinates) if is_same else None
 
@@ -179,7 +183,7 @@ def _first_coordinates(basis: Basis, state: TrainState) -> tuple[RowSpace, Coord
     """Return the space and the coordinates of a state before its first step."""
     dtype, W = state.params[0]["W"].dtype, np.asarray(state.params[0]["W"], np.float64)
     V = (W @ basis.rows.T) @ basis.T  # (n₁, r)
-    orthogonal = W - (V @ basis.T.T) @ basis.rows
+    orthogonal = W - (V @ basis.T.T) @ basis.rows  # (n₁, n₀)
     norms = np.linalg.norm(orthogonal, axis=1, keepdims=True)  # ν, (n₁, 1)
     N = np.divide(orthogonal, norms, out=np.zeros_like(orthogonal), where=norms > 0).astype(dtype)
     first = np.concatenate([V, norms], axis=1).astype(dtype)  # (n₁, r + 1)
@@ -214,5 +218,6 @@ def like_coordinates(state: TrainState, width: int) -> Coordinates:
 
 def _map_first_weights(state: State, change: Any) -> State:
     """Return the state with W₁ replaced, in the parameters and wherever an optimizer or an average has its like."""
+    # a path that ends in (0, "W"): of the parameters, and of every tree like them that an optimizer holds
     is_first = (jax.tree_util.SequenceKey(0), jax.tree_util.DictKey("W"))
     return jax.tree_util.tree_map_with_path(lambda path, leaf: change(leaf) if path[-2:] == is_first else leaf, state)

@@ -59,6 +59,7 @@ def _coslog(cycles: int = 4) -> Curve:
     if cycles > MAX_CYCLES:
         raise InputError(sentence("schedule coslog", f"at most {MAX_CYCLES} cycles", cycles, "write coslog(4)"))
 
+    # n = 2, by hand: f = 0 at t/T = 0, 1/3 and 1, where cycles end; f = 1 at (√2 - 1)/3 = 0.14 and (2√2 - 1)/3 = 0.61
     def make(total: int, per_epoch: int) -> Any:
         # t/T before the factor: its product with a whole step would leave the range of int32
         return lambda step: 0.5 - 0.5 * jnp.cos(2 * jnp.pi * jnp.log2(1 + (2**cycles - 1) * (step / total)))
@@ -147,6 +148,7 @@ def plateau_factor(plateau: Plateau, monitored: Sequence[float]) -> float:
     # computed anew from all reports of the run: a plateau has no state that a checkpoint would have to hold
     best, waited, factor = np.inf, 0, 1.0
     for value in monitored:
+        # an improvement of exactly δ counts, but with δ = 0 an equal value is none
         improved = value < best if plateau.min_delta == 0 else value <= best - plateau.min_delta
         best, waited = min(best, value), 0 if improved else waited + 1
         if waited == plateau.patience:
@@ -203,7 +205,7 @@ def _values_of(schedule: Callable[[Any], Any], total: int) -> np.ndarray:
     """Return a schedule at every step."""
     try:
         with jax.numpy_dtype_promotion("standard"):  # a schedule of the user may mix integers and floats
-            values = np.asarray(jax.jit(jax.vmap(schedule))(jnp.arange(total)), np.float64)
+            values = np.asarray(jax.jit(jax.vmap(schedule))(jnp.arange(total)), np.float64)  # (T,)
     except (TypeError, ValueError, jax.errors.ConcretizationTypeError):  # an ordinary Python function of a number
         values = np.array([float(schedule(step)) for step in range(total)])
     if values.shape != (total,) or not (np.isfinite(values) & (values >= 0)).all():

@@ -145,6 +145,7 @@ def update(
     if objective.max_norm is not None:
         bounded = clip_row_norms(params, objective.max_norm)
         layers = enumerate(zip(params, bounded, strict=True), start=1)
+        # a frozen layer keeps rows that are longer than the bound, as it keeps everything else
         params = tuple(layer if l in frozen else shorter for l, (layer, shorter) in layers)
     average = state.average
     if options.ema_decay is not None:
@@ -160,6 +161,7 @@ def fading_factor(step: ArrayLike, total: ArrayLike) -> Array:
     [1.0, 1.0, 0.5, 0.0]
     """
     second_half = jnp.maximum(2 * jnp.asarray(step, jnp.float32) / jnp.asarray(total, jnp.float32) - 1, 0)
+    # at most 1: a run that began with smaller batches may have taken more than T steps, and the cosine would rise again
     return 0.5 + 0.5 * jnp.cos(jnp.pi * jnp.minimum(second_half, 1))
 
 
@@ -190,6 +192,7 @@ def _update_moments(
     """
     momentum = BATCH_NORM_MOMENTUM
     if weights is not None:
+        # 25 rows in steps of 8: the fourth step has one real row, and a momentum of 0.1/8
         momentum *= (weights > 0).mean(dtype=wide(weights.dtype))
     return jax.tree.map(lambda old, new: old + jnp.asarray(momentum, old.dtype) * (new - old), running, tuple(observed))
 
@@ -197,7 +200,7 @@ def _update_moments(
 def _update_average(average: Any, params: Params, decay: ArrayLike, step: Array) -> Params:
     t = step.astype(jnp.float32)
     # 1 - d in float32, then rounded: in bfloat16 a decay of 0.999 is 1, and the average would never move
-    d = jnp.minimum(jnp.asarray(decay, jnp.float32), (1 + t) / (10 + t))
+    d = jnp.minimum(jnp.asarray(decay, jnp.float32), (1 + t) / (10 + t))  # t = 0: 0.1, t = 90: 0.91
     step_size = (1 - d).astype(jax.tree.leaves(params)[0].dtype)
     return cast(Params, optax.incremental_update(params, average, step_size))
 

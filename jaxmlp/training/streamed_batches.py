@@ -23,7 +23,7 @@ from jaxmlp.nn.objective import Objective
 from jaxmlp.training.batches import Rows, check_batch_norm, check_fit, permuted_rows, target_rows
 from jaxmlp.training.options import FULL, check_batch_size
 
-INDEX_BYTES = 16
+INDEX_BYTES = 16  # int64, int32, float32
 """Of a row: its number in the file, its place in an order, its weight."""
 
 
@@ -70,6 +70,7 @@ class StreamedBatches(NamedTuple):
         def draw(*more: int) -> np.random.Generator | None:
             return np.random.default_rng([*seed, epoch, *more]) if self.shuffle else None
 
+        # buffers of 300 rows, batches of 100: 6 steps are 2 buffers to skip; 7 steps end within a buffer
         skipped, remainder = divmod(done * self.batch_size, self.feed.size)
         if remainder:
             remedy = "give the memory that it began with"
@@ -81,6 +82,7 @@ class StreamedBatches(NamedTuple):
             for i, (X, numbers) in enumerate(buffers, start=skipped + 1):  # not from 0: a 0 more is the same seed again
                 yield (
                     Rows(*jax.device_put((X, *self.targets(numbers)))),
+                    # a buffer holds contiguous blocks of the file: its rows are put into an order of their own
                     permuted_rows(len(X), self.batch_size, draw(i)),
                 )
 
@@ -110,6 +112,8 @@ def stream_batches(
     if batch_size == FULL:
         remedy = "write 128, say, or read the file with jaxmlp.load"
         raise InputError(sentence("batch_size", "a number of rows for a streamed data set", repr(FULL), remedy))
+    # rows in memory are left out if their weight is 0. Here they are read in any case, and a batch of such rows alone
+    # would have no mean
     if weights is not None and not weights.all():
         remedy = "leave those rows out of the file, or give them a small weight"
         raise InputError(sentence("class_weight of a streamed data set", "weights above 0", "0", remedy))
@@ -121,7 +125,7 @@ def stream_batches(
         return target_rows(targets, data.task, data.target_preprocessing, net, cost, dtype)
 
     def targets(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        counted = None if weights is None else weights[numbers].astype(dtype)[:, None]
+        counted = None if weights is None else weights[numbers].astype(dtype)[:, None]  # (r, 1)
         return coded(data.train.targets[numbers]), counted
 
     def on_device(part: Part) -> Rows:
