@@ -103,6 +103,7 @@ def fit_pair(estimator: Any, X: Any, table: Table, y: Any, checks: dict[str, Any
       InputError: for a frame whose columns are all identifiers, free text or constants.
       InputTypeError: for words in columns of numbers.
     """
+    # this sets n_features_in_ and feature_names_in_, but does not refuse text
     validate_data(estimator, X, skip_check_array=True)
     estimator._encoder = TableEncoder.of_table(table, TableOptions(numbers=_scaling(estimator)))
     unused = [role.name for role in estimator._encoder.roles if role.role in (IDENTIFIER, TEXT)]
@@ -123,7 +124,7 @@ def encoder_of_numbers(estimator: object, n_columns: int) -> TableEncoder | None
     numbers = _scaling(estimator)
     if numbers not in (PIECEWISE, WITH_NUMBER):
         return None
-    names = getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(n_columns)])
+    names = getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(n_columns)])  # scikit-learn's names
     return TableEncoder(tuple(Column(str(name), NUMBER) for name in names), numbers=numbers)
 
 
