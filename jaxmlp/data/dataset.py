@@ -213,7 +213,7 @@ class Dataset:
         fits_targets = targets and self.task == "regression"
         target_preprocessing = Preprocessing.standardize(self.train.targets) if fits_targets else Preprocessing()
         data = dataclasses.replace(self, preprocessing=preprocessing, target_preprocessing=target_preprocessing)
-        return data.bound_targets() if self.target_preprocessing.is_bounded else data  # of its training rows
+        return data.bound_targets() if self.target_preprocessing.is_bounded else data  # by its training rows
 
     def bound_targets(self) -> Self:
         """Return the same data set, whose model predicts no value outside the range of the training targets.

@@ -227,7 +227,7 @@ def _existing_path(source: Source) -> Path:
 
 def _refuse_address(source: Source) -> None:
     """Raise for an address on the web, such as https://…: the package downloads nothing."""
-    if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):  # C:// is a drive
+    if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):  # not C://, which is a drive
         remedy = "download the file, and give its path"
         raise InputError(sentence("reading", "a file on this machine", f"the address {source!r}", remedy))
 

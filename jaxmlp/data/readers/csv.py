@@ -176,7 +176,7 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
             if len(record) > n and not any(cell.strip() for cell in record[n:]):
                 record, n_trimmed = record[:n], n_trimmed + 1
             if len(record) != n:
-                # # second run: a comment only if it has another length, for #1,2,0 may be a row
+                # "# second run" is a comment because it has another length; "#1,2,0" may be a row
                 if record[0].lstrip().startswith("#"):
                     n_comments += 1
                 else:

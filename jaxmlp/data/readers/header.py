@@ -156,7 +156,7 @@ def _is_another_kind(cell: str, column: Sequence[str]) -> bool:
     decimals = [match[1] for text in column if (match := _DECIMALS.fullmatch(text))]
     if len(decimals) < len(column):
         return False
-    # equally many decimals, very many, or a 5.0: here a whole number would have a point, so the 0 above is a name
+    # equally many decimals, very many, or a 5.0: whole numbers have a point here, so a 0 above them is a name
     lengths = [*map(len, decimals)]
     return len({*lengths}) == 1 or max(lengths) >= MANY_DECIMALS or any(not text.strip("0") for text in decimals)
 

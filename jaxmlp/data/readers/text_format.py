@@ -31,7 +31,7 @@ from jaxmlp.tabular.options import TableOptions
 SAMPLE_RECORDS = 200
 MAX_COLUMNS = 50_000  # finding the role of a column takes 0.1 ms
 _SEPARATORS = (";", "\t", ",", "|", BLANKS)
-_COMMENT = re.compile(r"\s*[#%]")  # # of NumPy and R, % of MATLAB and ARFF
+_COMMENT = re.compile(r"\s*[#%]")  # NumPy and R write #, MATLAB and ARFF %
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # a first line that tells Excel the separator
 
 
@@ -103,7 +103,7 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
     if has_header is None:
         texts = [lines[n - 1] for n, _ in records]
         has_header = not is_certain and (is_header(first, below, known_names) or has_quoted_names(texts, separator))
-        # # 12,7,3 above three columns is a remark: names are words
+        # "# 12,7,3" above three columns is a remark: names are words
         has_words = comment_names and not any(is_number(name) for name in comment_names)
         if not has_header and comment_names and has_words and options.header is None:
             names = tuple(comment_names)
@@ -202,7 +202,7 @@ def _names_in_comment(line: str, separator: str, n_columns: int) -> tuple[list[s
         record[0] in ("#", "%") or any(cell[:1] == record[0][:1] for cell in record[1:])
     )
     if not is_certain:
-        # # a,b,y: the sign of the comment is not a part of the first name
+        # in "# a,b,y" the sign of the comment is not a part of the first name
         text = line.strip().lstrip("#%").strip()
         record = next((record for _, record in read_records([text], separator)), [])
     names = [" ".join(name.split()) for name in record]
