@@ -173,12 +173,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def warn_user(text: str) -> None:
+def warn_user(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the caller outside of jaxmlp, which is the line that the user can change."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("jaxmlp"):
+    # scikit-learn wraps the methods of an estimator in functions of its own
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(("jaxmlp", "sklearn")):
         level, frame = level + 1, frame.f_back
-    warnings.warn(quoted(text, MAX_MESSAGE_LETTERS), UserWarning, stacklevel=level)
+    warnings.warn(quoted(text, MAX_MESSAGE_LETTERS), category, stacklevel=level)
 
 
 def more_cells(count: int) -> str:

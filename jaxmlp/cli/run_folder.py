@@ -143,8 +143,8 @@ def open_run(folder: Path, settings: Mapping[str, object], *, resumed: bool) -> 
 
     def leave() -> str | None:
         """Return how to resume; without results remove what was written."""
-        names = (HISTORY, MEMBERS, f"{CHECKPOINTS}/[0-9]*")
-        if resumed or any(any(folder.glob(name)) for name in names):
+        has_checkpoint = any(path.name.isdigit() for path in folder.glob(f"{CHECKPOINTS}/*"))  # others are unfinished
+        if resumed or has_checkpoint or any((folder / name).exists() for name in (HISTORY, MEMBERS)):
             return how_to_resume(folder)
         _remove_beginning(folder)
         return None

@@ -41,4 +41,5 @@ def digest_of_facts(facts: Mapping[str, Any]) -> str:
     True
     """
     content = {name: value for name, value in facts.items() if name != KEY}
+    # sorted: a program that writes the JSON again may order its keys in another way
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -85,7 +85,7 @@ class Dataset:
         encoder = self.preprocessing if isinstance(self.preprocessing, TableEncoder) else None
         meaning = Meaning(self.task, self.classes, self.feature_names, self.target_names, encoder)
         for key, part in self._parts().items():
-            object.__setattr__(self, key, part.with_meaning(meaning))
+            object.__setattr__(self, key, part.with_meaning(meaning))  # the record is frozen
 
     @classmethod
     def from_arrays(
@@ -213,7 +213,7 @@ class Dataset:
         fits_targets = targets and self.task == "regression"
         target_preprocessing = Preprocessing.standardize(self.train.targets) if fits_targets else Preprocessing()
         data = dataclasses.replace(self, preprocessing=preprocessing, target_preprocessing=target_preprocessing)
-        return data.bound_targets() if self.target_preprocessing.is_bounded else data
+        return data.bound_targets() if self.target_preprocessing.is_bounded else data  # by its training rows
 
     def bound_targets(self) -> Self:
         """Return the same data set, whose model predicts no value outside the range of the training targets.
@@ -275,7 +275,7 @@ class Dataset:
     def _divide_rows(self, fraction: float, seed: int) -> tuple[Part, Part, tuple[np.ndarray, np.ndarray] | None]:
         """Return the rows that remain, those held out, and the numbers of both; a stream has no such numbers."""
         rows, targets = self.train
-        ids = targets if self.task in ("binary", "multiclass") else None
+        ids = targets if self.task in ("binary", "multiclass") else None  # other tasks have no proportions
         remaining, held_out = numbers = split(len(rows), fraction, seed, ids)
         return Part(rows[remaining], targets[remaining]), Part(rows[held_out], targets[held_out]), numbers
 

@@ -25,7 +25,7 @@ from jaxmlp.interrupts import clean_up_last
 
 MAX_LINKS = 40  # symbolic links in a row, as in Linux
 temporaries: set[Path] = set()  # that exist now: a process that ends in the middle removes them
-clean_up_last(lambda: remove_temporaries())
+clean_up_last(lambda: remove_temporaries())  # a lambda: the function is defined below
 _READ_SUFFIXES = (".h5", ".hdf5", ".json")  # of the files that are read from a folder
 _SYSTEM_FOLDERS = ("/proc", "/dev/fd")  # a link there leads to an open stream, whatever its text says
 
@@ -57,19 +57,21 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             _copy_into(path, temporary)
         return
     # a random name: two processes that write the same file do not write into one temporary
-    temporary = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(8)}{path.suffix}")
+    # a name may have 255 bytes, and a letter of Chinese takes three
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     try:
         temporaries.add(temporary)
         _create_like(path, temporary)
         yield temporary
         # the content must be on the disk before the name is: after a power cut the name would stand for an empty file
-        _flush(temporary, os.O_RDWR)
+        _flush(temporary, os.O_RDWR)  # Windows flushes only what is open for writing
         os.replace(temporary, path)
         if os.name == "posix":
             _flush(path.parent, os.O_RDONLY)  # the rename itself lives in the folder's entry
     except BaseException as error:
         with contextlib.suppress(OSError):  # a disk that has failed may refuse this too
             temporary.unlink(missing_ok=True)
+        # MissingFileError and WriteError are OSErrors, too, and have their sentence already
         if isinstance(error, OSError) and not isinstance(error, InputError):
             got = error.strerror or str(error)
             remedy = "make room, or choose another place"
@@ -133,6 +135,7 @@ def _follow(path: Path) -> Path:
     for _ in range(MAX_LINKS):
         if not path.is_symlink() or _is_open_stream(path):
             return path
+        # a relative link counts from its own folder, and an absolute one replaces it here
         path = path.parent / os.readlink(path)
     raise InputError(sentence(f"writing {path.name}", "a path to a file", "a circle of links", "choose another name"))
 
@@ -157,6 +160,7 @@ def _is_read_from(path: Path, source: Path) -> bool:
 def _create_like(path: Path, temporary: Path) -> None:
     """Make an empty file: of the mode and owner of the file that it will replace, or as the umask has it."""
     replaced = path.stat() if path.exists() else None
+    # O_EXCL: never through a link that somebody has put there under this name
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     descriptor = os.open(temporary, flags, 0o666 if replaced is None else 0o600)  # never more open than the old one
     os.close(descriptor)

@@ -43,7 +43,7 @@ def _plain_array(labels: ArrayLike, where: str) -> np.ndarray:
         is_text = {isinstance(member, str | bytes) for member in members}
         missing = next((i for i, member in enumerate(members) if is_missing(member)), None)
         if missing is not None:
-            row = missing // max(1, math.prod(array.shape[1:]))
+            row = missing // max(1, math.prod(array.shape[1:]))  # of labels (m, k), which are flat here
             got = f"{members[missing]} in row {row}"
             raise InputTypeError(sentence(where, "a label for every row", got, "drop that row"))
         if len(is_text) == 2:
@@ -97,6 +97,7 @@ def as_whole(values: np.ndarray) -> np.ndarray:
     >>> as_whole(np.array([1.0, 2.0])).tolist(), as_whole(np.array([1.0, 2.5])).tolist()
     ([1, 2], [1.0, 2.5])
     """
+    # from 2⁵³ on float64 lacks whole numbers: two labels may already have become one
     if values.dtype.kind == "f" and (values == np.floor(values)).all() and np.abs(values).max(initial=0) < 2**53:
         return values.astype(np.int64)
     return values

@@ -33,7 +33,7 @@ def as_path(path: str | os.PathLike[str], where: str = "reading") -> Path:
     """
     try:
         full = Path(path).expanduser()
-        full.exists()
+        full.exists()  # for its errors: a name that is too long, a folder without access
     except TypeError:
         raise InputTypeError(sentence(where, "a path", type(path).__name__, "give the name of a file")) from None
     except (OSError, ValueError, RuntimeError) as error:
@@ -87,6 +87,8 @@ def max_bytes(path: Path, small: int = SMALL_BYTES) -> int:
     """
     status = check_regular(path)
     # what a sparse file holds on the disk, not what it pretends to hold; Windows does not tell
+    # st_blocks counts units of 512 bytes, whatever the block size is; it is 0 where the file system keeps a small file
+    # in its inode
     size = min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512 or status.st_size)
     return min(max(small, RATIO * size), memory_bytes())
 
@@ -122,6 +124,7 @@ class BoundedStream(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer, and return the number of bytes."""
         n = self._stream.readinto(buffer)
+        # counted while unpacking: gzip states the size modulo 2³² and at the end only, and bzip2 does not state it
         self._n += n
         if self._n > self._limit:
             check_bytes(self._path, self._n, "what is unpacked so far", self._small)

@@ -117,7 +117,7 @@ def load(
         dataset = dataset.split_test(fraction, seed or 0)
     if standardize is True:  # "auto" is not enough: all pixels have the same unit, so images keep their scale
         return dataset.standardize()
-    if arrays.pixels and arrays.rows.dtype == np.uint8:
+    if arrays.pixels and arrays.rows.dtype == np.uint8:  # flat rows: `from_arrays` did it for images
         return dataclasses.replace(dataset, preprocessing=Preprocessing.images())
     return dataset
 
@@ -227,7 +227,7 @@ def _existing_path(source: Source) -> Path:
 
 def _refuse_address(source: Source) -> None:
     """Raise for an address on the web, such as https://…: the package downloads nothing."""
-    if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
+    if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):  # not C://, which is a drive
         remedy = "download the file, and give its path"
         raise InputError(sentence("reading", "a file on this machine", f"the address {source!r}", remedy))
 
@@ -264,7 +264,7 @@ def _suffixes(formats: Iterable[readers.Reader]) -> list[str]:
 
 
 def _read_folder(folder: Path) -> Arrays:
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    paths = sorted(path for path in folder.iterdir() if path.is_file())  # iterdir has no fixed order
     for reader in readers.READERS:
         if reader.read_folder and (members := [path for path in paths if reader.matches(path)]):
             return reader.read_folder(folder, members)

@@ -59,6 +59,7 @@ def _acquire(folder: Path) -> int | None:
     path = folder / LOCK
     while True:
         try:
+            # O_NOFOLLOW: through a link of this name another file of the user would be emptied below
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError:  # a folder that cannot be written says so when it is written into
             return None
@@ -95,10 +96,12 @@ def check_unowned(folder: Path) -> None:
     if fcntl is None or os.path.realpath(folder) in _owned:
         return
     try:
+        # O_NONBLOCK: a pipe of this name would wait for a writer
         descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:  # no lock, or none that we may read
         return
     try:
+        # shared: two processes that only look do not take each other for the owner
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         raise _owned_by(folder, _owner(descriptor)) from None

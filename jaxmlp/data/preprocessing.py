@@ -143,6 +143,7 @@ class Preprocessing:
     @property
     def is_fitted(self) -> bool:
         """Whether its numbers come from training rows, so that other rows need another fit."""
+        # images have a scale too, but 255 does not depend on the rows
         return self.shift is not None
 
     def fit_to(self, rows: ArrayLike, constant: float = 1.0) -> Self:
@@ -240,6 +241,7 @@ def _copy_as(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     if array.size < ALIGNED_SIZE:
         return array.astype(dtype)
     result = empty_aligned(array.shape, dtype)
+    # unsafe: float64 may become float32, as with astype
     np.copyto(result, array, casting="unsafe")
     return result
 
@@ -247,6 +249,7 @@ def _copy_as(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
 def _coefficients(name: str, value: ArrayLike | None) -> np.ndarray | None:
     if value is None:
         return None
+    # a copy: the caller may change his array later
     array = np.array(value, dtype=np.float64)
     if array.ndim > 1:
         raise InputError(

@@ -92,6 +92,7 @@ def plain_array(rows: ArrayLike) -> np.ndarray:
     except ValueError as error:  # rows of different lengths
         remedy = "give each row the same number of values"
         raise InputError(sentence("rows", "an array", quoted(error), remedy)) from None
+    # to_numpy of a frame with booleans beside numbers gives objects
     is_number = array.dtype.kind == "O" and all(isinstance(x, numbers.Real | np.bool) for x in array.flat)
     return array.astype(np.float64) if is_number and array.size else array
 

@@ -87,6 +87,7 @@ def _count_held_out(sizes: np.ndarray, fraction: float) -> np.ndarray:
     # one row of each class stays for training, or its label would be unknown there
     quotas = fraction * sizes  # f·m_c
     counts = np.minimum(np.floor(quotas).astype(int), sizes - 1)
+    # at least one row: 0.2 of two rows rounds to none, and the user asked for a part
     total = max(1, round(fraction * sizes.sum()))
     # stable: equal remainders go to the first class, under every version of NumPy
     by_remainder = np.argsort(-(quotas - counts), kind="stable")

@@ -49,6 +49,7 @@ def target_columns(target: Target, names: Sequence[str], where: str) -> tuple[st
 def _target_name(target: object, names: Sequence[str], where: str) -> str:
     if target is None:
         return names[-1]
+    # names first: "2" may be the name of a column and not its number
     if isinstance(target, str) and target in names:
         return target
     try:
@@ -132,6 +133,7 @@ def _labels_of(table: Table, name: str) -> np.ndarray:
             raise InputTypeError(sentence(table.where, "classes or numbers as targets", got, remedy))
         return as_whole(cells)
     distinct = set(cells)
+    # Python writes True, R and spreadsheets TRUE, JSON true
     if all(cell in ("True", "False", "TRUE", "FALSE", "true", "false") for cell in distinct):
         return np.array([_BOOLEAN_OF_WORD[cell.lower()] for cell in cells])
     form = table.number_format(name)
@@ -144,11 +146,12 @@ def _labels_of(table: Table, name: str) -> np.ndarray:
     if np.isinf(numbers).any():
         check_infinite(table, [name])
     # integers stay integers, because float64 is exact only below 2⁵³
-    if all(cell.lstrip("+-").isdigit() for cell in distinct):
+    if all(cell.lstrip("+-").isdecimal() for cell in distinct):
         whole = [int(cell) for cell in cells]
         # numbers of more than 64 bits are names too: as float64 several of them would become one class
         return np.array(whole) if max(map(abs, whole)) < 2**63 else np.array(cells)
     numbers = as_whole(numbers)
+    # a categorical target of 0.5 and 1.5: as floats it would be a regression
     return np.array(cells) if name in table.categories and numbers.dtype.kind == "f" else numbers
 
 
@@ -163,6 +166,7 @@ def _check_typing_errors(table: Table, name: str, numbers: np.ndarray, is_text: 
     if is_text.all() and name not in table.categories and number_formats({*table.column(name)}):
         got, remedy = f"{table.column(name)[0]!r} in column {name!r}", "convert that column to numbers"
         raise InputTypeError(sentence(table.where, "a target that can be read in one way", got, remedy))
+    # if half of the cells are words, they are no typing errors
     if name in table.categories or not 0 < is_text.sum() < len(is_text) / 2:
         return
     cells = table.column(name)
@@ -183,9 +187,11 @@ def check_labels_repeat(table: Table, name: str, labels: np.ndarray) -> None:
     """
     distinct = {*labels.tolist()} if labels.dtype.kind == "U" and name not in table.categories else set()
     remedy = f"name the target column (--target {label_column([n for n in table.names if n != name])}, say)"
+    # in fewer rows the classes may all differ by chance
     if len(distinct) == len(labels) >= MIN_ROWS:
         got = f"{len(labels)} different texts in the {len(labels)} rows of column {name!r}"
         raise InputError(sentence(table.where, "a target whose classes occur in several rows", got, remedy))
+    # dates that repeat, as those of three surveys, may be classes
     if len(distinct) > max(ALWAYS_CLASSES, len(labels) // 2) and date_formats(distinct):
         got = f"dates in column {name!r}, such as {labels[0]}"
         raise InputError(sentence(table.where, "classes or numbers as targets", got, remedy))
@@ -193,7 +199,7 @@ def check_labels_repeat(table: Table, name: str, labels: np.ndarray) -> None:
 
 def _has_leading_zero(cell: str) -> bool:
     digits = cell.lstrip("+-")
-    return len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+    return len(digits) > 1 and digits[0] == "0" and digits[1].isdecimal()
 
 
 def weight_values(table: Table, name: str) -> np.ndarray:
@@ -253,6 +259,7 @@ def match_labels(labels: np.ndarray, classes: Sequence[object]) -> np.ndarray:
         return labels
     plain = {str(label).casefold().rstrip(". "): str(label) for label in classes}
     matched = {label: plain.get(label.casefold().rstrip(". ")) for label in present}
+    # classes such as a and A differ in capitals only: there the exact text must decide
     if len(plain) < len(classes) or None in matched.values():
         return labels
     return np.array([matched[label] for label in labels.tolist()])

@@ -43,7 +43,7 @@ from jaxmlp.tabular.roles import (
 )
 from jaxmlp.tabular.table import Table, TableRows, as_table, is_frame
 
-_BOOLEANS = {"true": 1.0, "false": 0.0}
+_BOOLEANS = {"true": 1.0, "false": 0.0}  # booleans of a frame are plain numbers, but text when a new file has them
 
 
 class KnownColumns(NamedTuple):
@@ -246,6 +246,7 @@ def rows_by_position(rows: object, encoder: TableEncoder, where: str) -> np.ndar
         expects = f"text or dates in {', '.join(repr(name) for name in words[:5])}"
         remedy = "pass a DataFrame, or a dict {name: cells}"
         raise InputTypeError(sentence(where, expects, "an array of numbers", remedy))
+    # objects: beside text NumPy would turn the numbers into text
     array = np.asarray(rows, dtype=None if is_array else object)
     if array.ndim != 2 or array.shape[1] != encoder.n_columns:
         expects, remedy = f"rows of shape (m, {encoder.n_columns})", f"give the columns {', '.join(encoder.names[:10])}"
@@ -279,7 +280,7 @@ def read_features(table: Table, known: KnownColumns, n_features: int | None = No
         rows = known.encoder.rows(table)
         return TableContent(rows, known.encoder.names, known.encoder, known.encoder.roles)
     names = tuple(names) or table.names
-    rows, notes = _number_rows(table.take(table.names), known.fill)
+    rows, notes = _number_rows(table, known.fill)
     return TableContent(rows, names, None, tuple(ColumnRole(name, NUMBER) for name in names), notes=notes)
 
 
@@ -319,7 +320,7 @@ def _number_rows(table: Table, fill: np.ndarray | None) -> tuple[np.ndarray, tup
                 misfit = is_text if name in table.formats else is_misfit(cells, "")
                 text[name] = misfit if misfit.any() else is_text
         elif cells.dtype.kind == "M":
-            x, text[name] = np.zeros(len(cells)), np.ones(len(cells), bool)
+            x, text[name] = np.zeros(len(cells)), np.ones(len(cells), bool)  # no date is a number
         else:
             x = cells.astype(np.float64)
         missing = np.flatnonzero(np.isnan(x))

@@ -49,6 +49,7 @@ def _find_ids(labels: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.nda
     """Return the position of each label among the known ones, and whether it is none of them."""
     # the order of a model's classes need not be sorted, which searchsorted asks for
     order = np.argsort(known)
+    # a label above all known ones is placed behind the last: the comparison below finds it
     ids = order[np.minimum(np.searchsorted(known, labels, sorter=order), len(known) - 1)]
     return ids.astype(np.int64), known[ids] != labels
 

@@ -113,6 +113,7 @@ def _class_names(classes: Sequence[object] | None, known: Sequence[object] | Non
 def _plain_labels(labels: object, argument: str) -> tuple[Any, ...]:
     """Return class labels as text or numbers of Python, all of one type."""
     try:
+        # a text is a sequence as well: "cat" would be the classes c, a and t
         names = None if isinstance(labels, str | bytes) else tuple(cast(Sequence[object], labels))
     except TypeError:
         names = None
@@ -140,6 +141,7 @@ def guess_task(labels: np.ndarray, has_names: bool) -> str:
         return "classes"
     # class ids repeat, measured values hardly ever do
     distinct = np.unique(labels)
+    # floats: 0.0 and 1.0 are classes, but 1.0, 2.0, 3.0 may be a rating or a count
     limit = min(MAX_CLASSES, max(ALWAYS_CLASSES, len(labels) // 2)) if labels.dtype.kind in "iu" else 2
     return "classes" if len(distinct) <= limit and (distinct == np.floor(distinct)).all() else "regression"
 

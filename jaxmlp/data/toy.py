@@ -53,6 +53,7 @@ def _flower(seed: int, per_class: int = 200, petal: float = 4.0) -> _Points:
     generator = np.random.RandomState(seed)
     rows = []
     for j in (0, 1):
+        # 3.12 and not π, as in the code of the course
         angle = np.linspace(j * 3.12, (j + 1) * 3.12, per_class) + generator.randn(per_class) * 0.2
         radius = petal * np.sin(4 * angle) + generator.randn(per_class) * 0.2
         rows.append(np.c_[radius * np.sin(angle), radius * np.cos(angle)])
@@ -109,6 +110,7 @@ def circles() -> Dataset:
 
 
 def _two_circles(m: int, seed: int, noise: float = 0.05, factor: float = 0.8) -> _Points:
+    # the endpoint would be the first point once more
     angle = np.linspace(0, 2 * np.pi, m // 2, endpoint=False)
     outer = np.c_[np.cos(angle), np.sin(angle)]
     inner = np.c_[np.cos(angle) * factor, np.sin(angle) * factor]

@@ -1,6 +1,5 @@
 """What both estimators share: `fit`, `partial_fit`, the fitted attributes, and the model that predicts."""
 
-import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -9,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, sentence, warn_user
 from jaxmlp.estimators import settings, training
 from jaxmlp.estimators.computation import computing
 from jaxmlp.estimators.ensemble import mean_logits, mean_outputs, train_members
@@ -115,6 +114,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         encoder = self._encoder
         weights = None
+        # before the split, as in scikit-learn: an equal random_state gives equal weights and equal parts
         if memory is None and encoder is None:
             weights = self._draw_weights(table, random_state)
         train, validation = self._split(table, validation_input, random_state)
@@ -144,7 +144,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         params, new_memory = training.train(self, session, monitor, start)
         if incremental:
             new_memory = self._after_epoch(new_memory, memory, patience, curves)
-        self.__dict__.pop("members_", None)
+        self.__dict__.pop("members_", None)  # of an earlier fit with n_members > 1: they would predict
         for name, value in session.attributes(params).items():
             setattr(self, name, value)
         self._memory = new_memory
@@ -156,6 +156,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _draw_weights(self, table: Table, random_state: Any) -> list[tuple[np.ndarray, np.ndarray]] | None:
         """Return the first weights as scikit-learn draws them, before it draws anything else; None for another way."""
         net = settings.make_network(self, table.rows.shape[1], self._width(table.targets), self._output())
+        # scikit-learn has no rule for members, nor for the several weights of a unit of maxout
         if self.initializer != "auto" or net.members is not None or any(g.pieces > 1 for g in net.activations):
             return None
         return draw_weights(net.sizes, random_state, self.activation in ("logistic", "sigmoid"))
@@ -178,6 +179,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if not continues:
             return Curves([], [], [])
         names = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
+        # new lists: a copy of the estimator may hold the old ones
         earlier: list[list[float]] = [list(getattr(self, name, None) or ()) for name in names]
         return Curves(*earlier)
 
@@ -198,16 +200,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.loss_, self.loss_curve_ = curves.losses[-1], curves.losses
         self.validation_loss_curve_ = curves.validation_losses or None
         self.validation_scores_ = curves.validation_scores or None
-        self.best_loss_ = None if self.early_stopping else min(curves.losses)
+        self.best_loss_ = None if self.early_stopping else min(curves.losses)  # as in scikit-learn
         self.best_validation_score_ = max(curves.validation_scores, default=None)
         limit = f"max_iter={self.max_iter}" if monitor.n_iter == self.max_iter else f"max_fun={self.max_fun}"
         # a preset brings the number of epochs with it
         if not (job.incremental or monitor.converged or monitor.interrupted or self.preset is not None):
-            warnings.warn(
-                f"The fit has not converged within {limit}: raise it, or accept this fit.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+            warn_user(f"The fit has not converged within {limit}: raise it, or accept this fit.", ConvergenceWarning)
 
     # --- prediction ---------------------------------------------------------------------------------------------------
 
@@ -216,6 +214,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         units = self._units
         params = network_params(self, coefficient_units(self._network, units), self._dtype)
         if classes is None:
+            # a binary network has one output for two classes
             classes = (
                 () if self._task == "regression" else tuple(range(max(self.n_outputs_, 1 + (self._task == "binary"))))
             )

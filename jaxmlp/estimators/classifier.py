@@ -119,8 +119,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Return the logarithms of the probabilities, from the logits: finite where a probability rounds to 0."""
         Z = self._outputs(X, logits=True)
         if self._task == "multiclass":
-            Z = Z - Z.max(axis=1, keepdims=True)
+            Z = Z - Z.max(axis=1, keepdims=True)  # so that exp does not overflow
             return Z - np.log(np.exp(Z).sum(axis=1, keepdims=True))
+        # log σ(z) = -log(1 + e⁻ᶻ), where σ(z) itself may round to 0
         log_p1, log_p0 = -np.logaddexp(0, -Z), -np.logaddexp(0, Z)
         return log_p1 if self._task == "multilabel" else np.concatenate([log_p0, log_p1], axis=1)
 
@@ -152,6 +153,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weights = row_weights(self, sample_weight, len(rows))
         weights = self._with_class_weight(targets, weights)
         if not incremental:
+            # a weight of 0 removes a row, and with it perhaps the last one of a class
             weighted = targets if weights is None else targets[weights > 0]
             if not len(weighted):
                 remedy = "change the weights, or leave them out"
@@ -187,6 +189,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if is_multilabel:
             return labels.astype(np.int64)
         try:
+            # classes_ are sorted; a label above all of them is placed behind the last, and found by the comparison
             ids = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
             unknown = np.asarray(self.classes_[ids] != labels)
         except TypeError:  # NumPy does not compare text with numbers
@@ -207,6 +210,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             # by sums of weights, not by counts, so that a row of weight 2 counts as two rows
             sums = np.bincount(targets, weights, len(self.classes_))
+            # the sum of a class without weight is 0: 1 avoids the division, and none of its rows counts
             of_class = sums.sum() / (np.count_nonzero(sums) * np.where(sums > 0, sums, 1))
         else:
             of_class = _weights_of_classes(self.class_weight, self.classes_.tolist())
@@ -250,6 +254,7 @@ def _as_labels(y: Any) -> np.ndarray:
       InputError: for several classes in each row.
       ValueError: for numbers that are not classes, with scikit-learn's text.
     """
+    # the checks of scikit-learn expect its warning for y of shape (m, 1)
     if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     check_classification_targets(y)
@@ -257,4 +262,4 @@ def _as_labels(y: Any) -> np.ndarray:
     if target_type == "multiclass-multioutput":
         remedy = "fit an estimator for each column, with scikit-learn's MultiOutputClassifier, for example"
         raise InputError(sentence("MLPClassifier", "one class, or flags of labels, for each row", target_type, remedy))
-    return y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+    return y.toarray() if hasattr(y, "toarray") else np.asarray(y)  # flags may be sparse

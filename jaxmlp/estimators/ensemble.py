@@ -30,6 +30,7 @@ def make_members(estimator: Any) -> list[Any]:
     for member in members:
         member.set_params(n_members=1, random_state=int(random_state.randint(np.iinfo(np.int32).max)))
         if HAS_CALLBACKS:
+            # this removes the callbacks that clone has copied: a member gets them by the task in `train_members`
             member.set_callbacks()
     return members
 
@@ -61,6 +62,7 @@ def train_members(estimator: Any, arguments: dict[str, Any], *, incremental: boo
                 estimator=estimator, reconstruction_attributes=attributes, **inputs
             ):
                 break
+    # left by an earlier fit with n_members=1: an ensemble has no coefficients of its own
     for name in STALE:
         estimator.__dict__.pop(name, None)
     for name, value in _attributes(trained).items():

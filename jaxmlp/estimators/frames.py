@@ -7,7 +7,6 @@ A frame of numbers without gaps is treated as an array, with scikit-learn's chec
 encodes numbers has an encoder for the columns of an array too, which are found by position.
 """
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_X_y, validate_data
 
 from jaxmlp.data.labels import preview
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence, warn_user
 from jaxmlp.tabular.columns import Column
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.options import PIECEWISE, WITH_NUMBER, TableOptions
@@ -103,12 +102,13 @@ def fit_pair(estimator: Any, X: Any, table: Table, y: Any, checks: dict[str, Any
       InputError: for a frame whose columns are all identifiers, free text or constants.
       InputTypeError: for words in columns of numbers.
     """
+    # this sets n_features_in_ and feature_names_in_, but does not refuse text
     validate_data(estimator, X, skip_check_array=True)
     estimator._encoder = TableEncoder.of_table(table, TableOptions(numbers=_scaling(estimator)))
     unused = [role.name for role in estimator._encoder.roles if role.role in (IDENTIFIER, TEXT)]
     if unused:
         names = ", ".join(map(repr, unused))
-        warnings.warn(f"{table.where} leaves out {names}: free text or identifiers.", UserWarning, stacklevel=7)
+        warn_user(f"{table.where} leaves out {names}: free text or identifiers.")
     rows = estimator._encoder.rows(table)
     return rows, checked_targets(estimator, rows, y, checks)
 
@@ -123,7 +123,7 @@ def encoder_of_numbers(estimator: object, n_columns: int) -> TableEncoder | None
     numbers = _scaling(estimator)
     if numbers not in (PIECEWISE, WITH_NUMBER):
         return None
-    names = getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(n_columns)])
+    names = getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(n_columns)])  # scikit-learn's names
     return TableEncoder(tuple(Column(str(name), NUMBER) for name in names), numbers=numbers)
 
 

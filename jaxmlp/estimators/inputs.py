@@ -203,7 +203,7 @@ def row_weights(estimator: object, weights: object, m: int, name: str = "sample_
         return None
     array = np.asarray(weights)
     if array.ndim == 0 and array.dtype.kind in "biuf":
-        array = np.full(m, array)
+        array = np.full(m, array)  # scikit-learn allows one number for all rows
     if array.shape == (m,) and array.dtype.kind in "biuf" and not array.any():
         where = f"{name} of {type(estimator).__name__}"
         raise InputError(sentence(where, "a weight that is not zero", "zero weights only", "leave it out"))

@@ -68,18 +68,22 @@ def to_sklearn(estimator: Any) -> Any:
             del parameters[name]  # training went another way: its default
     if "loss" in parameters and estimator._task != "regression":
         del parameters["loss"]
+    # a cost such as huber: scikit-learn cannot train with it, but its predictions are the same
     if parameters.get("loss", "poisson") not in ("squared_error", "poisson"):
         del parameters["loss"]
     converted.set_params(**parameters | {"activation": ACTIVATIONS[hidden[0]] if hidden else "relu"})
     for name in RECORDS:
         if hasattr(estimator, name):
+            # a copy: a further fit of scikit-learn's appends to its loss_curve_
             setattr(converted, name, copy(getattr(estimator, name)))
     converted.coefs_ = [C.copy() for C in estimator.coefs_]
     converted.intercepts_ = [c.copy() for c in estimator.intercepts_]
     converted.out_activation_ = OUTPUTS[output]
+    # scikit-learn's partial_fit counts on from it, and sets it in a first call only
     converted._no_improvement_count = 0
     if estimator._task != "regression":
         several = estimator._task == "multilabel"
+        # scikit-learn's predict turns outputs into labels by it
         converted._label_binarizer = LabelBinarizer().fit(
             _every_label(estimator.n_outputs_) if several else estimator.classes_
         )
@@ -121,6 +125,7 @@ def from_sklearn(cls: Any, fitted: Any) -> Any:
     output = {name: activation for activation, name in OUTPUTS.items()}[fitted.out_activation_]
     sizes = (coefs[0].shape[0], *(C.shape[1] for C in coefs))
     hidden = {name: activation for activation, name in ACTIVATIONS.items()}[fitted.activation]
+    # float32 if scikit-learn was fitted on rows of float32
     net, dtype = Network(sizes, hidden, output), np.asarray(fitted.coefs_[0]).dtype
     converted.coefs_, converted.intercepts_, converted.scales_ = (
         coefs,
@@ -138,6 +143,7 @@ def from_sklearn(cls: Any, fitted: Any) -> Any:
 def _first_memory(estimator: Any, net: Network, dtype: Any) -> Memory:
     """Return what a call needs to go on from these weights, with a new optimizer."""
     with computing(estimator, dtype):
+        # the state of an optimizer does not depend on the size; but L-BFGS is refused without full batches
         size: Any = "full" if settings.is_line_search(estimator) else 1
         optimizer, _ = resolve_optimizer(TrainConfig(optimizer=settings.optimizer_of(estimator), batch_size=size))
         params = tuple(to_network(estimator.coefs_, estimator.intercepts_, Units(), dtype))

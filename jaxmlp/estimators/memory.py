@@ -135,12 +135,14 @@ def continuation_snapshot(
                 sentence("norm='batch'", "the coefs_ and intercepts_ of the last fit", "changed ones", remedy)
             )
         params = network_params(estimator, units, dtype)
+        # the average as well, which would predict with the old coefficients
         state = state._replace(params=params, average=None if state.average is None else params)
     state = jax.tree.map(lambda leaf: leaf.astype(dtype if leaf.dtype.kind == "f" else leaf.dtype, copy=False), state)
     # the state for another optimizer is kept if its arrays fit. Two optax transformations have no names to compare:
     # there, too, the arrays decide.
     if memory.optimizer is None or memory.optimizer != optimizer_name(estimator):
         optimizer, _ = resolve_optimizer(config)
+        # eval_shape computes shapes, and allocates no array
         if _shapes(jax.eval_shape(optimizer.init, state.params)) != _shapes(state.opt_state):
             state = state._replace(opt_state=optimizer.init(state.params))
     if (config.ema_decay is None) != (state.average is None):

@@ -96,7 +96,7 @@ class FitMonitor(Callback):
         if score is not None:
             self.curves.validation_scores.append(score)
         if estimator.verbose:
-            print(f"Iteration {self.n_iter}, loss = {report.cost:.8f}")
+            print(f"Iteration {self.n_iter}, loss = {report.cost:.8f}")  # scikit-learn's text
             if score is not None:
                 print(f"Validation score: {score:f}")
         self.reason = self._end(progress, report, score)
@@ -142,6 +142,7 @@ class _LineSearchEnd:
 
     def reason(self, progress: Progress) -> str | None:
         state, losses = progress.state.opt_state, [report.cost for report in progress.history[-2:]]
+        # scikit-learn gives tol to SciPy as gtol, which is a bound on the largest entry
         gradient = max(
             float(np.abs(np.asarray(leaf)).max()) for leaf in jax.tree.leaves(optax.tree_utils.tree_get(state, "grad"))
         )

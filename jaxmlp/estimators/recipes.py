@@ -29,6 +29,7 @@ def parameters_of(name: str, n_rows: int, task: str | None = None) -> dict[str, 
     64
     """
     recipe = presets.find(name, task)
+    # epochs and batch size follow from the rows that remain for training
     length = presets.budget(round(n_rows * (1 - recipe.validation_fraction)), name)
     return {
         "hidden_layer_sizes": recipe.hidden,

@@ -151,6 +151,7 @@ def _check_no_times(y: Any) -> None:
 
 def _as_columns(y: np.ndarray) -> np.ndarray:
     """Return numbers (m,) or (m, 1) as one column, and several columns as they are, in float64."""
+    # the checks of scikit-learn expect its warning for y of shape (m, 1)
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     try:

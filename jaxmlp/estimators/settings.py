@@ -25,7 +25,7 @@ from jaxmlp.training.optimizers import OPTIMIZERS
 from jaxmlp.training.presets import PRESETS
 
 LOWEST_RATE = 1e-6  # below which learning_rate="adaptive" does not go
-RATE_DIVISOR = 5
+RATE_DIVISOR = 5  # as in scikit-learn
 MAX_BATCH_SIZE = 200  # of batch_size="auto"
 
 # Types of parameters, as scikit-learn's contract allows them
@@ -59,6 +59,7 @@ def _number(
     low: float, high: float = np.inf, *, open_low: bool = False, open_high: bool = False
 ) -> Callable[..., bool]:
     def accepts(value: object) -> bool:
+        # True is an int for Python, and would count as 1
         if not isinstance(value, Real) or isinstance(value, bool | np.bool):
             return False
         number = float(value)
@@ -236,11 +237,13 @@ def learning_rates(estimator: Any, samples: int, samples_per_epoch: int, steps: 
     if schedule == "invscaling":
 
         def inverse_scaling(step: Any) -> float:
+            # as in scikit-learn, the rate changes between epochs only
             seen = samples + int(step) // steps * samples_per_epoch
             return rate / (seen + 1) ** float(estimator.power_t)
 
         return {"learning_rate": inverse_scaling}
     if schedule == "adaptive":
+        # scikit-learn acts after more than n epochs, a plateau after n; and n may be infinity, which is no int
         patience = min(estimator.n_iter_no_change, sys.maxsize - 1) + 1
         schedule = f"plateau({1 / RATE_DIVISOR!r}, {int(patience)}, {float(estimator.tol)!r})"
     return {"learning_rate": rate, "schedule": schedule}

@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxmlp.data.dataset import Dataset, Part
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.errors import InputError, sentence, warn_user
 from jaxmlp.estimators import settings
 from jaxmlp.estimators.computation import computing, precision_of
 from jaxmlp.estimators.first_weights import first_params
@@ -134,9 +133,11 @@ def prepare(estimator: object, job: Job) -> Session:
     columns, targets = known_moments(estimator, job, net)
     units = Units(*(Units().inputs if moments is None else moments.preprocessing() for moments in (columns, targets)))
     if settings.is_bounded(estimator, job.task):
+        # a warm start is a whole fit: the range of its own rows counts, not that of earlier ones
         earlier = None if job.memory is None or not job.incremental else job.memory.units.targets
         units = units._replace(targets=bounded(units.targets, job.train.targets, earlier))
     precision = precision_of(estimator, job.train.rows.dtype)
+    # bfloat16 is for matrix products only: the parameters are float32
     dtype = np.dtype("float64" if precision == "float64" else "float32")
     return Session(job, net, units, columns, targets, precision, dtype, cost_name(estimator, net))
 
@@ -206,12 +207,14 @@ def run(
         result = fit(session.net, data, config, callbacks=monitor, mesh=estimator.mesh, **keyword)
         return result.params, result.state
     except KeyboardInterrupt:
+        # before the end of the first epoch there is nothing to predict with
         if monitor.snapshot is None or not monitor.n_iter:
             raise
         monitor.interrupted = True
-        warnings.warn("Training interrupted by user.", stacklevel=7)
+        warn_user("Training interrupted by user.")
         last = monitor.snapshot()
         _, params = evaluation_params(session.net, last.state)
+        # with early stopping the best epoch predicts, but a further call continues from the last one
         return params if last.best is None else last.best.params, last.state
 
 
@@ -233,7 +236,7 @@ def known_moments(estimator: Any, job: Job, net: Network) -> tuple[ColumnMoments
         assert memory is not None
         if keeps_units(net):
             return memory.columns, memory.targets
-        standardised = memory.columns is not None
+        standardised = memory.columns is not None  # as in the first call, whatever standardize is now
     standardised &= job.encoder is None  # an encoder scales its columns itself
     columns = moments(table.rows, memory and memory.columns) if standardised else None
     # only a last layer without activation can take the unit of the targets into its weights

@@ -130,6 +130,7 @@ def to_raw(params: Sequence[Any], units: Units) -> tuple[Arrays, Arrays]:
     intercepts = [np.asarray(layer["b"], np.float64)[:, 0] for layer in params]
     shift, scale = units.inputs.shift, units.inputs.scale
     if scale is not None:
+        # row i of C_1, (n_in, n_out), belongs to column i
         coefs[0] = coefs[0] / np.reshape(scale, (-1, 1))
     # after the scale: c_1 = b_1 - C_1ᵀ μ needs C_1 in raw units
     if shift is not None:

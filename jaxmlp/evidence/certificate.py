@@ -97,8 +97,11 @@ class Certificate:
 
     @property
     def worst(self) -> float:
-        """The largest relative difference of a row that passed or failed; 0 without any."""
-        return max((row.difference for row in self.rows if row.difference is not None), default=0.0)
+        """The largest relative difference of a row that passed or failed; NaN if one is NaN, 0 without any."""
+        judged = (row.difference for row in self.rows if row.verdict in ("PASS", "FAIL"))
+        measured = [difference for difference in judged if difference is not None]
+        # NaN is the worst; max alone would pass over it, unless it comes first
+        return max(measured, key=lambda difference: (math.isnan(difference), difference), default=0.0)
 
     def count(self, verdict: Verdict) -> int:
         """Return the number of rows with this verdict."""

@@ -32,12 +32,13 @@ class _Range(NamedTuple):
     below: float = math.inf
 
 
+_MOST_DROPPED = 1 - 2.0**-24  # the largest float32 below 1: at 1 nothing would be left
 _RANGES = {
     "l2": _Range(),
     "examples": _Range(1.0),
     "l1": _Range(),
-    "dropout": _Range(below=1.0),
-    "input_dropout": _Range(below=1.0),
+    "dropout": _Range(below=_MOST_DROPPED),
+    "input_dropout": _Range(below=_MOST_DROPPED),
     "label_smoothing": _Range(below=1.0),
     "input_noise": _Range(),
     "mixup": _Range(),

@@ -70,7 +70,7 @@ class NumberBlock(NamedTuple):
                 got, remedy = f"a number as large as {max(abs(low), abs(high)):.3g}", "rescale that column"
                 raise InputError(sentence("preprocessing", "columns with a finite standard deviation", got, remedy))
             is_constant = low == high or deviation == 0
-            mean = low if low == high else mean
+            mean = low if low == high else mean  # the mean of equal numbers may be rounded
             return cls(mean, mean, 1.0 if is_constant else deviation, has_indicator=indicator)
         median = float(np.median(present))
         if scaling == "robust":
@@ -180,7 +180,7 @@ class PiecewiseBlock(NamedTuple):
         x = np.asarray(x, np.float64).reshape(-1)
         missing = np.isnan(x)
         x, edges = np.where(missing, self.fill, x), np.asarray(self.edges)
-        z = np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
+        z = np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)  # (m, T)
         # 1/⁴√T lies between 1, with which so many inputs outweigh the other columns (R² of California housing 0.826,
         # here 0.837), and 1/√T, with which they count too little beside the 0 and 1 of categories (Adult 86.4 %, here
         # 86.7 %); these are single runs, which differed in learning rate too
@@ -233,7 +233,7 @@ class CategoryBlock(NamedTuple):
         counts = np.bincount(present[known].astype(int), None if p is None else p[known], minlength=n_codes)
         # a stable sort: equally frequent codes stay in their order
         frequent = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
-        chosen = sorted(code for code in frequent.tolist() if counts[code] >= MIN_COUNT)
+        chosen = sorted(code for code in frequent.tolist() if counts[code] >= MIN_COUNT)  # in the order of the words
         places = np.full(n_codes, -1)
         places[chosen] = np.arange(len(chosen))
         width, other, missing = len(chosen), -1, -1
@@ -260,7 +260,7 @@ class CategoryBlock(NamedTuple):
         missing = np.isnan(codes)
         table = np.array([*self.places, self.other])  # the last entry is for the code -1
         place = np.where(missing, self.missing, table[np.where(missing, -1, codes).astype(int)])
-        return (place[:, None] == np.arange(self.width)).astype(np.float64)
+        return (place[:, None] == np.arange(self.width)).astype(np.float64)  # place -1: a row of zeros
 
 
 class DateBlock(NamedTuple):
@@ -296,7 +296,7 @@ class DateBlock(NamedTuple):
     def __call__(self, seconds: np.ndarray) -> np.ndarray:
         """Return (m, width) for dates (m,)."""
         missing = np.isnan(seconds)
-        values = date_parts(np.where(missing, 0.0, seconds))
+        values = date_parts(np.where(missing, 0.0, seconds))  # any date; the gaps become 0 below
         columns = [
             np.where(missing, 0.0, (values[part] - shift) / scale)
             for part, shift, scale in zip(self.parts, self.shift, self.scale, strict=True)
@@ -311,7 +311,7 @@ def date_parts(seconds: np.ndarray) -> dict[str, np.ndarray]:
     >>> {name: part.tolist() for name, part in date_parts(np.array([86461.0])).items()}
     {'year': [1970.0], 'month': [1.0], 'day': [2.0], 'weekday': [4.0], 'second': [61.0]}
     """
-    days = np.floor(seconds / 86400).astype(np.int64)
+    days = np.floor(seconds / 86400).astype(np.int64)  # not int(): dates before 1970 are negative
     date = days.astype("datetime64[D]")
     months = date.astype("datetime64[M]")
     parts = (

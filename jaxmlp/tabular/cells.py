@@ -26,25 +26,25 @@ MISSING_NUMBERS = frozenset(
         "?",
         "-",
         "--",
-        ".",
+        ".",  # SAS and Stata
         "na",
         "n/a",
-        "#n/a",
+        "#n/a",  # Excel
         "#na",
         "#n/a n/a",
-        "<na>",
+        "<na>",  # pandas
         "nan",
         "-nan",
         "null",
         "none",
         "nil",
-        "1.#ind",
+        "1.#ind",  # nan of Visual C++ before 2015
         "-1.#ind",
         "1.#qnan",
         "-1.#qnan",
         "missing",
         "(null)",
-        "\\n",
+        "\\n",  # \N of MySQL and PostgreSQL, in lower case
     ]
 )
 """A missing value in a column of numbers, dates or yes and no, in lower case."""
@@ -92,6 +92,7 @@ def parse_number(cell: str, form: NumberFormat = POINT) -> float | None:
     for sign in _SIGNS.get(form.thousands, form.thousands):
         cell = cell.replace(sign, "")
     if form.decimal != ".":
+        # 1.5 beside 1,5: no number, for one of the two would be read wrongly
         if "." in cell:
             return None
         cell = cell.replace(form.decimal, ".")
@@ -134,6 +135,7 @@ _PATTERNS = {form: re.compile(rf"[+{_MINUS}-]?{text}([eE][+{_MINUS}-]?\d+)?") fo
 _DOTTED = re.compile(rf"[+{_MINUS}-]?(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)")
 BRACKETS, PERCENT = "()", "%"
 MAX_NUMBER_LETTERS = 40
+# 5kr and kr 5, but not the kr within a word
 _UNIT = re.compile(r"%|(?:US|R|A|C|HK)?\$|[€£¥₹₩₽₺₫₪฿]|(?<![^\W\d])(?:USD|EUR|GBP|CHF|JPY|CNY|INR|kr|zł)(?!\w)")
 _SIGNS = {" ": " \u00a0\u202f", "'": "'’"}  # the characters that a sign between thousands stands for
 
@@ -163,6 +165,7 @@ def _formats_of(words: Sequence[str]) -> list[NumberFormat]:
         form
         for form, pattern in _PATTERNS.items()
         if all(map(pattern.fullmatch, words)) and (not form.thousands or _has_sign(words, form.thousands))
+        # 1 234 without any comma fits two formats that mean the same: one is enough
         if form.decimal == "." or form.thousands == "." or _has_sign(words, ",")
     ]
 
@@ -183,6 +186,7 @@ def _formats_with_unit(words: Sequence[str]) -> list[NumberFormat]:
     if len(units) > 1 or not (units or n_bracketed) or n_bracketed == len(words):
         return []
     unit = units.pop() if units else BRACKETS
+    # 5% beside 0.05, which may be 5 % or 0.05 %; 0 is the same in both
     if unit == PERCENT and any(PERCENT not in word and parse_number(word) != 0 for word in words):
         return []
     plain = [_without_unit(word, unit) for word in words]
@@ -268,6 +272,7 @@ def date_formats(cells: Iterable[str]) -> list[str]:
     (['%Y-%m-%d'], ['%d/%m/%Y', '%m/%d/%Y'], [])
     """
     words = [cell for cell in cells if cell.lower() not in MISSING_DATES]
+    # strptime is slow: this look spares most columns of text all the formats
     if not words or not all(_DATE_LIKE.match(cell) for cell in words):
         return []
     return [form for form in DATE_FORMATS if all(parse_date(cell, form) is not None for cell in words)]
@@ -284,6 +289,7 @@ def has_two_orders(formats: Sequence[str]) -> bool:
     >>> has_two_orders(date_formats(["01/02/2024"])), has_two_orders(date_formats(["31/01/2024"]))
     (True, False)
     """
+    # %d or %m at the beginning: formats that differ in the time of day have one order
     return len({form[:2] for form in formats}) > 1
 
 
@@ -299,6 +305,7 @@ def parse_date(cell: str, form: str) -> float | None:
         moment = datetime.datetime.strptime(_NANOSECONDS.sub(r"\1", cell), form)
     except ValueError:
         return None
+    # timestamp() of a time without a zone would take the zone of this machine
     return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 

@@ -27,6 +27,7 @@ from jaxmlp.tabular.roles import BOOLEAN, CATEGORY, DATE, NUMBER, ColumnRole
 from jaxmlp.tabular.table import Cells, Table, as_text
 from jaxmlp.tabular.zones import check_zone, form_has_zone, form_of_times
 
+# a new table may have 0 and 1 where the training had no and yes
 _BOOLEAN_NUMBERS = {"0": 0.0, "1": 1.0} | {word: float(i) for pair in BOOLEANS for i, word in enumerate(pair)}
 
 
@@ -123,7 +124,7 @@ def _empty_words(cells: Cells, words: set[str], numbers: Sequence[float]) -> Cel
     if isinstance(cells, list):
         return ["" if normalize_word(cell.lower()) in words else cell for cell in cells]
     is_missing = np.isin(cells, numbers) if cells.dtype.kind in "iuf" else np.zeros(len(cells), bool)
-    return np.where(is_missing, np.nan, cells) if is_missing.any() else cells
+    return np.where(is_missing, np.nan, cells) if is_missing.any() else cells  # integers have no nan
 
 
 def normalize_word(cell: str) -> str:
@@ -133,13 +134,14 @@ def normalize_word(cell: str) -> str:
     ('2', '2.50', 'v1.0')
     """
     whole, point, decimals = cell.partition(".")
-    return whole if point and whole.lstrip("-").isdigit() and not decimals.strip("0") else cell
+    return whole if point and whole.lstrip("-").isdecimal() and not decimals.strip("0") else cell
 
 
 def column_of(role: ColumnRole, table: Table) -> Column:
     """Return the unfitted column of a table for its role, with its words or the format of its dates."""
     cells = table.column(role.name)
     if role.role == CATEGORY:
+        # sorted: the codes do not depend on the order of the rows
         words = sorted({normalize_word(cell) for cell in set(as_text(cells))}.difference(MISSING))
         return Column(role.name, CATEGORY, tuple(words))
     if role.role == DATE and isinstance(cells, list):
@@ -170,8 +172,10 @@ def read_column(column: Column, table: Table) -> tuple[np.ndarray, np.ndarray]:
             x, unreadable = _read_numbers(column, cells, table)
         return x, np.flatnonzero(unreadable)
     if cells.dtype.kind == "M":
+        # a date is neither a number nor yes or no
         return np.full(len(cells), math.nan), np.arange(len(cells))
     x = cells.astype(np.float64)
+    # an array has no unit, and its 0.05 may be 5 %: a column of % takes text only
     unreadable = np.full(len(x), column.form == PERCENT) if column.role == NUMBER else ~np.isin(x, (0, 1))
     return x, np.flatnonzero(unreadable & ~np.isnan(x))
 
@@ -196,8 +200,10 @@ def _read_dates(column: Column, cells: Cells, table: Table) -> tuple[np.ndarray,
         if cells.dtype.kind == "M":
             is_zoned = column.name in table.zoned if not np.isnat(cells).all() else None
             check_zone(column.name, column.form, is_zoned, table.where)
+            # the unit of the array may be ns, s or D; NaT is a huge integer here, and nan in the next line
             seconds = cells.astype("datetime64[us]").astype(np.int64) / 1e6
             return np.where(np.isnat(cells), math.nan, seconds), np.zeros(0, int)
+        # numbers are no dates, but a column of gaps only is an array of nan
         x = cells.astype(np.float64)
         return np.full(len(x), math.nan), np.flatnonzero(~np.isnan(x))
     forms = [column.form]

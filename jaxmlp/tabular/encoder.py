@@ -147,7 +147,7 @@ class TableEncoder:
         """
         table = empty_missing_words(match_spelling(as_table(table), self.names), TableOptions(missing=self.missing))
         check_columns(self.names, table)
-        result = np.empty((table.n_rows, len(self.columns)))
+        result = np.empty((table.n_rows, len(self.columns)))  # (m, n)
         problems: list[str] = []
         for i, column in enumerate(self.columns):
             result[:, i], unreadable = read_column(column, table)
@@ -223,6 +223,7 @@ class TableEncoder:
         bins = [c.block for c in self.columns if isinstance(c.block, PiecewiseBlock)]
         version = VERSION if any(block.number for block in bins) else 3 if self.missing else 2 if bins else 1
         fields = {"version": version, "numbers": self.numbers, "columns": columns, "roles": list(map(list, self.roles))}
+        # not an empty list: versions 1 and 2 have no such field
         fields |= {"missing": list(self.missing)} if self.missing else {}
         return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 

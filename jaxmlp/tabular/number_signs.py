@@ -24,6 +24,7 @@ def certain_formats(columns: Mapping[str, Cells]) -> dict[str, NumberFormat]:
             forms = [form for form in forms if form.decimal == "."]
         if len(forms) == 1:
             formats[name] = forms[0]
+    # beside floats, which were written with a point, the dot of 1.100 begins decimals as well
     return formats if has_points else formats | dotted_columns(columns, formats)
 
 

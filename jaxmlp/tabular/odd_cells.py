@@ -63,6 +63,7 @@ def is_odd_cell(cells: Sequence[str]) -> np.ndarray | None:
     is_odd = np.fromiter((cell in odd for cell in cells), bool, len(cells))
     n_fitting = sum(cell.lower() not in MISSING_DATES for cell in cells) - int(is_odd.sum())
     n_distinct = len(words) - len(odd)
+    # $5, $10 and free, again and again, are three values: free is no typing error
     is_category = n_distinct <= MAX_DISTINCT and n_distinct <= n_fitting / 2
     return is_odd if is_odd.sum() < n_fitting and not is_category else None
 
@@ -79,6 +80,7 @@ def nearest_format(words: Sequence[str]) -> tuple[NumberFormat | None, set[str]]
     unit = units.most_common(1)[0][0] if units else ""
     nearest: tuple[NumberFormat | None, set[str]] = None, set()
     for form in likely_formats(unit):
+        # most formats fail in the sample: only for the others are all words read
         if _odd_of(words[:_N_SAMPLE], form) is None or (odd := _odd_of(words, form)) is None:
             continue
         if odd and (not nearest[1] or len(odd) < len(nearest[1])):
@@ -104,6 +106,7 @@ def _odd_of(words: Sequence[str], form: NumberFormat) -> set[str] | None:
 
 def _odd_dates(words: Sequence[str]) -> set[str]:
     """Return the few words that are no dates although all others are, in one format."""
+    # a quick look before the formats are tried, which is slow
     if sum(map(is_like_date, words)) < max(len(words) - MAX_TYPING_ERRORS, len(words) / 2 + 0.5):
         return set()
     sample, best = words[:_N_SAMPLE], set()
@@ -123,4 +126,5 @@ def stands_for_nothing(word: str) -> bool:
     [True, True, True, False, False]
     """
     letters = re.sub(r"\W", "", word.lower())
+    # #DIV/0!, #REF! and other errors of a spreadsheet
     return word[:1] == "#" or letters in _WORDS_FOR_NOTHING

@@ -55,6 +55,7 @@ class TableOptions:
     def __post_init__(self) -> None:
         for name in ("features", "drop", "keep", "missing"):
             remedy = f"write {name}=['NA'], for example" if name == "missing" else f"write {name}=['age'], for example"
+            # drop="id" is the column id, and not the columns i and d
             object.__setattr__(self, name, as_names(name, getattr(self, name), remedy))
         if self.numbers not in SCALINGS:
             raise unknown("numbers", self.numbers, SCALINGS)
@@ -66,9 +67,11 @@ class TableOptions:
             if role not in ROLES:
                 raise unknown("the role of a column", role, ROLES)
         separator = SEPARATORS.get(str(self.separator), self.separator)
+        # a shell passes '\t' on as two characters
         object.__setattr__(self, "separator", "\t" if separator == "\\t" else separator)
         for name in ("separator", "decimal", "thousands"):
             value = getattr(self, name)
+            # thousands="" is allowed: it states that there is no such sign
             if value is not None and (
                 not isinstance(value, str) or len(value) > 1 or (not value and name == "decimal")
             ):

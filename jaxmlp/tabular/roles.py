@@ -40,10 +40,12 @@ ROLES = ENCODED
 """The roles that a user can give a column."""
 MIN_ROWS = 10  # with fewer rows all values may differ by chance
 MAX_MEAN_LENGTH = 40  # characters; longer cells are sentences, not categories
+# as `_plain_name` leaves them: S.No is sno, and level_0, of reset_index in pandas, is level0
 _INDEX_NAMES = (
     *("", "id", "index", "idx", "uid", "uuid", "guid", "rowid", "rownames", "row", "rownum", "obs", "key"),
     *("rownumber", "rowno", "sno", "srno", "slno", "serialno", "level0"),
 )
+# X is what R makes of an empty name, instant is in UCI's bike sharing; but X may be a measurement, too
 _COUNTER_NAMES = ("x", "no", "nr", "#", "n", "num", "number", "instant", "seq", "sequence", "counter")
 
 
@@ -123,8 +125,10 @@ def identifies_rows(name: str, table: Table) -> bool:
 
 
 def _is_identifier_name(name: str) -> bool:
+    # pandas calls a column without a name Unnamed: 0
     if _plain_name(name) in _INDEX_NAMES or name.lower().replace(" ", "").startswith("unnamed:"):
         return True
+    # PassengerId and userID, but not humid or paid
     return name.lower().endswith(("_id", " id", "-id", ".id")) or (name.endswith(("Id", "ID")) and len(name) > 2)
 
 
@@ -152,6 +156,7 @@ def _role_of_text(name: str, cells: list[str], table: Table) -> ColumnRole:
             # 01/02/2024 fits both orders, and a wrong guess would train on wrong dates without an error
             return ColumnRole(name, TEXT, "dates, but is the day or the month first?")
         is_gap = np.fromiter((cell.lower() in MISSING_DATES for cell in cells), bool, len(cells))
+        # argmin of booleans: the first cell that is no gap
         return ColumnRole(name, DATE, f"such as {cells[int(np.argmin(is_gap))]}{_gaps(is_gap)}")
     if (is_odd := is_odd_cell(cells)) is not None:
         raise InputTypeError(words_among_numbers(table, {name: is_odd}))
@@ -193,6 +198,7 @@ def words_among_numbers(table: Table, columns: dict[str, np.ndarray]) -> str:
     if gaps := [word for word in words if stands_for_nothing(word)][:MAX_PROBLEMS]:
         options = " ".join(f"--missing {word!r}" for word in gaps)
         remedy = f"{remedy}; for a missing value say {options} (missing={gaps} in Python)"
+    # words in the first two rows of several columns, and numbers below: the header has more than one line
     is_header = len(columns) > 1 and all(not is_text[2:].any() for is_text in columns.values())
     if is_header and table.n_rows >= MIN_ROWS:
         remedy = "keep one line of names above the numbers"

@@ -184,6 +184,7 @@ def as_table(source: object, where: str = "the table") -> Table:
 def _named_columns(source: object, where: str) -> tuple[tuple[str, ...], list[Any]]:
     """Return the names of the columns as text, and the cells of each."""
     if isinstance(source, list | tuple):  # of dicts, one for each row
+        # records of JSON need not all have the same keys
         keys = list(dict.fromkeys(key for row in source for key in row))
         source = {key: [row.get(key) for row in source] for key in keys}
     if isinstance(source, Mapping):
@@ -216,6 +217,7 @@ def column_names(frame: Any) -> tuple[str, ...]:
 
 
 def _is_scalar(cell: object) -> bool:
+    # a text has a length too, but is one cell
     return isinstance(cell, str | bytes) or not (hasattr(cell, "__len__") or hasattr(cell, "__iter__"))
 
 
@@ -240,7 +242,9 @@ def _as_cells(cells: object, where: str) -> Cells:
     if array.dtype.kind in "biufM":
         return array
     if array.dtype.kind in "UST":
-        return [str(cell.decode() if isinstance(cell, bytes) else cell).strip() for cell in array.tolist()]
+        return [
+            str(cell.decode(errors="replace") if isinstance(cell, bytes) else cell).strip() for cell in array.tolist()
+        ]
     if array.dtype.kind != "O":
         expects, remedy = "numbers, text or dates", "convert it, or drop it"
         raise InputTypeError(sentence(where, expects, f"dtype {array.dtype}", remedy))
@@ -266,6 +270,7 @@ def masked_as_missing(array: np.ma.MaskedArray) -> np.ndarray:
     if not mask.any():
         return np.asarray(array.data)
     is_number = array.dtype.kind in "biuf"
+    # the smallest float that holds the numbers of the dtype: float16 for bytes, float64 for int32
     plain = array.data.astype(np.result_type(array.dtype, np.float16) if is_number else object)
     plain[mask] = np.nan if is_number else None
     return plain
@@ -278,6 +283,7 @@ def _plain_dtype(cells: object) -> Any:
 
 def _object_cells(cells: list[Any], where: str) -> Cells:
     present = [cell for cell in cells if not is_missing(cell)]
+    # with a gap they become 1, 0 and nan below, because an array of bool has no nan
     if all(isinstance(cell, bool | np.bool) for cell in present) and len(present) == len(cells):
         return np.array(cells, dtype=bool)
     if all(_is_real(cell) for cell in present):
@@ -287,6 +293,7 @@ def _object_cells(cells: list[Any], where: str) -> Cells:
             return whole if whole.dtype.kind in "iu" else [str(cell) for cell in cells]
         return np.array([np.nan if is_missing(cell) else float(cell) for cell in cells], np.float64)
     if all(hasattr(cell, "year") and hasattr(cell, "day") for cell in present):
+        # nanoseconds would reach from 1677 to 2262 only
         missing = np.datetime64("NaT", "us")
         return np.array([missing if is_missing(cell) else _as_datetime(cell) for cell in cells], "M8[us]")
     unexpected = next((cell for cell in present if not isinstance(cell, str | bytes) and not _is_real(cell)), None)
@@ -311,6 +318,7 @@ def _is_real(cell: object) -> bool:
 
 def is_missing(cell: object) -> bool:
     """Whether a cell is None, nan, or the missing value of pandas."""
+    # by the names of their types: pandas is not imported here
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(cell, float | np.floating) and bool(np.isnan(cell))

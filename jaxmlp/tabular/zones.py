@@ -20,9 +20,10 @@ def has_zone(cells: Any) -> bool:
     (True, False)
     """
     dtype = getattr(cells, "dtype", getattr(cells, "type", None))  # PyArrow has a type
+    # pandas, polars, and PyArrow within pandas, of which only the text timestamp[ns, tz=UTC][pyarrow] tells it
     if getattr(dtype, "tz", None) or getattr(dtype, "time_zone", None) or "tz=" in str(dtype):
         return True
-    is_objects = dtype is None or str(dtype).lower() == "object"
+    is_objects = dtype is None or str(dtype).lower() == "object"  # polars writes Object
     return is_objects and any(getattr(cell, "tzinfo", None) is not None for cell in cells)
 
 

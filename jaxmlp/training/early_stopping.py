@@ -70,7 +70,9 @@ class MetricTracker(Callback):
         value = monitored_value(report, self.monitor)
         self.values.append(value)
         stopping, best = self._early_stopping, self._best
-        if stopping is not None and (best is None or value < best.value - stopping.min_delta):
+        # NaN, of outputs that are not finite on the validation rows, is no best: nothing would ever be below it
+        limit = math.inf if best is None or math.isnan(best.value) else best.value - stopping.min_delta
+        if stopping is not None and (best is None or value < limit):
             # do not copy the parameters yet: the same block of epochs may contain a better epoch. `best` copies them
             # once per block.
             self._best, self._get_best_params = Best(len(self.values), value, ()), get_params

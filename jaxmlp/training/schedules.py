@@ -150,6 +150,7 @@ def plateau_factor(plateau: Plateau, monitored: Sequence[float]) -> float:
     for value in monitored:
         # an improvement of exactly δ counts, but with δ = 0 an equal value is none
         improved = value < best if plateau.min_delta == 0 else value <= best - plateau.min_delta
+        # the lowest value, also where it was no improvement: as in scikit-learn, whose learning_rate="adaptive" this is
         best, waited = min(best, value), 0 if improved else waited + 1
         if waited == plateau.patience:
             factor, waited = factor * plateau.factor, 0

@@ -70,3 +70,10 @@ def test_a_read_only_folder_is_named_before_the_work(tmp_path, monkeypatch, refu
     )
     with refused(InputError, text), atomic_path(tmp_path / "model.h5"):
         pass
+
+
+def test_a_long_name_in_chinese(tmp_path):
+    path = tmp_path / f"{'数' * 80}.txt"  # 244 bytes, of 255
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"

@@ -61,3 +61,10 @@ def test_a_record_in_the_table_is_all_that_a_format_needs(tmp_path, monkeypatch)
         load(tmp_path / "a.doc")
     with pytest.raises(InputError, match=r"rows to predict expects a file .*\.webp, \.dat, got a.doc"):
         load_rows(tmp_path / "a.doc", 3)
+
+
+def test_text_of_an_archive_in_either_byte_order(tmp_path):
+    rows = np.arange(8.0).reshape(4, 2)
+    for dtype in ("<U1", ">U1"):
+        np.savez(tmp_path / "t.npz", X=rows, y=np.array(["a", "b", "a", "b"]).astype(dtype))
+        assert load(tmp_path / "t.npz", test_fraction=0).classes == ("a", "b")

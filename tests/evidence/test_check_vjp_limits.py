@@ -13,6 +13,7 @@ from derivative_rules import rule
 from marks import slow_except
 
 from jaxmlp.errors import InputError, InputTypeError
+from jaxmlp.evidence.vjp_check import difference_rows
 from jaxmlp.evidence.vjp_check.check_vjp import check_vjp
 
 RNG = np.random.default_rng(2)
@@ -445,3 +446,24 @@ def test_a_rule_is_not_its_own_witness_ahead_of_time():
     assert right == ""
     assert "gradient" in wrong.split(", ")
     assert twice == "forward over reverse, reverse over reverse"
+
+
+def test_a_whole_number_beside_an_argument_that_is_left_to_its_default():
+    def times_twice(x, k, scale=2.0):
+        return scale * x * k.sum().astype(x.dtype)
+
+    f = jax.custom_vjp(times_twice)
+    f.defvjp(
+        lambda x, k, scale=2.0: (times_twice(x, k, scale), (x, k, scale)),
+        lambda c, u: (c[2] * u * c[1].sum().astype(u.dtype), None, jnp.sum(u * c[0]) * c[1].sum().astype(u.dtype)),
+    )
+    (row,) = rows_of(check_vjp(f, np.ones(3), np.arange(3)), "whole-number argument")
+    assert row.verdict == "PASS"
+
+
+def test_a_leaf_that_the_time_did_not_reach_is_not_confirmed(monkeypatch):
+    monkeypatch.setattr(difference_rows, "MAX_SECONDS", -1.0)  # the first eight entries are always looked at
+    report = check_vjp(lambda *xs: sum(x * x for x in xs), *(np.array(float(i + 1)) for i in range(12)))
+    last = rows_of(report, "gradient")[-1]
+    assert (last.verdict, last.difference) == ("UNDECIDED", None)
+    assert "ended before its first entry" in last.note

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.tabular.cells import NumberFormat, boolean_words, date_formats, number_formats, parse_date, parse_number
+from jaxmlp.tabular.table import as_table
 
 COMMA, THOUSANDS = NumberFormat(",", ""), NumberFormat(".", ",")
 
@@ -84,3 +86,19 @@ def test_day_and_month_are_told_apart_by_a_day_above_12():
     assert date_formats(["01/31/2020"]) == ["%m/%d/%Y"]
     assert date_formats(["01/02/2020"]) == ["%d/%m/%Y", "%m/%d/%Y"]
     assert date_formats(["2020-01-31", "soon"]) == []
+
+
+def test_bytes_that_are_not_utf8_are_cells_too():
+    cells = as_table({"a": np.array([b"\xff", b"a"]), "b": [b"\xff", b"a"]})
+    assert cells.columns[0] == cells.columns[1] == ["\ufffd", "a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "separator"), [("1.5:2.5:007\n2.5:3.5:010\n", ":"), ("\ufeff007,1.5\n010,2.5\n", None)]
+)
+def test_leading_zeros_after_every_separator_and_a_byte_order_mark(written, content, separator):
+    path = written((content * 5).replace("\n\ufeff", "\n"))
+    data = jaxmlp.load(
+        path, separator=separator, header=False, target="0" if separator is None else None, test_fraction=0
+    )
+    assert data.classes == ("007", "010")

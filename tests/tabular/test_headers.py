@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.data import load
 from jaxmlp.data.load import load_rows
+from jaxmlp.data.readers.header import are_numbers
 from jaxmlp.data.rows import Columns
 from jaxmlp.data.tables import KnownColumns
 from jaxmlp.errors import InputError
@@ -79,3 +81,15 @@ def test_a_model_with_numbers_as_names_finds_them_above_a_few_rows(written):
     known = KnownColumns(("2", "1"), ("0",))
     rows = load_rows(written("2,1\n5,6\n7,8\n"), 2, Columns(("2", "1")), known)
     assert rows.tolist() == [[5, 6], [7, 8]]
+
+
+def test_numbers_that_only_look_so_are_names():
+    assert not are_numbers(["²", "³"])  # isdigit is true of them, but int() refuses them
+
+
+@pytest.mark.parametrize("names", ["index", "index,index_0", "index,index_0,index_1"])
+def test_an_index_without_a_name_gets_one_that_is_free(written, names):
+    count = names.count(",") + 1
+    lines = "".join(f"{i}{f',{i % 3}.5' * count},{'ab'[i % 2]}\n" for i in range(12))
+    data = jaxmlp.load(written(f",{names},y\n{lines}"), test_fraction=0, keep=names.split(","))
+    assert set(names.split(",")) <= set(data.feature_names)

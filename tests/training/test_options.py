@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import re
 from typing import Any
 
@@ -20,11 +21,12 @@ from jaxmlp.data import Dataset
 from jaxmlp.data.dataset import Part
 from jaxmlp.errors import DivergenceError, InputError
 from jaxmlp.training import Checkpointer
-from jaxmlp.training.early_stopping import EarlyStopping
+from jaxmlp.training.early_stopping import EarlyStopping, MetricTracker
 from jaxmlp.training.engine import block_program
 from jaxmlp.training.execution_plan import plan_execution
 from jaxmlp.training.optimizers import make_optimizer, unit_optimizer
 from jaxmlp.training.schedules import Plateau, make_rates, plateau_factor
+from jaxmlp.training.state import Report, Snapshot
 from jaxmlp.training.step import StaticConfig
 
 NET = Network((3, 5, 3), "tanh", "softmax")
@@ -392,6 +394,15 @@ def test_early_stopping_on_a_metric(data):
     assert len(values) == int(np.argmax(values)) + 5
 
 
+def test_a_validation_cost_that_is_not_a_number_is_no_best():
+    tracker = MetricTracker(EarlyStopping(2, "validation_cost"), True, Snapshot(None))  # pyright: ignore[reportArgumentType]
+    for epoch, value in enumerate((math.nan, 3.0, 2.0, math.nan, 2.5), start=1):
+        tracker.update(Report(epoch=epoch, step=epoch, cost=1.0, validation_cost=value), tuple)
+    best = tracker.best()
+    assert best is not None
+    assert (best.epoch, best.value, tracker.should_stop) == (3, 2.0, True)
+
+
 GOING_ON = {
     "noise": {"objective": Objective(dropout=0.3, input_noise=0.1)},
     "schedule": {"schedule": "one_cycle", "warmup": 0.5},
@@ -718,7 +729,7 @@ def test_checkpoints_go_to_the_home_folder_of_the_user(tmp_path, monkeypatch):
         ({"early_stopping": 5}, r"early_stopping expects an EarlyStopping, got 5: write EarlyStopping\(patience=10\)"),
         ({"early_stopping": EarlyStopping(True)}, "patience expects a positive whole number of epochs, got True"),
         ({"early_stopping": EarlyStopping(3, min_delta=float("nan"))}, "min_delta expects a number ≥ 0, got nan"),
-        ({"early_stopping": EarlyStopping(3, min_delta="a")}, "min_delta expects a number ≥ 0, got 'a'"),  # pyright: ignore
+        ({"early_stopping": EarlyStopping(3, min_delta="a")}, "min_delta expects a number ≥ 0, got 'a'"),  # pyright: ignore[reportArgumentType]
         ({"early_stopping": EarlyStopping(3, "f2")}, "metric expects one of cost, .*, got 'f2'"),
         ({"freeze": 1}, r"freeze expects a list of layer numbers, got 1: write freeze=\[1\]"),
         ({"freeze": None}, "freeze expects a list of layer numbers, got None"),

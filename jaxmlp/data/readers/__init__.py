@@ -69,6 +69,7 @@ class Reader(NamedTuple):
         if self.file_name is not None:
             return self.file_name.fullmatch(path.name) is not None
         name = path.name.lower()
+        # a file that is called .csv is hidden, and has no suffix
         return any(name.endswith(suffix) and name != suffix for suffix in self.suffixes)
 
 

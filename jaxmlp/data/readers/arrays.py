@@ -82,11 +82,12 @@ def assign_roles(arrays: Mapping[str, np.ndarray], names: Iterable[str], where: 
     # labels and class names may be bytes, as HDF5 stores text; rows are numbers
     text = {
         name: decode_text(arrays[name], f"{name} of {where}")
-        for name in (*roles[1::2], CLASSES)
+        for name in (*roles[1::2], CLASSES)  # every second field is a name of labels
         if name and name in arrays
     }
 
     def part_of(rows_name: str | None, labels_name: str | None) -> tuple[np.ndarray | None, np.ndarray | None] | None:
+        # a convention without such a part has None here, and get("None") finds nothing
         held_out, labels = arrays.get(str(rows_name)), text.get(str(labels_name))
         if held_out is None and labels is None:
             return None
@@ -124,6 +125,7 @@ def find_array_names(available: Container[str], names: Iterable[str], where: str
     fitting = [roles for roles in CONVENTIONS if roles.rows in available and roles.labels in available]
     if len(fitting) != 1:
         remedy = "keep one pair of rows and labels" if fitting else "rename the arrays"
+        # the course has two files, and test_catvnoncat.h5 alone has no rows to train on
         if any(str(roles.test_rows) in available and roles.rows not in available for roles in (COURSE, KERAS)):
             remedy = "give the folder that also contains the file of the training rows"
         raise InputError(sentence(where, EXPECTED, _list_names(names), remedy))

@@ -28,11 +28,14 @@ from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Cells, Table, check_distinct
 
+# Excel on Western Windows writes it; in latin-1 its € (byte 0x80) would be a control character
 FALLBACK_ENCODING = "cp1252"
 # what the decompressors, csv and pandas raise for a damaged file
 CSV_ERRORS = (csv.Error, zlib.error, lzma.LZMAError, EOFError, OSError, MemoryError, OverflowError, ValueError)
 _BLOCK_LETTERS = 2**20
-_LEADING_ZERO = re.compile(rb"(?:^|[,;|\t \"\r\n])[-+]?0[0-9]")
+# 007 and -010, but not 0, 0.5 or 1007: a zero and a digit at the beginning of a cell. The cell may follow a byte order
+# mark, or a separator that the user has given
+_LEADING_ZERO = r"(?:^|[,;|\t \"\r\n\xbf%s])[-+]?0[0-9]"
 
 
 def read_table(path: Path, options: TableOptions | None = None, known_names: Sequence[str] = ()) -> Table:
@@ -60,6 +63,7 @@ def read_table(path: Path, options: TableOptions | None = None, known_names: Seq
     try:
         table = _read_as(path, dataclasses.replace(options, encoding=FALLBACK_ENCODING), known_names)
     except UnicodeDecodeError:
+        # cp1252 leaves five bytes undefined, such as 0x81: so even the fallback may fail
         got, remedy = "bytes that are neither", "save it as UTF-8, or name its encoding"
         raise InputError(sentence(path.name, "text in UTF-8 or Windows-1252", got, remedy)) from None
     note = "the text is not UTF-8: it is read as Windows-1252 (cp1252)"
@@ -80,6 +84,7 @@ def _read_as(path: Path, options: TableOptions, known_names: Sequence[str]) -> T
     try:
         check_unpacked_size(path)
         text_format = find_format(path, options, known_names)
+        # the sample only chooses the way: `_read_numbers` looks at every cell, and returns None if one is no number
         if options.decimal in (None, ".") and not options.thousands and _holds_numbers(text_format):
             frame = _read_numbers(path, text_format)
             if frame is not None:
@@ -101,13 +106,14 @@ def _read_as(path: Path, options: TableOptions, known_names: Sequence[str]) -> T
 def _holds_numbers(text_format: TextFormat) -> bool:
     """Whether the first records consist of plain numbers."""
     cells = {cell for record in text_format.sample for cell in record}
+    # nan, the missing value, does not equal itself
     return all((value := parse_number(cell)) is not None and value == value for cell in cells)
 
 
 def _read_numbers(path: Path, text_format: TextFormat) -> list[np.ndarray] | None:
     """Read a table of finite numbers without gaps by pandas; return None for any other table."""
     pandas = import_pandas()
-    if _has_leading_zeros(path, text_format.encoding):  # 007 may be a name, and would come back as 7
+    if _has_leading_zeros(path, text_format):  # 007 may be a name, and would come back as 7
         return None
     try:
         with open_text(path, text_format.encoding) as file:
@@ -117,15 +123,16 @@ def _read_numbers(path: Path, text_format: TextFormat) -> list[np.ndarray] | Non
                 file,
                 sep=r"\s+" if text_format.separator == BLANKS else text_format.separator,
                 header=None,  # given names, pandas would make an index of a surplus column
-                skip_blank_lines=False,
+                skip_blank_lines=False,  # a blank line becomes nan, and so leads to `_read_cells`
                 skipinitialspace=True,
                 na_values=["?"],
                 low_memory=False,  # one type for a whole column
                 **_float_precision(pandas.__version__),
             )
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError):
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError):  # unequal rows: `_read_cells` names their lines
         return None
     columns = [frame[name].to_numpy() for name in frame]
+    # pandas makes objects of whole numbers beyond 64 bits, and nan of gaps: both are for `_read_cells`
     is_plain = all(c.dtype.kind in "iuf" and (c.dtype.kind != "f" or np.isfinite(c).all()) for c in columns)
     return columns if is_plain else None
 
@@ -136,15 +143,19 @@ def _float_precision(version: str) -> dict[str, str]:
     return {} if (int(major), int(minor)) >= (3, 1) else {"float_precision": "round_trip"}
 
 
-def _has_leading_zeros(path: Path, encoding: str) -> bool:
+def _has_leading_zeros(path: Path, text_format: TextFormat) -> bool:
+    encoding, separator = text_format.encoding, re.escape(text_format.separator)
+    pattern = re.compile((_LEADING_ZERO % separator).encode("utf-8"))
     is_compressed = path.suffix.lower() in (".gz", ".bz2", ".xz")
     if is_compressed or is_wide(encoding):
+        # latin-1 decodes any byte, and the pattern needs ASCII characters only
         with open_text(path, encoding if is_wide(encoding) else "latin-1") as file:
             # whole lines, so that no cell is cut in two, but many at once, because one by one takes 1.6 times as long
             blocks = iter(lambda: "".join(file.readlines(_BLOCK_LETTERS)), "")
-            return any(_LEADING_ZERO.search(block.encode("utf-8")) for block in blocks)
+            return any(pattern.search(block.encode("utf-8")) for block in blocks)
+    # mmap refuses an empty file; `find_format` has refused it before
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return _LEADING_ZERO.search(content) is not None
+        return pattern.search(content) is not None
 
 
 # --- any cells --------------------------------------------------------------------------------------------------------
@@ -159,13 +170,16 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
             file.readline()
         before = text_format.n_lines
         for line, record in checked_records(path.name, file, text_format.separator, text_format.n_lines, n):
+            # csv counts the last line of a record, but a record with line breaks in a cell begins earlier
             first_line, before = before + 1, line
             if not record or (n > 1 and is_blank(record)):  # "" in a single column is a missing value
                 blank.append((first_line, len(rows)))
                 continue
+            # 1,2,0,, below a,b,y: a spreadsheet writes columns that were once used
             if len(record) > n and not any(cell.strip() for cell in record[n:]):
                 record, n_trimmed = record[:n], n_trimmed + 1
             if len(record) != n:
+                # "# second run" is a comment because it has another length; "#1,2,0" may be a row
                 if record[0].lstrip().startswith("#"):
                     n_comments += 1
                 else:
@@ -199,6 +213,7 @@ def _check_blank_lines(where: str, blank: list[tuple[int, int]], n_rows: int) ->
         InputError: such a line, unless there is one between all rows.
     """
     between = [line for line, n_above in blank if 0 < n_above < n_rows]
+    # an empty line between all rows comes from doubled line breaks, and stands for no value
     if between and len(between) < n_rows - 1:
         got, remedy = f"an empty line {between[0]}{more_cells(len(between))}", "write NA there, or delete the line"
         raise InputError(sentence(where, "a value in every line of its only column", got, remedy))
@@ -214,6 +229,7 @@ def _count_columns(text_format: TextFormat) -> int:
 
 
 def _unequal_rows(where: str, n: int, text_format: TextFormat, unequal: list[tuple[int, int]]) -> InputError:
+    # these rows are as long as most: the header is wrong, and not the rows
     if text_format.names is not None and all(count == text_format.n_columns for _, count in unequal):
         got = f"{len(text_format.names)} names over {text_format.n_columns} columns"
         return InputError(sentence(where, "one name per column", got, "correct the header"))
@@ -231,6 +247,7 @@ def _unequal_rows(where: str, n: int, text_format: TextFormat, unequal: list[tup
 def _column_cells(cells: Sequence[str]) -> list[str]:
     plain = {cell: trim(cell) for cell in set(cells)}
     words = [cell for cell in plain.values() if cell]
+    # '<0' and 'no checking', as in tables made from ARFF files; marks in some cells only are a part of the text
     if words and all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in words):
         plain = {cell: text[1:-1].strip() for cell, text in plain.items()}
     return [plain[cell] for cell in cells]
@@ -244,6 +261,7 @@ def _make_table(
     options: TableOptions | None = None,
 ) -> Table:
     names, columns, notes = _column_names(text_format.names, columns, path.name, list(text_format.notes))
+    # a name that is not in the header is the one that `_column_names` gave to the index
     index = names[0] if text_format.names is not None and names[0] not in text_format.names else None
     options = options or TableOptions()
     table = Table(
@@ -281,7 +299,9 @@ def _column_names(
             expects, remedy = "a name for every column", "correct the header"
             raise InputError(sentence(where, expects, f"none for column {position}", remedy))
     if used and not used[0][0]:
-        index_name = next(name for name in ("index", "index column", "_index") if name not in header)
+        # the header may have a column of its own that is called index
+        candidates = ("index", *(f"index_{i}" for i in range(len(header))))
+        index_name = next(name for name in candidates if name not in header)
         notes = [*notes, f"the first column has no name and numbers the rows: it is named {index_name!r}"]
         used[0] = index_name, used[0][1]
     return tuple(name for name, _ in used), [cells for _, cells in used], notes
@@ -289,7 +309,8 @@ def _column_names(
 
 def _is_index(cells: Cells) -> bool:
     """Whether a column numbers or names the rows, as the index that pandas and R write."""
+    # 0, 1, 2 or Mazda RX4, Datsun 710; a first column 0.5, 1.5 is no index, but its name was forgotten
     return len(set(cells if isinstance(cells, list) else cells.tolist())) == len(cells) and all(
-        float(cell).is_integer() if not isinstance(cell, str) else (cell.isdigit() or parse_number(cell) is None)
+        float(cell).is_integer() if not isinstance(cell, str) else (cell.isdecimal() or parse_number(cell) is None)
         for cell in cells
     )

@@ -81,7 +81,7 @@ def read_array(array: "h5py.Dataset", path: Path) -> np.ndarray:
         InputError: too large, or without a shape.
     """
     where = f"{str(array.name).lstrip('/')!r} of {path.name}"
-    if array.shape is None:
+    if array.shape is None:  # h5py.Empty: a type without values
         raise InputError(sentence(where, "an array", "an empty data set", "write the array again"))
     check_bytes(path, math.prod(array.shape) * array.dtype.itemsize, where)
     return np.asarray(array[()])  # of a single value, too, which h5py returns as a number or text
@@ -176,5 +176,6 @@ def check_self_contained(file: "h5py.File", where: str) -> None:
             reference = "an external link"
         return f"{reference} at {name.decode(errors='replace')!r}" if reference else None
 
+    # HDF5 enters each group once: a link back to its parent makes no endless walk
     if part := file.id.links.visit(foreign_part, info=True):
         raise InputError(sentence(where, "all its arrays in this file", part, "copy the arrays into one file"))

@@ -45,13 +45,16 @@ def check_in_fork(request: dict) -> dict:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        # the answer where `check` raises what it does not expect: without one the reader would see a crash
         answer = {"error": "an error while it was checked"}
         try:
             limit_resources(request)
             answer = check(request)
         finally:
             os.write(writing, json.dumps(answer).encode())
+            # not sys.exit: what the parent has registered and buffered is not for the fork
             os._exit(0)
+    # else the pipe would have a writer for ever, and the read below no end
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         text = pipe.read()
@@ -59,6 +62,7 @@ def check_in_fork(request: dict) -> dict:
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     if number is None:
         return json.loads(text)
+    # Linux sends SIGKILL where the hard limit of CPU time equals the soft one
     slow = number in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL)
     return {"error": "one that HDF5 does not come to an end with" if slow else "one that crashes HDF5's library"}
 
@@ -70,8 +74,9 @@ def limit_resources(request: dict) -> None:
     seconds = CPU_SECONDS + os.path.getsize(request["path"]) // 50_000_000
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (BASE_MEMORY + 2 * request["budget"],) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core file in the user's folder
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the default ends the process
+    # a process that waits, as for a slow disk, uses no CPU time
     signal.alarm(max(WALL_SECONDS, 4 * seconds))
 
 
@@ -117,6 +122,7 @@ def visit(file, request: dict) -> None:
             if request["attributes"]:
                 raise
             continue
+        # of data files only the arrays at the root are read
         if request["attributes"] or b"/" not in name:
             budget -= read_object(file, name, request, budget)
 
@@ -137,6 +143,7 @@ def read_object(file, name: bytes, request: dict, budget: int) -> int:
     shape, dtype, chunks = part.shape, part.dtype, part.chunks
     if shape is None:
         return 0
+    # floats: the sizes in a damaged header may overflow int64
     size = int(np.prod([float(n) for n in shape])) * max(dtype.itemsize, 1)
     if size > request["limit"] and not request.get("streamed"):
         raise Refusal(f"{size:,} bytes for {name.decode(errors='replace')!r}, of at most {request['limit']:,}")
@@ -145,6 +152,7 @@ def read_object(file, name: bytes, request: dict, budget: int) -> int:
     if size <= budget:
         part[()]
         return size
+    # this reads the whole index of the chunks, of which three rows need a part only
     part.id.get_num_chunks() if chunks is not None else None
     for row in (0, len(part) // 2, len(part) - 1) if len(part) else ():
         part[row : row + 1]

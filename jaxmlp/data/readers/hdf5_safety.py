@@ -37,6 +37,7 @@ def find_danger(path: Path, *, attributes: bool = False, streamed: bool = False)
         InputError: no regular file.
     """
     status, limit = check_regular(path), max_bytes(path)
+    # a file that is written again has another time or size, one that is replaced another inode
     key = (
         os.path.abspath(path),
         status.st_dev,
@@ -59,6 +60,7 @@ def _ask(request: dict[str, Any]) -> str | None:
     """Return why a file is refused, or None."""
     if not sys.executable:  # an embedded Python, which cannot start another
         return None
+    # a request and its answer at a time: all threads share one pair of pipes
     with _lock:
         answer = _checker.ask(request)
     return answer.get("error")
@@ -88,6 +90,7 @@ class _Checker:
         return {"error": "one that crashes HDF5's library"}
 
     def _running(self) -> subprocess.Popen[str]:
+        # a fork has the pipes of its parent: both would read each other's answers
         if self._process is None or self._owner != os.getpid():
             script = str(Path(__file__).with_name("hdf5_checker.py"))
             code = _START.format(path=[entry or os.getcwd() for entry in sys.path], script=script)
@@ -108,6 +111,7 @@ class _Checker:
     def stop(self) -> None:
         """End the process, if it is ours."""
         process, self._process = self._process, None
+        # a fork that ends must not end the process of its parent
         if process is None or self._owner != os.getpid():
             return
         for pipe in (process.stdin, process.stdout):

@@ -45,22 +45,27 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
         return False
     if _has_index(first, below):
         return True
+    # a,,y above 1,2,0: beside an empty name only a word above a number is certain
     if not below or any(not cell and len(first) > 1 for cell in first[1:]):
         return has_word_above_number(first, below)
     if has_word_above_number(first, below):
         return True
+    # names differ, but cells repeat: p,x,p is a row of the mushroom data
     if len(set(first)) < len(first):
         return False
     if _are_run(first) and any(_is_another_kind(cell, _column(below, i)) for i, cell in enumerate(first)):
         return True
     numbers = [cell for cell in first if is_number(cell)]
     words = [i for i, cell in enumerate(first) if not is_number(cell)]
+    # NA or ? in the first line is the gap of a row, and no name
     if any(first[i].lower() in MISSING_NUMBERS for i in words):
         return False
+    # in 5.1,3.5,cat the word occurs again below, as the values of a category do
     repeats = [any(record[i : i + 1] == [first[i]] for record in below) for i in words]
     if any(repeats):
         return False
     if not numbers:
+        # two texts in a single column may both be rows
         return len(below) > 1 or len(first) > 1
     if known_names and len(numbers) > 2 and _are_digits(numbers):  # a model may name its columns 0, 1, 2, in any order
         numbers = sorted(numbers, key=int)
@@ -89,6 +94,7 @@ def has_quoted_names(lines: Sequence[str], separator: str) -> bool:
     if not names or not below or not all(map(_is_quoted, first)):
         return False
     cells = [record[i] for record in below for i in names if len(record) > i]
+    # numbers in quotation marks below, too: this writer quotes every cell, and the marks say nothing
     return any(map(is_number, cells)) and not any(is_number(cell.strip('"')) for cell in cells if _is_quoted(cell))
 
 
@@ -150,6 +156,7 @@ def _is_another_kind(cell: str, column: Sequence[str]) -> bool:
     decimals = [match[1] for text in column if (match := _DECIMALS.fullmatch(text))]
     if len(decimals) < len(column):
         return False
+    # equally many decimals, very many, or a 5.0: whole numbers have a point here, so a 0 above them is a name
     lengths = [*map(len, decimals)]
     return len({*lengths}) == 1 or max(lengths) >= MANY_DECIMALS or any(not text.strip("0") for text in decimals)
 
@@ -187,11 +194,13 @@ def _are_numbered_names(cells: Sequence[str], beside_words: bool) -> bool:
         return False
     numbers = [int(cell) for cell in cells]
     if len(numbers) > 2 and (beside_words or min(numbers) >= FIRST_YEAR):
+        # 2021,2020,2019: reports put the newest year first
         numbers = numbers if numbers[0] < numbers[-1] else numbers[::-1]
     is_consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     if not is_consecutive or (not beside_words and len(numbers) < 3):
         return False
     is_year = FIRST_YEAR <= numbers[0] <= LAST_YEAR
+    # 1,2,3 with no word beside it may be a row of measurements
     return numbers[0] == 0 or (len(numbers) > 1 and (is_year or (beside_words and numbers[0] == 1)))
 
 
@@ -212,4 +221,4 @@ def are_numbers(names: Sequence[str]) -> bool:
     >>> are_numbers(["0", "1"]), are_numbers(["2019", "2020"])
     (True, False)
     """
-    return all(name.isdigit() for name in names) and min(map(int, names), default=0) < FIRST_YEAR
+    return all(name.isdecimal() for name in names) and min(map(int, names), default=0) < FIRST_YEAR

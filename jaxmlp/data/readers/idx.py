@@ -21,6 +21,7 @@ from jaxmlp.data.limits import BoundedStream, check_bytes, check_regular
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.errors import InputError, sentence
 
+# also train-images.idx3-ubyte, as some programs unpack it, and emnist-letters-train-images-idx3-ubyte.gz
 IDX_NAME = re.compile(r"(?P<part>.*?)[-_.]?(?P<role>images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 
@@ -47,7 +48,7 @@ def _assign_files(folder: Path, paths: list[Path]) -> dict[str, Path]:
     for path in sorted(paths, key=lambda path: path.suffix == ".gz"):  # plain files first: they win over their .gz
         match = IDX_NAME.fullmatch(path.name)
         assert match is not None
-        part = "train" if "train" in match["part"] else "test"
+        part = "train" if "train" in match["part"] else "test"  # MNIST says t10k, EMNIST test
         first = roles.setdefault(f"{part} {match['role']}", path)
         if path not in (first, first.with_name(first.name + ".gz")):
             got = f"{first.name} and {path.name}"
@@ -72,6 +73,7 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
     if len(content) - start != math.prod(shape):
         expects, got = f"{math.prod(shape)} bytes after its header", str(max(0, len(content) - start))
         raise InputError(sentence(path.name, expects, got, "download the file again"))
+    # read-only, like the bytes of which it is a view
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 

@@ -46,7 +46,7 @@ def read_image(path: Path, _n_features: int, columns: Columns) -> np.ndarray:
         got = f"the picture {path.name}"
         remedy = "only a model trained on images, or with an image_shape, takes pictures"
         raise InputError(sentence("this model", "rows of numbers", got, remedy))
-    height, width, channels = (*columns.image_shape, 1)[:3]
+    height, width, channels = (*columns.image_shape, 1)[:3]  # (h, w) is grey: one channel
     if channels not in _MODES:
         remedy = "give the rows as .npz, .h5 or .csv"
         raise InputError(sentence("a picture", "a model of 1, 3 or 4 channels", channels, remedy))
@@ -56,6 +56,7 @@ def read_image(path: Path, _n_features: int, columns: Columns) -> np.ndarray:
         raise
     except PICTURE_ERRORS:  # a palette that is cut short, for example
         raise _damaged(path) from None
+    # Pillow counts (width, height), and its array is (height, width[, c])
     return np.asarray(picture.resize((width, height), resample=_import_pillow().Resampling.BICUBIC)).reshape(1, -1)
 
 
@@ -70,9 +71,11 @@ def _open_upright(path: Path) -> "Image.Image":
             # a small file may unpack to gigabytes: Pillow warns above its limit of pixels, and here that is an error
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             with pillow.open(path, formats=IMAGE_FORMATS) as file:
+                # `open` reads the header only: no pixel is decoded yet
                 n_pixels = math.prod(file.size)
                 if n_pixels > max(SMALL_PIXELS, RATIO * status.st_size):
                     raise _damaged(path)
+                # this decodes the pixels, which is possible only while the file is open
                 picture = ImageOps.exif_transpose(file)
     except InputError:
         raise
@@ -96,6 +99,7 @@ def _damaged(path: Path) -> InputError:
 def _convert_channels(picture: "Image.Image", mode: str) -> "Image.Image":
     if mode != "RGBA" and picture.has_transparency_data:
         picture = picture.convert("RGBA")
+        # convert("RGB") would only drop the alpha channel, and show the colours beneath it, which are often black
         white = _import_pillow().new("RGBA", picture.size, "white")
         picture = _import_pillow().alpha_composite(white, picture)
     return picture.convert(mode)

@@ -51,19 +51,24 @@ def _read_member(archive: NpzFile, name: str, path: Path) -> np.ndarray:
     """
     directory = archive.zip
     assert directory is not None
+    # NumPy lists x.npy as x, but another program may have written a member x
     member = directory.getinfo(name if name in directory.namelist() else f"{name}.npy")
     check_bytes(path, member.file_size, f"{name!r}")
     with directory.open(member) as file:
         version = np.lib.format.read_magic(file)
+        # version 3.0 has the layout of 2.0: only the names of fields are in UTF-8
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, _, dtype = read_header.get(version, np.lib.format.read_array_header_2_0)(file)
         stated, stored = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+    # objects are a pickle of any length: archive[name] refuses them below
     if min(shape, default=0) < 0 or (stated != stored and not dtype.hasobject):
         got = f"a header of {stated:,} bytes over {stored:,}"
         raise InputError(sentence(path.name, "an .npz archive of arrays", got, "is it whole, and made by np.savez?"))
     array = archive[name]
     if array.dtype.kind == "U" and array.size:
-        letters = array.reshape(-1).view(np.uint32)
+        # NumPy reads UTF-32 unchecked: tolist() of a code point above 0x10FFFF is a SystemError, and half a surrogate
+        # pair cannot be written as UTF-8
+        letters = array.reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
         if ((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters < 0xE000))).any():
             got = f"bytes in {name!r} that are no text"
             raise InputError(sentence(path.name, "an .npz archive of arrays", got, "write it again"))

@@ -38,6 +38,7 @@ def file_formats(
         for name, cells in columns.items()
         if isinstance(cells, list) and (forms := number_formats(set(cells)))
     }
+    # $1,5 tells as much about the comma as 1,5 does: the unit does not count
     certain = {forms[0]._replace(unit="") for forms in possible.values() if len(forms) == 1}
     formats: dict[str, NumberFormat] = {}
     for name, forms in possible.items():
@@ -61,6 +62,7 @@ def file_formats(
 
 
 def _read_in_two_ways(where: str, name: str, cells: Cells, beside: str, remedy: str) -> InputError:
+    # an example for the error text: a cell such as 12 can be read in one way only
     cell = next(cell for cell in cells if parse_number(cell) is None or "." in cell)
     got = f"{cell!r} in column {name!r}, {beside}"
     return InputError(sentence(where, "numbers that can be read in one way", got, remedy))
@@ -68,6 +70,7 @@ def _read_in_two_ways(where: str, name: str, cells: Cells, beside: str, remedy: 
 
 def _stated_format(cells: Cells, options: TableOptions) -> NumberFormat:
     """Return the number format of a column with the signs of the user; the sign between thousands may be left out."""
+    # a dot between thousands leaves the comma for decimals: 1.234,5
     decimal = options.decimal or ("," if options.thousands == "." else ".")
     words = {*cells} if isinstance(cells, list) else set()
     forms = number_formats(words)
@@ -84,6 +87,7 @@ def _stated_format(cells: Cells, options: TableOptions) -> NumberFormat:
 
 def _has_decimal_points(cells: Cells) -> bool:
     if not isinstance(cells, list):
+        # pandas has read plain numbers into arrays: floats had a point, or an exponent, in the text
         return cells.dtype.kind == "f"
     return any(
         "." in cell and cell.lower() not in MISSING_NUMBERS and parse_number(cell) is not None for cell in set(cells)

@@ -43,6 +43,7 @@ def _read_with_pyarrow(path: Path) -> Any:
     table = pyarrow.parquet.read_table(path)
     # pandas stores its index as the last column, which would be the target
     indices = (table.schema.pandas_metadata or {}).get("index_columns", ())
+    # the default index of pandas is a dict in this list, without a column
     return table.select([name for name in table.column_names if name not in indices])
 
 
@@ -50,4 +51,5 @@ def _read_with_polars(path: Path) -> Any:
     import polars  # pyright: ignore[reportMissingImports]
 
     frame = polars.read_parquet(path)
+    # polars does not show the notes of pandas: this is the name of an index without a name
     return frame.select([name for name in frame.columns if not name.startswith("__index_level_")])

@@ -17,7 +17,7 @@ _BINARY_FORMATS = (  # the first bytes of the file, its format, and the remedy
     (b"BZh", "a file compressed by bzip2", "give its name the suffix .bz2"),
     (b"\xfd7zXZ", "a file compressed by xz", "give its name the suffix .xz"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "unpack it, or save the sheet as .csv"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the sheet as .csv"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the sheet as .csv"),  # .xls, until 2003
     (b"PAR1", "a Parquet file", "give its name the suffix .parquet"),
     (b"\x89HDF", "an HDF5 file", "give its name the suffix .h5"),
     (b"%PDF", "a PDF document", "export the table as .csv"),
@@ -58,10 +58,11 @@ def find_encoding(path: Path, encoding: str | None) -> tuple[str, list[str]]:
         return encoding, []
     check_regular(path)
     with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-        head = file.read(8)
+        head = file.read(8)  # four characters of UTF-16 show its zeros
     for start, got, remedy in _BINARY_FORMATS:
         if head.startswith(start):
             raise InputError(sentence(path.name, "a table in text", got, remedy))
+    # before UTF-16: its mark ff fe is also the beginning of the mark of UTF-32
     if head[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32", ["the text is UTF-32"]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -70,7 +71,7 @@ def find_encoding(path: Path, encoding: str | None) -> tuple[str, list[str]]:
     for zeros, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         if len(head) == 8 and not any(head[zeros::2]) and all(head[1 - zeros :: 2]):
             return name, ["the text is UTF-16"]
-    return "utf-8-sig", []
+    return "utf-8-sig", []  # UTF-8 with or without a byte order mark
 
 
 def is_wide(encoding: str) -> bool:
@@ -79,6 +80,7 @@ def is_wide(encoding: str) -> bool:
     >>> is_wide("utf-16"), is_wide("utf-8-sig")
     (True, False)
     """
+    # utf-8-sig writes its mark of three bytes before the 0
     return len("0".encode(encoding)) > 1 and "sig" not in encoding
 
 
@@ -88,10 +90,12 @@ def check_is_table(lines: Sequence[str], where: str) -> None:
     Raises:
         InputError: the text is one of these.
     """
+    # no text has NUL, but binary numbers have
     if any("\0" in line for line in lines):
         got, remedy = "binary data", "is it the right file?"
         raise InputError(sentence(where, "a table in text", got, remedy))
     first = next((line.strip().lower() for line in lines if line.strip()), "")
     for starts, got, remedy in _NON_TABLE_TEXTS:
+        # JSON with indents has the bracket alone in its first line
         if first.startswith(starts) or (first == "[" and got == "JSON"):
             raise InputError(sentence(where, "a table in text", got, remedy))

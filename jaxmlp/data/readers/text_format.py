@@ -31,7 +31,7 @@ from jaxmlp.tabular.options import TableOptions
 SAMPLE_RECORDS = 200
 MAX_COLUMNS = 50_000  # finding the role of a column takes 0.1 ms
 _SEPARATORS = (";", "\t", ",", "|", BLANKS)
-_COMMENT = re.compile(r"\s*[#%]")
+_COMMENT = re.compile(r"\s*[#%]")  # NumPy and R write #, MATLAB and ARFF %
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # a first line that tells Excel the separator
 
 
@@ -70,6 +70,7 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
     """
     encoding, notes = find_encoding(path, options.encoding)
     with open_text(path, encoding) as file:
+        # more lines than records: comments, blank lines and line breaks in cells come on top
         lines = list(itertools.islice(file, 5 * SAMPLE_RECORDS))
     check_is_table(lines, path.name)
     declared, top = _declared_separator(lines)
@@ -84,6 +85,7 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
         # a first line such as "#a,b,c" and nothing below it is a header as well
         got = "only a header" if comments else "an empty file"
         raise InputError(sentence(path.name, "at least one row", got, "is it the right file?"))
+    # without the first record: a header may have a name too few, or separators too many
     n_columns = Counter(len(record) for _, record in records[1:] or records).most_common(1)[0][0]
     if n_columns > MAX_COLUMNS:
         expects, remedy = f"at most {MAX_COLUMNS:,} columns", "give the rows as .npz or .h5"
@@ -101,6 +103,7 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
     if has_header is None:
         texts = [lines[n - 1] for n, _ in records]
         has_header = not is_certain and (is_header(first, below, known_names) or has_quoted_names(texts, separator))
+        # "# 12,7,3" above three columns is a remark: names are words
         has_words = comment_names and not any(is_number(name) for name in comment_names)
         if not has_header and comment_names and has_words and options.header is None:
             names = tuple(comment_names)
@@ -111,6 +114,7 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
             return TextFormat(encoding, separator, names, start, n_columns, tuple(notes), sample)
     if has_header and not below:
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
+    # a single line a,b,y is taken for names without rows, not for a row of text
     if not below and not any(is_number(cell) for cell in first) and options.header is None:
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
     if not has_header:
@@ -121,6 +125,7 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
                 notes.append(f"line {records[0][0]} ({', '.join(first[:5])}) counts as a row: {remedy}")
         return TextFormat(encoding, separator, None, start, n_columns, tuple(notes), sample)
     names = tuple(" ".join(trim(cell).split()) for cell in first)  # a name with a line break is one line here
+    # a word above numbers is certainly a name; any other header may be a row, and the user is told
     if options.header is None and not has_word_above_number(first, below):
         notes.append(f"the first row is the header: {', '.join(names[:5])}")
     return TextFormat(encoding, separator, names, records[0][0], n_columns, tuple(notes), below)
@@ -138,6 +143,7 @@ def _find_separator(lines: Sequence[str]) -> str:
     If two separators do equally well, the earlier in `_SEPARATORS` wins: in a file with semicolons a comma may be a
     decimal sign, but not the reverse.
     """
+    # for a single column, in which none of them separates anything
     best = (0.0, ",")
     for separator in _SEPARATORS:
         try:
@@ -149,6 +155,7 @@ def _find_separator(lines: Sequence[str]) -> str:
             continue
         # the header must have as many cells: a semicolon in every text of a column separates nothing
         score = n_equal / len(records) - (len(records[0]) != count) / 2
+        # more than a rounding error: a tie stays with the earlier separator
         if score > best[0] + 1e-9:
             best = (score, separator)
     return best[1]
@@ -180,6 +187,7 @@ def _count_titles(sample: Sequence[Sequence[str]], n_columns: int, known_names: 
         return n_columns > 1 and (len(record) == 1 or (n_columns > 2 and sum(map(bool, record)) < 2))
 
     n = next((i for i, record in enumerate(sample) if not is_title(record)), 0)
+    # without a whole header below them, short records are rows with missing values
     is_complete = 0 < n < len(sample) - 1 and len(sample[n]) == n_columns
     return n if is_complete and is_header(sample[n], sample[n + 1 :], known_names) else 0
 
@@ -194,6 +202,7 @@ def _names_in_comment(line: str, separator: str, n_columns: int) -> tuple[list[s
         record[0] in ("#", "%") or any(cell[:1] == record[0][:1] for cell in record[1:])
     )
     if not is_certain:
+        # in "# a,b,y" the sign of the comment is not a part of the first name
         text = line.strip().lstrip("#%").strip()
         record = next((record for _, record in read_records([text], separator)), [])
     names = [" ".join(name.split()) for name in record]

@@ -11,6 +11,7 @@ from jaxmlp.data.readers.text_encoding import OPENERS
 from jaxmlp.errors import InputError, sentence
 
 BLANKS = " "  # stands for any number of spaces or tabs between two columns
+# auto-mpg.data of UCI has blanks between columns and in its names: "chevrolet chevelle malibu" is one cell
 _WORDS = re.compile(r'"((?:[^"]|"")*)"|\S+')
 
 
@@ -59,7 +60,7 @@ def read_records(lines: Iterable[str], separator: str, line: int = 0) -> Iterato
 
 def is_blank(record: Sequence[str]) -> bool:
     """Whether a record is an empty line, and not a row of empty cells."""
-    return not record or (len(record) == 1 and not record[0].strip())
+    return not record or (len(record) == 1 and not record[0].strip())  # csv gives [""] for a line of blanks
 
 
 def checked_records(
@@ -88,6 +89,7 @@ def checked_records(
             yield text
 
     for last, record in read_records(collect(), separator, line):
+        # a record of one line cannot contain another row, and blanks never join lines
         if len(lines) > 1 and separator != BLANKS and _holds_rows(lines, separator, n_columns):
             first = last - len(lines) + 1
             got = f"a mark in line {first} that is not closed before line {last}"
@@ -106,5 +108,7 @@ def _holds_rows(lines: Sequence[str], separator: str, n_columns: int) -> bool:
         list(csv.reader(text.splitlines(keepends=True), delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error:
         return True
+    # the lines between the two marks: if each is a whole row, the cell has swallowed them
     inner = [len(record) for _, record in read_records(lines[1:-1], separator)]
+    # in two columns every line of prose with one comma would be a whole row
     return len(inner) > 1 and n_columns > 2 and all(count == n_columns for count in inner)

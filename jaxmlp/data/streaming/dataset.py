@@ -267,6 +267,7 @@ def _describe_rows(path: Path, array: "h5py.Dataset", memory: int) -> tuple[File
     if array.chunks is not None:
         chunk_rows, *widths = array.chunks  # HDF5 stores and compresses in these blocks
         # the cache holds all chunks that contain a part of one row, so that a pass decompresses each chunk only once
+        # rounded up to whole chunks: HDF5 stores a chunk at the edge in full
         across = math.prod(-(-size // width) * width for size, width in zip(array.shape[1:], widths, strict=True))
         cache_bytes = chunk_rows * across * array.dtype.itemsize
     if cache_bytes > memory // MEMORY_DIVISOR:
@@ -328,4 +329,5 @@ def _read_part(rows: FileRows, targets: np.ndarray, training: FileRows, memory: 
 
 def _compact_targets(targets: np.ndarray, n_classes: int) -> np.ndarray:
     """Return class ids and flags in as few bytes as they need, and numbers as they are."""
+    # the largest id decides: 256 classes fit into a byte; flags are 0 and 1 however few columns they have
     return targets.astype(np.min_scalar_type(max(n_classes - 1, 1))) if n_classes else targets

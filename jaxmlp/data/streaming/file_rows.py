@@ -122,6 +122,7 @@ class FileRows:
         """
         if not self.path.exists():
             raise self._error("no such file any more", "put it back, and resume")
+        # None is the default of HDF5; 0 would switch its cache off
         with open_hdf5(self.path, self.cache_bytes or None, streamed=True) as file:
             array = root_arrays(file).get(self.name)
             if array is None or array.shape != self.array_shape or array.dtype != self.dtype:
@@ -196,4 +197,5 @@ def choose_runs(m: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     starts = edges[:-1] + (places * (np.diff(edges) - length + 1)).astype(int)
     held_out = np.stack([starts, starts + length], axis=1)
     remaining = np.stack([np.r_[0, held_out[:, 1]], np.r_[held_out[:, 0], m]], axis=1)
+    # two held-out runs may touch: there is no row between them
     return remaining[remaining[:, 0] < remaining[:, 1]], held_out

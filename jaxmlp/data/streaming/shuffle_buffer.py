@@ -135,6 +135,7 @@ class ShuffleBuffer(NamedTuple):
         # no limit on its length: three buffers exist, so no more than three items can wait
         ready: queue.Queue[tuple[np.ndarray, Ranges] | BaseException] = queue.Queue()
         stop = threading.Event()
+        # the order of all blocks is drawn, also of those skipped: a resumed epoch has the order of the whole one
         epoch = islice(buffer_ranges(m, self.size, self._block_rows(), generator), skipped, None)
         arguments = (self, epoch, free, ready, stop)
         # one thread is enough: within a process HDF5 reads one array at a time

@@ -4,7 +4,7 @@
     digits lost     log₁₀(difference / eps), 0 where the difference is below eps
 
 Whether a derivative rule is correct is checked in float64. How many digits a device loses in float32 depends on the
-device: accelerators multiply matrices by default in fewer bits (tf32 has 3.3 digits, bfloat16 2.7), and
+device: accelerators multiply matrices by default in fewer bits (tf32 has 3.0 digits, bfloat16 2.1), and
 `precision="highest"` uses all bits.
 """
 

@@ -232,7 +232,8 @@ def _explain_root(trials: Sequence[Trial], pairs: Pairs) -> Explanation | None:
     if any(submitted <= 0 or J <= 0 for J, submitted in pairs):
         return None
     # the root mean squared error: its square is the mean of (a - y)², twice the quadratic cost
-    squared = _name_ratio(trials, [(J, submitted**2) for J, submitted in pairs])
+    squares = [(J, submitted**2) for J, submitted in pairs]
+    squared = all(math.isclose(J, square, rel_tol=1e-6) for J, square in squares) or _name_ratio(trials, squares)
     return (
         Explanation("root of the cost", "√J, as in the root mean squared error; J itself has no root")
         if squared

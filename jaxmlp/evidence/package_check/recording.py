@@ -34,12 +34,9 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: dict[Any, RecordedCall] = {}
-        self.is_paused = False
 
     def add(self, rule: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Record a call, unless a better one is there."""
-        if self.is_paused:
-            return
         key = _key(rule)
         before = self.calls.get(key)
         if (before is not None and before.has_values) or (before is None and len(self.calls) >= MAX_RULES):

@@ -57,9 +57,10 @@ def _unwrap_partial(function: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[An
         # from the outer partial inwards: its keywords win over those within, as in a call
         args, keywords = function.args + args, {**function.keywords, **keywords}
         function = function.func
-    if not keywords:
+    try:
+        bound = inspect.signature(function).bind(*args, **keywords)
+    except (TypeError, ValueError):  # a callable without signature: JAX takes its arguments as they are
         return function, args
-    bound = inspect.signature(function).bind(*args, **keywords)
     bound.apply_defaults()  # as JAX does: bwd returns a cotangent for a default, too
     return function, bound.args
 

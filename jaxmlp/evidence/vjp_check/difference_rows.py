@@ -25,9 +25,7 @@ from jaxmlp.evidence.vjp_check.noise_floor import epsilon
 from jaxmlp.evidence.vjp_check.quick_jit import quick_jit
 from jaxmlp.evidence.vjp_check.rule_under_test import CheckId, RuleUnderTest, row_without_number
 
-MAX_COMPARED_ENTRIES = (
-    64  # of a leaf that differences look at: each costs sixteen evaluations; a larger leaf is sampled
-)
+MAX_COMPARED_ENTRIES = 64  # of a leaf: each costs sixteen evaluations, so a larger leaf is sampled
 N_DIRECTIONS = 3  # through a leaf that is sampled
 MAX_SECONDS = 3.0  # for an expensive f fewer entries are looked at
 DIFFERENCES_BOUND = 1e-6
@@ -265,6 +263,10 @@ def difference_rows(rule: RuleUnderTest, leaves: list[LeafDifferences]) -> Itera
     """Yield the rows of every leaf."""
     for i, leaf in enumerate(leaves):
         sampled = len(leaf.entries.got)
+        if leaf.size and not sampled:
+            note = f"the {MAX_SECONDS:g} s for differences ended before its first entry"
+            yield row_without_number(("gradient", rule.arguments.names[i], WITNESS), "UNDECIDED", note)
+            continue
         notes = [f"{sampled} of {leaf.size} entries, at random"] if sampled < leaf.size else []
         yield comparison_row(("gradient", rule.arguments.names[i], WITNESS), leaf.entries, notes)
         if leaf.directions is not None:

@@ -50,7 +50,7 @@ class Estimate(NamedTuple):
 
 
 def step_sizes(x: np.ndarray) -> np.ndarray:
-    """Return the steps for each x, (N_STEPS, n): a tenth of it at most, so that its sign stays, and far below 1.
+    """Return the steps for each x, (N_STEPS, n): a tenth of it at most, or 1e-3 where x is near 0, and far below 1.
 
     >>> step_sizes(np.array([1.0]))[[0, -1], 0].round(8).tolist()
     [0.1, 1e-05]

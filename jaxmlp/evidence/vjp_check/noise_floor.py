@@ -78,7 +78,7 @@ def _move_last_digits(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def epsilon(rule: RuleUnderTest) -> float:
     """Return ε of the narrowest dtype among the real arrays, or in which f computes."""
-    inside = {4: 2.0**-23, 2: 2.0**-8, 1: 0.125}.get(rule.itemsize, 0.0)
+    inside = {4: 2.0**-23, 2: 2.0**-7, 1: 0.125}.get(rule.itemsize, 0.0)
     return max(inside, *(float(jnp.finfo(leaf.dtype).eps) for leaf in rule.arguments.real))
 
 

@@ -67,7 +67,7 @@ def _check_inputs(rule: RuleUnderTest) -> Row:
             continue
         if isinstance(copy, jax.Array) and copy.is_deleted():
             return row_without_number(_UNCHANGED, "FAIL", "f deletes an argument: donate_argnums within f?")
-        if not np.array_equal(np.asarray(leaf), np.asarray(copy), equal_nan=np.asarray(leaf).dtype.kind in "fc"):
+        if not np.array_equal(np.asarray(leaf), np.asarray(copy), equal_nan=jnp.issubdtype(leaf.dtype, jnp.inexact)):
             return row_without_number(
                 _UNCHANGED, "FAIL", "f writes into an argument: x += 1 changes the caller's array"
             )
