@@ -1,5 +1,7 @@
 """Random numbers of any shape from a few programs: the same numbers, whichever way they are drawn."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -65,11 +67,12 @@ def test_keys_without_this_order_draw_by_themselves():
 
 
 def test_networks_share_the_programs_that_draw():
+    programs: Any = (random_numbers._draw, random_numbers._split)
     jaxmlp.init(KEY, Network((3, 4, 2), "relu", "softmax"))
-    counts = random_numbers._draw._cache_size(), random_numbers._split._cache_size()
+    counts = [program._cache_size() for program in programs]
     for n in range(5, 9):
         jaxmlp.init(KEY, Network((n, n + 1, n + 2, 2), "elu", "softmax"))
-    assert (random_numbers._draw._cache_size(), random_numbers._split._cache_size()) == counts
+    assert [program._cache_size() for program in programs] == counts
 
 
 def test_an_initializer_of_your_own_draws_as_it_says():

@@ -198,6 +198,7 @@ def test_rows_held_back_are_a_validation_part(path):
     data = whole.split_validation(0.25, seed=3)
     assert data.validation is not None
     assert data.test is not None
+    assert whole.test is not None
     assert data.test.rows is whole.test.rows
     # every row once: those to train on, by their numbers in the file, those held back by what they are
     kept = np.concatenate([np.arange(*run) for run in data.rows.runs])
