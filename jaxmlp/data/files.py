@@ -10,6 +10,7 @@ to the disk, and takes the place of the old file in one step. Whatever fails bef
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -180,8 +181,10 @@ def _copy_into(path: Path, content: Path) -> None:
         with open(descriptor, "wb") as stream, content.open("rb") as file:
             shutil.copyfileobj(file, stream)
     except OSError as error:
-        remedy = "start its reader first, or choose another name"
-        raise InputError(sentence(f"writing {path}", "a stream that takes the content", error, remedy)) from None
+        # ENXIO: a pipe that nothing reads
+        remedy = "start its reader first" if error.errno == errno.ENXIO else "choose another name"
+        got = error.strerror or str(error)
+        raise InputError(sentence(f"writing {path}", "a stream that takes the content", got, remedy)) from None
 
 
 def _flush(path: Path, flags: int) -> None:
