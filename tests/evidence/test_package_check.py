@@ -297,3 +297,35 @@ def test_mistakes_of_a_caller():
     with pytest.raises(InputError, match="the name of a package, got not a name"):
         module.check_package("not a name")
     assert str(RuleReport("", (RuleRow("f", "custom_vjp", "PASS"),))).endswith("1 rule: 1 PASS, 0 FAIL, 0 NOT JUDGED")
+
+
+def log_determinant(answer):
+    """The rule of log det A that reads the Cholesky factor C of A, with the given cotangents of (A, C)."""
+
+    def forward(A, C):
+        return 2 * jnp.log(jnp.diagonal(C)).sum(), C
+
+    f = jax.custom_vjp(lambda A, C: forward(A, C)[0])
+    f.defvjp(forward, answer)
+    return f
+
+
+def inverse(C):
+    return jnp.linalg.inv(C @ C.T)
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (lambda C, u: (u * inverse(C), None), "NOT JUDGED"),
+        (lambda C, u: (u * inverse(C), 0.9 * u * jnp.diag(2 / jnp.diagonal(C))), "FAIL"),  # C is not left to A
+        (lambda C, u: (None, 0.9 * u * jnp.diag(2 / jnp.diagonal(C))), "FAIL"),
+        (lambda C, u: (None, u * jnp.diag(2 / jnp.diagonal(C))), "PASS"),
+    ],
+)
+def test_arguments_that_belong_together_are_not_judged_one_by_one(answer, verdict):
+    C = np.array([[2.0, 0.0], [0.3, 1.5]])
+    call = RecordedCall(None, (C @ C.T, C), True)
+    row = judge_rule("log_determinant", "custom_vjp", log_determinant(answer), call)
+    assert row.verdict == verdict
+    assert ("does not read" in row.note) == (verdict == "NOT JUDGED")

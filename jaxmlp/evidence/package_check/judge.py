@@ -116,6 +116,13 @@ def judge_rule(
         # the derivative of a sampler by its parameters is often an implicit one: right on average over the keys, and
         # no derivative of the number that one key gives
         verdict, note = "NOT JUDGED", f"draws random numbers, so that autodiff of one draw is no witness: {note}"
+    if verdict == "FAIL" and attempt(lambda: _moves_derivative(function, args)) is True:
+        # such as (matrix, its Cholesky factor): f reads the factor, and the derivative is that by the matrix
+        verdict, note = (
+            "NOT JUDGED",
+            "an argument that f does not read gets the derivative of another, from which it is computed: "
+            "give both in a function of one argument to jaxmlp.check_vjp",
+        )
     return RuleRow(name, form, verdict, text, _cut(note))
 
 
@@ -129,6 +136,36 @@ def _in_dtypes_of_call(function: Any, args: CallArguments, time_limit: float) ->
         return None
     # without "in float32" and "in bfloat16": a call that runs in its own dtypes only says nothing about others
     return replace(report, rows=tuple(row for row in report.rows if not row.check.startswith("in ")))
+
+
+def _moves_derivative(function: Any, args: CallArguments) -> bool:
+    """Whether f does not change with one of its arrays, whose gradient is not 0, and the reverse holds for another.
+
+    The rule then takes the second array for a function of the first, and arrays drawn one by one cannot show it.
+    """
+    leaves, tree = jax.tree.flatten(args)
+    places = [i for i, leaf in enumerate(leaves) if has_dtype(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)]
+
+    def f(*real: Any) -> Any:
+        replaced = dict(zip(places, real, strict=True))
+        return function(*jax.tree.unflatten(tree, [replaced.get(i, leaf) for i, leaf in enumerate(leaves)]))
+
+    real = [jnp.asarray(leaves[i]) for i in places]
+    outputs, pullback = jax.vjp(f, *real)
+    gradients = pullback(jax.tree.map(jnp.ones_like, outputs))
+    is_read = [
+        not _all_equal(outputs, f(*(x * (1 + 1e-3) if i == k else x for k, x in enumerate(real))))
+        for i in range(len(real))
+    ]
+    has_gradient = [bool(jnp.any(gradient != 0)) for gradient in gradients]
+    pairs = list(zip(is_read, has_gradient, strict=True))
+    return (False, True) in pairs and (True, False) in pairs
+
+
+def _all_equal(a: Any, b: Any) -> bool:
+    return all(
+        np.array_equal(x, y, equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 def _raises(report: RuleCertificate) -> bool:
