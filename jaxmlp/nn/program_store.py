@@ -7,7 +7,9 @@
     serialized    those that were used before them, as bytes; loading one again takes 60 ms, compiling it a second
     dropped       those before them
 
-and no trace outlives its compilation.
+and no trace of ours outlives its compilation. JAX keeps those of its own functions, such as jnp.where, for every shape
+that they have met: half a megabyte for each new network, without a limit. After `MAX_COMPILATIONS` programs
+`jax.clear_caches()` lets them go; functions of your own that JAX has compiled are then compiled once more.
 """
 
 import ctypes
@@ -25,6 +27,7 @@ from jax.experimental.serialize_executable import deserialize_and_load, serializ
 MAX_LOADED = 12  # programs in the whole process: 1 to 8 MB each on a CPU; a fit has three
 MAX_LOADED_ON_ACCELERATOR = 64  # there they take less of the host's memory, and longer to compile
 MAX_SERIALIZED_BYTES = 64 * 2**20  # about 250 programs of small networks
+MAX_COMPILATIONS = 1_500  # between two calls of jax.clear_caches(): about 500 networks, which take minutes to compile
 MAX_FUNCTIONS = 256  # `Programs` that each `lru_cache` of them keeps; without their programs they are small
 
 
@@ -71,6 +74,7 @@ class Programs:
         if program is None:
             program = self.lower(*arguments).compile(self.compiler_options)
             _store.put(key, program)
+            _store.count_compilation()
         return program
 
     def _jit(self) -> Any:
@@ -107,6 +111,7 @@ class _ProgramStore:
         self.serialized: OrderedDict[Any, _Serialized] = OrderedDict()
         self.serialized_bytes = 0
         self.n_evicted = 0  # since free memory was returned, which takes 10 ms
+        self.n_compiled = 0  # since the caches of JAX were cleared
 
     def all_keys(self) -> list[Any]:
         """Return the keys of all programs."""
@@ -150,6 +155,16 @@ class _ProgramStore:
             self.n_evicted = 0
             evicted.clear()
             old = None  # the last reference to a program, whose memory is free from here on
+            _return_memory()
+
+    def count_compilation(self) -> None:
+        """Count a program that was compiled, and clear the caches of JAX when there were many."""
+        with self.lock:
+            self.n_compiled += 1
+            is_full = self.n_compiled >= MAX_COMPILATIONS
+            self.n_compiled = 0 if is_full else self.n_compiled
+        if is_full:
+            jax.clear_caches()  # the programs of this store stay: JAX does not know them
             _return_memory()
 
     def _put_serialized(self, key: object, stored: _Serialized) -> None:

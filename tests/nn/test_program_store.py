@@ -122,3 +122,25 @@ def test_inside_another_program_it_is_a_part_of_it(store):
     with jax.disable_jit():
         assert halve(jnp.ones(1)).tolist() == [0.5]
     assert halve.n_programs() == 0
+
+
+def test_the_caches_of_jax_are_cleared_after_many_programs(monkeypatch):
+    monkeypatch.setattr(program_store, "MAX_COMPILATIONS", 3)
+    monkeypatch.setattr(program_store._store, "n_compiled", 0)
+    traced = []
+
+    @jax.jit
+    def own(x):
+        traced.append(x)
+        return x + 1
+
+    programs = Programs(lambda x: 2 * x)
+    for n in range(1, 4):
+        assert own(jnp.ones(1)).tolist() == [2.0]
+        assert programs(jnp.ones(n)).tolist() == [2.0] * n
+    assert len(traced) == 1
+    assert own(jnp.ones(1)).tolist() == [2.0]  # the third program has cleared it: it is compiled once more
+    assert len(traced) == 2
+    assert programs(jnp.ones(1)).tolist() == [2.0]
+    assert programs.n_programs() == 3  # those of the store stay
+    assert program_store._store.n_compiled == 0
