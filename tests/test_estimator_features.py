@@ -183,6 +183,7 @@ def test_verbose_prints_every_epoch(capsys):
     assert [re.sub(r"Iteration \d+, |[:=].*| $", "", line).strip() for line in lines] == epoch * 2
 
 
+@pytest.mark.slow
 def test_a_fit_that_has_not_converged_warns():
     with pytest.warns(ConvergenceWarning, match="The fit has not converged within max_iter=8: raise it, or accept"):
         classifier().fit(X, TWO)
@@ -292,7 +293,7 @@ def test_mistakes_in_a_validation_set_are_one_sentence():
 # --- continuing -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick("classifier-y1-every1")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "y", "every"),
     [
@@ -436,6 +437,7 @@ def test_an_ensemble_of_a_regression_and_a_warm_start():
     assert len(model.members_[1].loss_curve_) == 16
 
 
+@pytest.mark.slow
 def test_precision_is_that_of_the_rows():
     wide, narrow = classifier().fit(X, TWO), classifier().fit(X.astype(np.float32), TWO)
     assert (wide.predict_proba(X).dtype, narrow.predict_proba(X).dtype) == (np.float64, np.float32)

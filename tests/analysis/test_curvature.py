@@ -84,6 +84,7 @@ def test_a_saddle_has_eigenvalues_of_both_signs_and_the_positive_one_is_found():
     assert found.residual <= 0.02 * found.value
 
 
+@pytest.mark.slow
 def test_gradient_descent_converges_below_two_over_lambda_and_diverges_above(rng):
     net = jaxmlp.Network((3, 2), "relu", "identity")  # a quadratic cost of linear outputs
     X, Y = rng.normal(size=(3, 20)), rng.normal(size=(2, 20))

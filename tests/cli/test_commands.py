@@ -284,6 +284,7 @@ def test_a_metric_that_is_undefined_is_null_and_not_shown(plain, table, place, c
     )
 
 
+@pytest.mark.slow
 def test_one_picture_is_resized_and_answered(digits, place, capsys):
     image = pytest.importorskip("PIL.Image")
     data = jaxmlp.load("digits")
@@ -685,6 +686,7 @@ def table_in_hdf5(place):
     return "big.h5"
 
 
+@pytest.mark.slow
 def test_a_stream_is_trained_and_evaluated_on_what_it_held_back(capsys, table_in_hdf5):
     training = ["train", table_in_hdf5, *QUICK, "--stream", "--memory", "1MB", "--standardize", "--out", "run"]
     trained = answer(capsys, *training)

@@ -152,6 +152,7 @@ def test_train_ensemble(capsys, tmp_path):
     assert settings["options"]["ensemble"] == 3
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_measured_and_answers(capsys, tmp_path):
     folder = tmp_path / "many"
     assert run(["train", "moons", "--ensemble", "3", "--hidden", "4", "--epochs", "2", "--out", str(folder)]) == 0

@@ -245,6 +245,7 @@ def test_real_tables_straight_from_the_file(data_folder, place, capsys, name, ta
     assert len(Path("a.csv").read_text().splitlines()) == len(rows)
 
 
+@pytest.mark.slow
 def test_several_targets_are_measured_by_name_in_any_order(place, capsys):
     rows = [["a", "z", "b", "y"], *([i, i * 2.5 + 1000, 100 - i, i * 1.5] for i in range(60))]
     file = write("d.csv", rows)

@@ -101,7 +101,7 @@ def report_of(name):
     return check_vjp(*(ours() | theirs())[name], time_limit=None)  # every row, on a busy machine too
 
 
-@pytest.mark.quick("dense tanh")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(ours()))
 def test_our_rules_pass(name):
     report = report_of(name)
@@ -310,6 +310,7 @@ def test_a_closed_over_constant_is_named():
     assert row.note.startswith("closes over w: a constant to JAX")
 
 
+@pytest.mark.slow
 def test_wrong_under_vmap_alone():
     # the sum over every axis is the sum over the last one, until a callback sees the whole batch
     def total(x):
@@ -337,6 +338,7 @@ def test_a_wrong_batching_rule():
     assert not found & {"gradient", "under jit", "under remat"}
 
 
+@pytest.mark.slow
 def test_wrong_at_second_order_alone():
     f = rule(jnp.sin, lambda x: (jnp.sin(x), x), lambda x, u: (u * jnp.cos(jax.lax.stop_gradient(x)),))
     report = check_vjp(f, X)
@@ -420,6 +422,7 @@ def test_a_straight_through_gradient():
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_assert_vjp_raises_with_the_failures_alone():
     f = dense_with(lambda dW, db, dA: (dW, 2 * db, dA))
     with pytest.raises(AssertionError, match=r"layer\['b'\].*FAIL +2 times the correct gradient") as caught:

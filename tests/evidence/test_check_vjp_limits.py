@@ -163,6 +163,7 @@ def test_a_rule_without_a_value():
     assert (row.verdict, row.note) == ("FAIL", "1 of 2 entries are not finite")
 
 
+@pytest.mark.slow
 def test_zero_expected_and_something_there():
     f = rule(lambda x, y: jnp.round(x) * y, lambda x, y: (jnp.round(x) * y, (x, y)), lambda c, u: (u * c[1], 2 * u))
     rows = [row for row in rows_of(check_vjp(f, 1.3, 2.0), "gradient") if row.witness == "autodiff"]
@@ -306,6 +307,7 @@ def test_something_for_a_whole_number_array():
             assert failed(report) == {"whole-number argument"}
 
 
+@pytest.mark.slow
 def test_float0_for_a_whole_number_array():
     def backward(k, u):
         return times(u, k), np.zeros(k.shape, jax.dtypes.float0)
@@ -448,6 +450,7 @@ def test_a_rule_is_not_its_own_witness_ahead_of_time():
     assert twice == "forward over reverse, reverse over reverse"
 
 
+@pytest.mark.slow
 def test_a_whole_number_beside_an_argument_that_is_left_to_its_default():
     def times_twice(x, k, scale=2.0):
         return scale * x * k.sum().astype(x.dtype)
@@ -463,7 +466,8 @@ def test_a_whole_number_beside_an_argument_that_is_left_to_its_default():
 
 def test_a_leaf_that_the_time_did_not_reach_is_not_confirmed(monkeypatch):
     monkeypatch.setattr(difference_rows, "MAX_SECONDS", -1.0)  # the first eight entries are always looked at
-    report = check_vjp(lambda *xs: sum(x * x for x in xs), *(np.array(float(i + 1)) for i in range(12)))
+    numbers = (np.array(float(i + 1)) for i in range(12))
+    report = check_vjp(lambda *xs: sum(x * x for x in xs), *numbers, time_limit=0.0)
     last = rows_of(report, "gradient")[-1]
     assert (last.verdict, last.difference) == ("UNDECIDED", None)
     assert "ended before its first entry" in last.note

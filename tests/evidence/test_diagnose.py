@@ -297,16 +297,16 @@ def test_shares_of_a_layer(digits, dtype):
 # --- health -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick("planar-tanh")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "activation"),
     [
         ("digits", "relu"),
         ("planar", "tanh"),
-        pytest.param("xor", "relu", marks=pytest.mark.slow),
-        pytest.param("moons", "sigmoid", marks=pytest.mark.slow),
-        pytest.param("circles", "relu", marks=pytest.mark.slow),
-        pytest.param("spirals", "tanh", marks=pytest.mark.slow),
+        ("xor", "relu"),
+        ("moons", "sigmoid"),
+        ("circles", "relu"),
+        ("spirals", "tanh"),
     ],
 )
 def test_packaged_data_is_healthy_fresh_and_trained(name, activation, dtype):

@@ -139,7 +139,7 @@ def by_loop(x):
     return jax.lax.while_loop(lambda c: c[1] < 1, lambda c: (jnp.sin(c[0]), c[1] + 1), (x, 0))[0]
 
 
-@pytest.mark.quick("far-0.5")
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.0, 1e-3, 0.5, 2.0])
 @pytest.mark.parametrize(
     ("fun", "slope", "x"),

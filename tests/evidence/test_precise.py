@@ -40,6 +40,7 @@ def test_every_activation_and_cost_is_asked_or_named(report, monkeypatch, capsys
     assert "without a reference in 50 digits: cube" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_training_loses_in_the_tails_is_told(report):
     lost = {row.where for row in report.rows if row.quantity == "g' in training" and row.ulps > 8}
     assert lost == {"sigmoid", "tanh", "gelu", "softmax"}

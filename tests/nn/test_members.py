@@ -66,6 +66,7 @@ def test_extreme_members_have_a_finite_mean():
     np.testing.assert_allclose(jaxmlp.logits(params, jnp.array([[800.0, -800.0]]), net), [[800.0, -800.0]])
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_autodiff():
     net, params, X, Y = example("softmax", (5, 4))  # the layer of 4 is shared whole
     weights = jnp.asarray(RNG.uniform(0.5, 2, (1, M)))
@@ -101,6 +102,7 @@ def column_example(**fields: Any) -> tuple[Network, Any, Any, Any]:
     return net, params, jnp.asarray(RNG.normal(size=(9, M))), jnp.asarray(np.eye(4)[:, RNG.integers(0, 4, M)])
 
 
+@pytest.mark.slow
 def test_a_scale_of_a_column_is_that_of_each_of_its_inputs():
     net, params, X, Y = column_example()
     assert params[0]["R"].shape == (K, 4)
@@ -152,6 +154,7 @@ def test_the_products_of_columns_by_hand():
     assert dX.ravel().tolist() == [22, 33]
 
 
+@pytest.mark.slow
 def test_the_products_of_columns_pass_the_check_of_a_rule():
     W, R, X = (jnp.asarray(RNG.normal(size=shape)) for shape in ((2, 9), (K, 4), (9, 3)))
     check = jaxmlp.check_vjp(partial(member_products.apply, WIDTHS), W, R, X, reference=None)
@@ -332,6 +335,7 @@ def test_it_trains_and_reports_the_cost_of_the_mean(trained, tmp_path):
     assert again.predict(data.train.rows[:1]).shape == (1,)
 
 
+@pytest.mark.slow
 @as_users_have_it()
 def test_a_resumed_run_is_the_same(trained):
     data, net, result, config = trained

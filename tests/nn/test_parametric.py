@@ -155,6 +155,7 @@ def test_a_member_of_a_population_is_the_run_of_its_seed():
         close(member.params, alone.params)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_names_its_step():
     data = zoo.three_classes(25)
     with pytest.raises(DivergenceError, match="layer"):

@@ -124,6 +124,7 @@ def test_inside_another_program_it_is_a_part_of_it(store):
     assert halve.n_programs() == 0
 
 
+@pytest.mark.slow
 def test_the_caches_of_jax_are_cleared_after_many_programs(monkeypatch):
     monkeypatch.setattr(program_store, "MAX_COMPILATIONS", 3)
     monkeypatch.setattr(program_store._store, "n_compiled", 0)

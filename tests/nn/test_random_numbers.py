@@ -25,6 +25,7 @@ def compiled(key: jax.Array, net: Network, **options) -> Params:
     return jax.jit(lambda key: jaxmlp.init(key, net, **options))(key)
 
 
+@pytest.mark.quick("shape1-normal", "shape3-signs")
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("shape", [(1,), (2, 3), (32, 32), (1025,)])
 def test_a_draw_is_the_beginning_of_a_longer_one(name, shape):
@@ -35,12 +36,14 @@ def test_a_draw_is_the_beginning_of_a_longer_one(name, shape):
     chex.assert_trees_all_close(numbers[:n].reshape(shape), expected, rtol=1e-6)
 
 
+@pytest.mark.quick("9")
 @pytest.mark.parametrize("n", [1, 7, 9])
 def test_keys_are_those_of_split(n):
     expected = jax.random.key_data(jax.random.split(KEY, n))
     np.testing.assert_array_equal([jax.random.key_data(key) for key in split_key(KEY, n)], expected)
 
 
+@pytest.mark.quick("options0", "options3")
 @pytest.mark.parametrize(
     "options", [{}, {"members": 3}, {"norm": "batch", "parametric": True}, {"members": 2, "column_widths": (1, 3)}]
 )

@@ -354,6 +354,7 @@ def test_mistakes_are_named(data, options, says):
         fit_many(NET, data, **{"batch_size": 8, "epochs": 1, **options})
 
 
+@pytest.mark.slow
 def test_mistakes_of_the_data(data):
     alone = (data.train.rows, data.train.targets)
     with pytest.raises(InputError, match="metric 'validation_cost' expects folds or a validation part, got neither"):

@@ -153,7 +153,7 @@ def test_a_large_state_is_made_again_where_it_is_asked_for(data, monkeypatch):
     same(jaxmlp.fit(NET, data, **ARGUMENTS, resume=ended), kept)
 
 
-@pytest.mark.quick("False")
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False])
 def test_who_hears_reports_alone_is_given_no_state(data, kept, monkeypatch):
     if not kept:
@@ -375,6 +375,7 @@ def test_a_signal_is_heard_within_an_epoch(data, by_segment):
     assert int(ended.state.step) == 3
 
 
+@pytest.mark.slow
 def test_divergence_within_an_epoch_names_the_step(data, by_segment):
     text = r"at step 1[1-4] \(epoch 2\), first in the (update|forward pass) of"
     with pytest.raises(DivergenceError, match=text) as caught:

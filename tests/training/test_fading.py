@@ -35,6 +35,7 @@ def same(ours, theirs, rtol=1e-12):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_weight_decay_falls_as_that_of_an_optax_schedule(data):
     total = EPOCHS * STEPS
     etas = jnp.array([ETA * factor(t, total) for t in range(total)])
@@ -70,6 +71,7 @@ def test_dropout_of_a_step_has_the_factor_of_the_step(data, name):
         same(fading.params, constant.params, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_first_half_is_that_of_a_run_without(data):
     options: dict[str, Any] = {
         "batch_size": 8,
@@ -83,6 +85,7 @@ def test_the_first_half_is_that_of_a_run_without(data):
     assert whole.history[3].cost != jaxmlp.fit(NET, data, epochs=4, **options).history[3].cost
 
 
+@pytest.mark.slow
 def test_a_member_of_a_population_fades_as_the_run_of_its_seed(data):
     options: dict[str, Any] = {"epochs": 4, "batch_size": 8, "optimizer": "adamw", "weight_decay": ETA, "fade": True}
     options["objective"] = Objective(dropout=0.3)

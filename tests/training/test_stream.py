@@ -223,6 +223,7 @@ def test_rows_held_back_are_a_validation_part(path):
         streamed(path, 1).split_validation(0.9)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_rows_is_refused(path, tmp_path):
     base: dict[str, Any] = {"epochs": 1, "batch_size": BATCH, "checkpoints": tmp_path / "kept"}
     jaxmlp.fit(NET, streamed(path), **base)
