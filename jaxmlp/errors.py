@@ -15,6 +15,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 MAX_QUOTED_LETTERS = 240  # of one part of a sentence
@@ -137,9 +138,19 @@ def as_names(where: str, value: object, remedy: str) -> tuple[str, ...]:
     """
     if isinstance(value, str):
         return (value,)
-    if not isinstance(value, Iterable) or isinstance(value, bytes | Mapping):
+    if not is_listed(value):
         raise InputTypeError(sentence(where, "a name, or a list of names", repr(value), remedy))
-    return tuple(map(str, value))
+    return tuple(map(str, value))  # pyright: ignore[reportArgumentType]
+
+
+def is_listed(value: object) -> bool:
+    """Whether the value is a collection of several things, and not a text, a dictionary or an array of one number.
+
+    >>> is_listed(["a"]), is_listed("a"), is_listed(3)
+    (True, False, False)
+    """
+    is_scalar = getattr(value, "ndim", 1) == 0  # such an array is Iterable by its type, but cannot be iterated over
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and not is_scalar
 
 
 def unknown(category: str, name: object, known: Iterable[str]) -> InputError:
@@ -177,9 +188,13 @@ def warn_user(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the caller outside of jaxmlp, which is the line that the user can change."""
     level, frame = 1, sys._getframe()
     # scikit-learn wraps the methods of an estimator in functions of its own
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(("jaxmlp", "sklearn")):
+    while frame.f_back is not None and _package_of(frame) in ("jaxmlp", "sklearn"):
         level, frame = level + 1, frame.f_back
     warnings.warn(quoted(text, MAX_MESSAGE_LETTERS), category, stacklevel=level)
+
+
+def _package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def more_cells(count: int) -> str:

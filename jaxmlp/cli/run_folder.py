@@ -143,7 +143,8 @@ def open_run(folder: Path, settings: Mapping[str, object], *, resumed: bool) -> 
 
     def leave() -> str | None:
         """Return how to resume; without results remove what was written."""
-        has_checkpoint = any(path.name.isdigit() for path in folder.glob(f"{CHECKPOINTS}/*"))  # others are unfinished
+        # a folder whose name is no number is a checkpoint that was not finished
+        has_checkpoint = any(path.name.isdigit() for path in folder.glob(f"{CHECKPOINTS}/*"))
         if resumed or has_checkpoint or any((folder / name).exists() for name in (HISTORY, MEMBERS)):
             return how_to_resume(folder)
         _remove_beginning(folder)

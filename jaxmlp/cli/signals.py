@@ -59,7 +59,9 @@ def stop_on_signal() -> Iterator[Stop]:
 
     try:
         for name in (signal.SIGINT, signal.SIGTERM):
-            previous_handlers[name] = signal.signal(name, handle)
+            # None: the handler was set in C, and Python could not set it again
+            if signal.getsignal(name) is not None:
+                previous_handlers[name] = signal.signal(name, handle)
     except ValueError:  # Python allows handlers in the main thread only
         previous_handlers.clear()
     try:

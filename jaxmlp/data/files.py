@@ -58,8 +58,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             _copy_into(path, temporary)
         return
     # a random name: two processes that write the same file do not write into one temporary
-    # a name may have 255 bytes, and a letter of Chinese takes three
-    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
+    # a name may have 255 bytes, and a Chinese character takes 3 in UTF-8
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix[-20:]}")
     try:
         temporaries.add(temporary)
         _create_like(path, temporary)

@@ -7,14 +7,14 @@ dtype stays that of the source, so images of bytes take one byte per pixel.
 import math
 import numbers
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxmlp.data.labels import preview
-from jaxmlp.errors import InputError, InputTypeError, quoted, sentence, warn_user
+from jaxmlp.errors import InputError, InputTypeError, is_listed, quoted, sentence, warn_user
 from jaxmlp.tabular.table import TableRows, masked_as_missing
 
 ImageShape = tuple[int, ...]
@@ -160,8 +160,8 @@ def check_finite(rows: np.ndarray, where: str, names: Sequence[str] = (), first:
 
 def check_names(names: Sequence[str], n: int) -> tuple[str, ...]:
     """Return the names of the columns as a tuple: none, or one for each of the n."""
-    # names need not be text: those of a frame may be numbers
-    if not isinstance(names, Iterable) or isinstance(names, str):
+    # names may be numbers, as in a frame of pandas
+    if not is_listed(names):
         remedy = "write feature_names=['age', 'income'], for example"
         raise InputTypeError(sentence("feature_names", "a list of names", repr(names), remedy))
     names = tuple(names)
@@ -181,8 +181,9 @@ def find_columns(names: Sequence[str], available: tuple[str, ...], where: str) -
     >>> find_columns(["c", "a"], ("a", "b", "c"), "pets")
     [2, 0]
     """
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise InputTypeError(sentence("select", "a sequence of column names", repr(names), f"pass [{names!r}]"))
+    if not is_listed(names):
+        remedy = f"pass [{names!r}]" if isinstance(names, str) else "pass ['age'], for example"
+        raise InputTypeError(sentence("select", "a sequence of column names", repr(names), remedy))
     names = list(names)
     if not names:
         raise InputError(sentence("select", "at least one column name", "none", "name the columns to keep"))

@@ -5,14 +5,14 @@ scikit-learn's constructors check nothing; the check is the first thing that `fi
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import optax
 
-from jaxmlp.errors import InputError, InputTypeError, check_type, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, check_type, is_listed, sentence, unknown
 from jaxmlp.nn import costs
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.costs import Cost
@@ -131,7 +131,7 @@ _RULES: dict[str, tuple[str, Callable[..., bool], str]] = {
 def hidden_layers(estimator: Any) -> tuple[int, ...]:
     """Return the units of the hidden layers: of a number, or of a list of them; () for none."""
     sizes = estimator.hidden_layer_sizes
-    listed = sizes if isinstance(sizes, Iterable) and not isinstance(sizes, str | bytes | Mapping) else [sizes]
+    listed = sizes if is_listed(sizes) else [sizes]
     units: tuple[Any, ...] = tuple(listed)
     if not all(_whole(1)(n) for n in units):
         remedy = "write (100,), or () for no hidden layer"

@@ -34,35 +34,43 @@ class Initializer(NamedTuple):
       name: its one spelling, with its numbers: "normal(0.01)".
       draw: (key, shape, n_in, n_out, dtype) -> W. `shape` is (n_out, n_in), or (k·n_out, n_in) for maxout(k).
       variance: (n_in, n_out) -> the variance of an entry of W.
-      sample: (key, shape, dtype) -> numbers of variance 1, where `draw` is √variance times these; otherwise None. All
-        networks then draw with the same compiled programs.
     """
 
     name: str
     draw: Callable[[Array, tuple[int, int], int, int, DTypeLike], Array]
     variance: Callable[[int, int], float]
-    sample: Sampler | None = None
+
+
+class ScaledDraw(NamedTuple):
+    """The `draw` of an initializer that multiplies random numbers by √variance.
+
+    All networks draw these numbers with the same compiled programs, see `random_numbers`.
+
+    Attributes:
+      sample: (key, shape, dtype) -> numbers of variance 1, each a function of the key and its place alone.
+      variance: (n_in, n_out) -> the variance of an entry of W.
+    """
+
+    sample: Sampler
+    variance: Callable[[int, int], float]
+
+    def __call__(self, key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
+        """Return W."""
+        return self.scale(self.sample(key, shape, dtype), n_in, n_out)
 
     def scale(self, numbers: Array, n_in: int, n_out: int) -> Array:
         """Return √variance times the numbers."""
+        # the barrier: XLA would otherwise multiply this factor with one within `sample`, and round to other weights
         # math.sqrt and not that of NumPy, whose float64 would not be weakly typed: W keeps its dtype
-        return math.sqrt(self.variance(n_in, n_out)) * numbers
-
-
-def _scaled(name: str, sample: Sampler, variance: Callable[[int, int], float]) -> Initializer:
-    def draw(key: Array, shape: tuple[int, int], n_in: int, n_out: int, dtype: DTypeLike) -> Array:
-        return record.scale(sample(key, shape, dtype), n_in, n_out)
-
-    record = Initializer(name, draw, variance, sample)
-    return record
+        return math.sqrt(self.variance(n_in, n_out)) * jax.lax.optimization_barrier(numbers)
 
 
 def _gaussian(name: str, variance: Callable[[int, int], float]) -> Initializer:
-    return _scaled(name, jax.random.normal, variance)
+    return Initializer(name, ScaledDraw(jax.random.normal, variance), variance)
 
 
 def _uniform(name: str, variance: Callable[[int, int], float]) -> Initializer:
-    return _scaled(name, _uniform_of_variance_1, variance)
+    return Initializer(name, ScaledDraw(_uniform_of_variance_1, variance), variance)
 
 
 def _uniform_of_variance_1(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:

@@ -32,7 +32,7 @@ class _Range(NamedTuple):
     below: float = math.inf
 
 
-_MOST_DROPPED = 1 - 2.0**-24  # the largest float32 below 1: at 1 nothing would be left
+_MOST_DROPPED = 1 - 2.0**-25  # from here on a rate rounds to 1 in float32, and drops every unit
 _RANGES = {
     "l2": _Range(),
     "examples": _Range(1.0),

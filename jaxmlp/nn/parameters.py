@@ -21,13 +21,13 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.nn import initializers
 from jaxmlp.nn.checks import check_key, check_network
 from jaxmlp.nn.dense import LayerParams
-from jaxmlp.nn.initializers import Initializer
+from jaxmlp.nn.initializers import Initializer, ScaledDraw
 from jaxmlp.nn.layer_stacks import draw_per_layer, stack_layers, unstack_layers
 from jaxmlp.nn.network import LayerShape, Network, Params
 from jaxmlp.nn.program_store import MAX_FUNCTIONS, Programs
-from jaxmlp.nn.random_numbers import draw_at_least, is_ordered, split_key
+from jaxmlp.nn.random_numbers import draw_at_least, has_prefix_draws, split_key
 
-MOST_LAYERS = 64  # whose numbers are drawn one by one; the stacks of deeper networks draw in a loop of their own
+MOST_LAYERS = 64  # up to this depth shared programs draw each layer; a deeper network gets one program of its own
 
 
 def init(key: Array, net: Network, initializer: str | Initializer = "auto", dtype: DTypeLike | None = None) -> Params:
@@ -64,32 +64,34 @@ def init_stacks(
     dtype = jnp.dtype(dtype or jax.dtypes.canonicalize_dtype(float))
     if not jnp.issubdtype(dtype, jnp.floating):
         raise InputTypeError(sentence("init", "a float dtype", dtype, "leave it out for the default"))
-    records = _find_initializers(net, initializer)
-    samples = [record.sample for record in records if record.sample is not None]
-    if not is_ordered(key) or net.depth > MOST_LAYERS or len(samples) < net.depth:
-        return _draw_program(net, records, dtype)(key)
+    layer_initializers = _find_initializers(net, initializer)
+    draws = tuple(record.draw for record in layer_initializers if isinstance(record.draw, ScaledDraw))
+    if not has_prefix_draws(key) or net.depth > MOST_LAYERS or len(draws) < net.depth:
+        return _draw_program(net, layer_initializers, dtype)(key)
     # programs that all networks share draw the numbers; only their scaling is compiled for this one
     numbers, signs = [], []
-    for sample, row, layer_key in zip(samples, net.shapes, split_key(key, net.depth), strict=True):
-        numbers.append(draw_at_least(sample, layer_key, math.prod(row.W), dtype))
-        signs.append(None if row.R is None else draw_at_least(_draw_signs, layer_key, math.prod(row.R), dtype))
-    return _scale_program(net, records, dtype)(numbers, signs)
+    for draw, row, layer_key in zip(draws, net.shapes, split_key(key, net.depth), strict=True):
+        numbers.append(draw_at_least(draw.sample, layer_key, math.prod(row.W), dtype))
+        n_signs = 0 if row.R is None or row.R[0] == 1 else math.prod(row.R)
+        signs.append(draw_at_least(_draw_signs, layer_key, n_signs, dtype) if n_signs else None)
+    return _scale_program(net, draws, dtype)(numbers, signs)
 
 
 def _find_initializers(net: Network, initializer: str | Initializer) -> tuple[Initializer, ...]:
-    """Return the record of each layer."""
+    """Return the initializer of each layer."""
     return tuple(initializers.find(g.init if initializer == "auto" else initializer) for g in net.activations)
 
 
 @lru_cache(maxsize=MAX_FUNCTIONS)
-def _draw_program(net: Network, records: tuple[Initializer, ...], dtype: DTypeLike) -> Programs:
+def _draw_program(net: Network, layer_initializers: tuple[Initializer, ...], dtype: DTypeLike) -> Programs:
     """Return the program key -> parameters."""
 
     def draw_stacks(key: Array) -> Params:
         # a key for each layer, whether it is in a stack or not: stacking must not change what is drawn
         keys, params, l = jax.random.split(key, net.depth), [], 0
         for k in net.runs:
-            params.append(draw_per_layer(partial(_draw_layer, records[l], net.shapes[l], dtype), keys[l : l + k]))
+            draw = partial(_draw_layer, layer_initializers[l], net.shapes[l], dtype)
+            params.append(draw_per_layer(draw, keys[l : l + k]))
             l += k
         return tuple(params)
 
@@ -97,13 +99,13 @@ def _draw_program(net: Network, records: tuple[Initializer, ...], dtype: DTypeLi
 
 
 @lru_cache(maxsize=MAX_FUNCTIONS)
-def _scale_program(net: Network, records: tuple[Initializer, ...], dtype: DTypeLike) -> Programs:
-    """Return the program of each layer's numbers, as many or more than it needs -> parameters."""
+def _scale_program(net: Network, draws: tuple[ScaledDraw, ...], dtype: DTypeLike) -> Programs:
+    """Return the program (random numbers of each layer, perhaps more than needed) -> parameters."""
 
     def scale_numbers(numbers: Sequence[Array], signs: Sequence[Array | None]) -> Params:
         layers = [
-            _make_layer(row, dtype, record.scale(_first(row.W, x), row.n_in, row.n_out), r)
-            for record, row, x, r in zip(records, net.shapes, numbers, signs, strict=True)
+            _make_layer(row, dtype, draw.scale(_take_shape(row.W, x), row.n_in, row.n_out), r)
+            for draw, row, x, r in zip(draws, net.shapes, numbers, signs, strict=True)
         ]
         return stack_layers(tuple(layers), net.runs)
 
@@ -126,12 +128,12 @@ def _make_layer(row: LayerShape, dtype: DTypeLike, W: Array, signs: Array | None
         layer["gamma"] = jnp.ones(row.b, dtype)
     if row.parametric:
         layer["s"] = jnp.ones(row.b, dtype)
-    if row.R is not None and signs is not None:  # they are only to make members differ
-        layer["R"] = _first(row.R, signs) if row.R[0] > 1 else jnp.ones(row.R, dtype)
+    if row.R is not None:  # signs make members differ; a single member needs none
+        layer["R"] = jnp.ones(row.R, dtype) if signs is None or row.R[0] == 1 else _take_shape(row.R, signs)
     return layer
 
 
-def _first(shape: tuple[int, ...], numbers: Array) -> Array:
+def _take_shape(shape: tuple[int, ...], numbers: Array) -> Array:
     return numbers.ravel()[: math.prod(shape)].reshape(shape)
 
 

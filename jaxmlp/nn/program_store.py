@@ -7,9 +7,9 @@
     serialized    those that were used before them, as bytes; loading one again takes 60 ms, compiling it a second
     dropped       those before them
 
-and no trace of ours outlives its compilation. JAX keeps those of its own functions, such as jnp.where, for every shape
-that they have met: half a megabyte for each new network, without a limit. After `MAX_COMPILATIONS` programs
-`jax.clear_caches()` lets them go; functions of your own that JAX has compiled are then compiled once more.
+and jaxmlp keeps no trace after the compilation. JAX keeps the traces of its own functions, such as jnp.where, for every
+shape that they have met: half a megabyte for each new network, without a limit. After `MAX_COMPILATIONS` programs
+`jax.clear_caches()` frees them; functions of your own that JAX has compiled are then compiled once more.
 """
 
 import ctypes

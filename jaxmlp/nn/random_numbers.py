@@ -1,12 +1,12 @@
 """Random numbers of any shape, drawn by a few compiled programs.
 
-Keys of threefry2x32, JAX's default, count the numbers of a draw: the i-th depends on the key and on i alone, and the
-i-th of the keys that a key is split into likewise. So
+With a key of threefry2x32, JAX's default, number i depends on the key and on i alone, not on how many are drawn. The
+same holds for the keys that `split` returns. So
 
     normal(key, (2, 3)) = normal(key, (1024,))[:6] in rows of 3
 
 and one program, compiled once, draws for every shape of up to 1,024 numbers. A program for each shape would take longer
-to compile than the training step of a small network. Other keys (rbg) have no such order and draw each shape by itself.
+to compile than the training step of a small network. Other keys (rbg) draw each shape by itself.
 """
 
 from collections.abc import Callable
@@ -18,25 +18,25 @@ import jax.core
 from jax import Array
 from jax.typing import DTypeLike
 
-Sampler = Callable[[Array, tuple[int, ...], DTypeLike], Array]  # (key, shape, dtype) -> numbers
+Sampler = Callable[[Array, tuple[int, ...], DTypeLike], Array]  # (key, shape, dtype) -> numbers of this shape
 
-SIZES = tuple(4**k for k in range(5, 11))  # 1,024 to a million numbers; larger draws are not rounded up
-KEY_COUNTS = (8, 64)  # the same for the keys of the layers
+SIZES = (*(4**k for k in range(5, 11)), *(2**k for k in range(21, 32)))  # that numbers of a draw are rounded up to
+KEY_COUNTS = (8, 64)  # the same for the keys of a split
 
 
-def is_ordered(key: Any) -> bool:
-    """Whether shorter draws from the key are the beginning of longer ones, and the key is known now.
+def has_prefix_draws(key: Any) -> bool:
+    """Whether shorter draws from the key are the beginning of longer ones, and the key is not traced by jit or vmap.
 
-    >>> is_ordered(jax.random.key(0)), is_ordered(jax.random.key(0, impl="rbg"))
+    >>> has_prefix_draws(jax.random.key(0)), has_prefix_draws(jax.random.key(0, impl="rbg"))
     (True, False)
     """
-    if isinstance(key, jax.core.Tracer) or not jax.config.values["jax_threefry_partitionable"]:
+    if isinstance(key, jax.core.Tracer) or not getattr(jax.config, "jax_threefry_partitionable", True):
         return False
     return str(jax.random.key_impl(key)) == "threefry2x32"
 
 
 def split_key(key: Array, n: int) -> tuple[Array, ...]:
-    """Return `jax.random.split(key, n)` of an ordered key as a tuple.
+    """Return `jax.random.split(key, n)` as a tuple; the key is one of `has_prefix_draws`.
 
     >>> [bool(k == w) for k, w in zip(split_key(jax.random.key(0), 3), jax.random.split(jax.random.key(0), 3))]
     [True, True, True]
@@ -45,7 +45,7 @@ def split_key(key: Array, n: int) -> tuple[Array, ...]:
 
 
 def draw_at_least(sample: Sampler, key: Array, n: int, dtype: DTypeLike) -> Array:
-    """Return numbers of an ordered key, of which the first n are those of `sample(key, shape, dtype)` for n numbers.
+    """Return at least n numbers, of which the first n equal `sample(key, shape, dtype)` for a shape of n numbers.
 
     >>> numbers = draw_at_least(jax.random.normal, jax.random.key(0), 6, "float32")
     >>> numbers.shape, bool((numbers[:6].reshape(2, 3) == jax.random.normal(jax.random.key(0), (2, 3))).all())

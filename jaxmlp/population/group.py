@@ -33,7 +33,7 @@ from jaxmlp.training.state import init_state
 from jaxmlp.training.step import StaticConfig, check_frozen
 
 NOISE_NUMBERS = frozenset(NOISE_FIELDS)
-MOST_SINGLE_DRAWS = 256  # a millisecond each; a program that draws for all seeds takes a second to compile
+MOST_SINGLE_DRAWS = 512  # layers of all seeds, drawn one after another; a program for all takes a second to compile
 
 
 class SharedConfig(NamedTuple):
@@ -177,7 +177,7 @@ def _initial_states(
         seeds_of.setdefault(spec.net, {})[spec.seed] = None  # each seed once
     draws = {}
     for net, seeds in seeds_of.items():
-        if len(seeds) <= MOST_SINGLE_DRAWS:
+        if len(seeds) * net.depth <= MOST_SINGLE_DRAWS:
             for seed in seeds:
                 draws[net, seed] = jax.device_get(_draw(jax.random.key(seed), net, initializer, dtype))
             continue

@@ -5,6 +5,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxmlp.errors import InputError, InputTypeError, as_names, check_type, sentence, unknown
 from jaxmlp.tabular.roles import ROLES
 
@@ -62,7 +64,8 @@ class TableOptions:
         expects, remedy = "a dictionary {column: role}", "write roles={'age': 'number'}, for example"
         check_type("roles", self.roles, Mapping, expects, remedy)
         check_type("encoding", self.encoding, (str, type(None)), "the name of an encoding", "write 'utf-8', say")
-        check_type("header", self.header, (bool, type(None)), "True or False", "leave it out: it is recognised")
+        header_types = (bool, np.bool_, type(None))
+        check_type("header", self.header, header_types, "True or False", "leave it out, and the file decides")
         for role in self.roles.values():
             if role not in ROLES:
                 raise unknown("the role of a column", role, ROLES)

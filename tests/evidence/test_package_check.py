@@ -328,4 +328,12 @@ def test_arguments_that_belong_together_are_not_judged_one_by_one(answer, verdic
     call = RecordedCall(None, (C @ C.T, C), True)
     row = judge_rule("log_determinant", "custom_vjp", log_determinant(answer), call, time_limit=0.0)
     assert row.verdict == verdict
-    assert ("does not read" in row.note) == (verdict == "NOT JUDGED")
+    assert ("computed from another" in row.note) == (verdict == "NOT JUDGED")
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+def test_a_rule_that_loses_a_gradient_beside_a_bias_of_zeros_fails(bias):
+    f = jax.custom_vjp(lambda W, b: jnp.sin(W) + b)
+    f.defvjp(lambda W, b: (jnp.sin(W) + b, None), lambda _, u: (0 * u, u))
+    call = RecordedCall(None, (np.arange(1.0, 4.0), np.full(3, bias)), True)
+    assert judge_rule("dense", "custom_vjp", f, call, time_limit=0.0).verdict == "FAIL"

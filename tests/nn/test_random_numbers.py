@@ -11,13 +11,17 @@ import zoo
 
 import jaxmlp
 from jaxmlp import Network
-from jaxmlp.nn import random_numbers
+from jaxmlp.nn import initializers, random_numbers
 from jaxmlp.nn.initializers import find
 from jaxmlp.nn.network import Params
-from jaxmlp.nn.random_numbers import draw_at_least, is_ordered, split_key
+from jaxmlp.nn.random_numbers import draw_at_least, has_prefix_draws, split_key
 
 KEY = jax.random.key(5)
-SAMPLERS = {"normal": find("he_normal").sample, "uniform": find("he_uniform").sample, "signs": jax.random.rademacher}
+SAMPLERS: dict[str, Any] = {
+    "normal": jax.random.normal,
+    "uniform": initializers._uniform_of_variance_1,
+    "signs": jax.random.rademacher,
+}
 
 
 def compiled(key: jax.Array, net: Network, **options) -> Params:
@@ -61,11 +65,11 @@ def test_deep_networks_draw_the_same_numbers_in_a_loop(depth):
 
 def test_keys_without_this_order_draw_by_themselves():
     key, net = jax.random.key(5, impl="rbg"), Network((3, 2), output="softmax")
-    assert not is_ordered(key)
+    assert not has_prefix_draws(key)
     W = find("xavier_normal").draw(jax.random.split(key, 1)[0], (2, 3), 3, 2, jnp.float64)
     chex.assert_trees_all_close(jaxmlp.init(key, net)[0]["W"], W, rtol=1e-12)
     with jax.threefry_partitionable(False):
-        assert not is_ordered(KEY)
+        assert not has_prefix_draws(KEY)
         chex.assert_trees_all_close(jaxmlp.init(KEY, net), compiled(KEY, net), rtol=1e-12)
 
 
@@ -79,5 +83,15 @@ def test_networks_share_the_programs_that_draw():
 
 
 def test_an_initializer_of_your_own_draws_as_it_says():
-    own = find("he_normal")._replace(name="own", sample=None, draw=lambda key, shape, *_: jnp.full(shape, 7.0))
+    own = find("he_normal")._replace(name="own", draw=lambda key, shape, *_: jnp.full(shape, 7.0))
     assert jaxmlp.init(KEY, Network((2, 1), output="identity"), own)[0]["W"].tolist() == [[7.0, 7.0]]
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
+def test_weights_have_the_same_bits_in_every_program(dtype):
+    net = Network((7, 9, 3), "relu", "softmax")
+    chex.assert_trees_all_equal(jaxmlp.init(KEY, net, dtype=dtype), compiled(KEY, net, dtype=dtype))
+    many = jax.jit(jax.vmap(lambda key: jaxmlp.init(key, net, dtype=dtype)))(jax.random.split(KEY, 3))
+    for i, key in enumerate(jax.random.split(KEY, 3)):
+        alone = jaxmlp.init(key, net, dtype=dtype)
+        chex.assert_trees_all_equal(jax.tree.map(lambda leaf, i=i: leaf[i], many), alone)

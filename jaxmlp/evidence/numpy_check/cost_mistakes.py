@@ -233,7 +233,7 @@ def _explain_root(trials: Sequence[Trial], pairs: Pairs) -> Explanation | None:
         return None
     # the root mean squared error: its square is the mean of (a - y)², twice the quadratic cost
     squares = [(J, submitted**2) for J, submitted in pairs]
-    squared = all(math.isclose(J, square, rel_tol=1e-6) for J, square in squares) or _name_ratio(trials, squares)
+    squared = all(math.isclose(J, square, rel_tol=1e-8) for J, square in squares) or _name_ratio(trials, squares)
     return (
         Explanation("root of the cost", "√J, as in the root mean squared error; J itself has no root")
         if squared

@@ -237,7 +237,7 @@ def match_early_update(trials: Sequence[Trial], layer: int) -> Explanation | Non
             values = [
                 math.nan if rate is None else rate / scale(trial.m) for rate, trial in zip(rates, trials, strict=True)
             ]
-            # all of them: a batch that no α explains is NaN, which max and min may pass over
+            # NaN marks a batch that fits no α; max and min may ignore NaN
             if all(abs(value - values[0]) <= 1e-5 * abs(values[0]) for value in values):
                 text = f"dA = Wᵀ dZ uses a W that was updated with α = {values[0]:.4g}; update after the backward pass"
                 return Explanation("W updated before it is used", text)

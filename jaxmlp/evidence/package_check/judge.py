@@ -116,12 +116,12 @@ def judge_rule(
         # the derivative of a sampler by its parameters is often an implicit one: right on average over the keys, and
         # no derivative of the number that one key gives
         verdict, note = "NOT JUDGED", f"draws random numbers, so that autodiff of one draw is no witness: {note}"
-    if verdict == "FAIL" and attempt(lambda: _moves_derivative(function, args)) is True:
+    if verdict == "FAIL" and attempt(lambda: _expects_dependent_arguments(function, args)) is True:
         # such as (matrix, its Cholesky factor): f reads the factor, and the derivative is that by the matrix
         verdict, note = (
             "NOT JUDGED",
-            "an argument that f does not read gets the derivative of another, from which it is computed: "
-            "give both in a function of one argument to jaxmlp.check_vjp",
+            "the rule seems to assume that one argument is computed from another: "
+            "give a function of the first one alone to jaxmlp.check_vjp",
         )
     return RuleRow(name, form, verdict, text, _cut(note))
 
@@ -138,8 +138,8 @@ def _in_dtypes_of_call(function: Any, args: CallArguments, time_limit: float) ->
     return replace(report, rows=tuple(row for row in report.rows if not row.check.startswith("in ")))
 
 
-def _moves_derivative(function: Any, args: CallArguments) -> bool:
-    """Whether f does not change with one of its arrays, whose gradient is not 0, and the reverse holds for another.
+def _expects_dependent_arguments(function: Any, args: CallArguments) -> bool:
+    """Whether one array has a gradient but no effect on f, and another has an effect but no gradient.
 
     The rule then takes the second array for a function of the first, and arrays drawn one by one cannot show it.
     """
@@ -153,8 +153,10 @@ def _moves_derivative(function: Any, args: CallArguments) -> bool:
     real = [jnp.asarray(leaves[i]) for i in places]
     outputs, pullback = jax.vjp(f, *real)
     gradients = pullback(jax.tree.map(jnp.ones_like, outputs))
+    # two moves that also change zeros, numbers of few bits and what f rounds
+    moves = (lambda x: x * 1.25 + 0.125, lambda x: 2 * x + 1)
     is_read = [
-        not _all_equal(outputs, f(*(x * (1 + 1e-3) if i == k else x for k, x in enumerate(real))))
+        any(not _all_equal(outputs, f(*(move(x) if i == k else x for k, x in enumerate(real)))) for move in moves)
         for i in range(len(real))
     ]
     has_gradient = [bool(jnp.any(gradient != 0)) for gradient in gradients]

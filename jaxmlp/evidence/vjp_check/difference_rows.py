@@ -266,9 +266,9 @@ def difference_rows(rule: RuleUnderTest, leaves: list[LeafDifferences]) -> Itera
         if leaf.size and not sampled:
             note = f"the {MAX_SECONDS:g} s for differences ended before its first entry"
             yield row_without_number(("gradient", rule.arguments.names[i], WITNESS), "UNDECIDED", note)
-            continue
-        notes = [f"{sampled} of {leaf.size} entries, at random"] if sampled < leaf.size else []
-        yield comparison_row(("gradient", rule.arguments.names[i], WITNESS), leaf.entries, notes)
+        else:
+            notes = [f"{sampled} of {leaf.size} entries, at random"] if sampled < leaf.size else []
+            yield comparison_row(("gradient", rule.arguments.names[i], WITNESS), leaf.entries, notes)
         if leaf.directions is not None:
             yield comparison_row(("gradient", rule.arguments.names[i], DIRECTIONS), leaf.directions)
 
