@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TypeGuard
 
 MAX_QUOTED_LETTERS = 240  # of one part of a sentence
 MAX_NAME_LETTERS = 60  # of one name in a list of names
@@ -140,10 +140,10 @@ def as_names(where: str, value: object, remedy: str) -> tuple[str, ...]:
         return (value,)
     if not is_listed(value):
         raise InputTypeError(sentence(where, "a name, or a list of names", repr(value), remedy))
-    return tuple(map(str, value))  # pyright: ignore[reportArgumentType]
+    return tuple(map(str, value))
 
 
-def is_listed(value: object) -> bool:
+def is_listed(value: object) -> TypeGuard[Iterable[Any]]:
     """Whether the value is a collection of several things, and not a text, a dictionary or an array of one number.
 
     >>> is_listed(["a"]), is_listed("a"), is_listed(3)

@@ -6,10 +6,12 @@
 import jax
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import jaxmlp
 from jaxmlp import Dataset, Ensemble, Model
 from jaxmlp.errors import InputError, InputTypeError
+from jaxmlp.tabular.options import TableOptions
 
 DATA = Dataset.from_arrays(np.arange(24.0).reshape(12, 2), np.arange(12) % 2)
 NET = jaxmlp.network_for(DATA, (3,))
@@ -71,3 +73,29 @@ def test_a_sentence_names_the_argument(case, place):
 def test_wrong_types_are_type_errors_as_well():
     with pytest.raises(InputTypeError):
         Ensemble(5)
+
+
+@pytest.mark.parametrize("value", [np.array("a"), np.array(4), jax.numpy.array(4)])
+def test_arrays_of_a_single_thing_are_no_lists(value):
+    for call in (
+        lambda: Dataset.from_arrays(ROWS, LABELS, feature_names=value),
+        lambda: DATA.select(value),
+        lambda: TableOptions(drop=value),
+        lambda: jaxmlp.fit(NET, DATA, freeze=value),
+    ):
+        with pytest.raises(InputTypeError):
+            call()
+
+
+def test_what_numpy_and_pandas_give_is_accepted():
+    pandas = pytest.importorskip("pandas")
+    names = pandas.Index(["a", "b"])
+    assert Dataset.from_arrays(ROWS, LABELS, feature_names=names).feature_names == ("a", "b")
+    assert TableOptions(drop=names, header=np.True_, keep=(name for name in "cd")).keep == ("c", "d")
+
+
+def test_a_warning_points_at_the_line_of_the_user():
+    classifier = jaxmlp.MLPClassifier((2,), max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="not converged") as caught:
+        classifier.fit(ROWS, LABELS)
+    assert caught[0].filename == __file__

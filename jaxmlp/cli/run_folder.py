@@ -145,7 +145,7 @@ def open_run(folder: Path, settings: Mapping[str, object], *, resumed: bool) -> 
         """Return how to resume; without results remove what was written."""
         # a folder whose name is no number is a checkpoint that was not finished
         has_checkpoint = any(path.name.isdigit() for path in folder.glob(f"{CHECKPOINTS}/*"))
-        if resumed or has_checkpoint or any((folder / name).exists() for name in (HISTORY, MEMBERS)):
+        if resumed or has_checkpoint or any(any(folder.glob(name)) for name in (HISTORY, MEMBERS)):
             return how_to_resume(folder)
         _remove_beginning(folder)
         return None

@@ -52,10 +52,7 @@ def stop_on_signal() -> Iterator[Stop]:
 
     def restore() -> None:
         for name, handler in previous_handlers.items():
-            if (
-                handler is not None
-            ):  # None: a program in which Python is embedded has set it, and it cannot be set again
-                signal.signal(name, handler)
+            signal.signal(name, handler)
 
     try:
         for name in (signal.SIGINT, signal.SIGTERM):

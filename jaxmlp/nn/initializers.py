@@ -60,8 +60,8 @@ class ScaledDraw(NamedTuple):
 
     def scale(self, numbers: Array, n_in: int, n_out: int) -> Array:
         """Return √variance times the numbers."""
-        # the barrier: XLA would otherwise multiply this factor with one within `sample`, and round to other weights
-        # math.sqrt and not that of NumPy, whose float64 would not be weakly typed: W keeps its dtype
+        # without the barrier XLA would merge this factor with the √2 of a normal draw, but only where both are in one
+        # program: weights would differ in the last digit. math.sqrt is weakly typed, unlike NumPy's: W keeps its dtype
         return math.sqrt(self.variance(n_in, n_out)) * jax.lax.optimization_barrier(numbers)
 
 

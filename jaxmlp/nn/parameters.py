@@ -72,8 +72,8 @@ def init_stacks(
     numbers, signs = [], []
     for draw, row, layer_key in zip(draws, net.shapes, split_key(key, net.depth), strict=True):
         numbers.append(draw_at_least(draw.sample, layer_key, math.prod(row.W), dtype))
-        n_signs = 0 if row.R is None or row.R[0] == 1 else math.prod(row.R)
-        signs.append(draw_at_least(_draw_signs, layer_key, n_signs, dtype) if n_signs else None)
+        shape = _shape_of_signs(row)
+        signs.append(None if shape is None else draw_at_least(_draw_signs, layer_key, math.prod(shape), dtype))
     return _scale_program(net, draws, dtype)(numbers, signs)
 
 
@@ -114,7 +114,13 @@ def _scale_program(net: Network, draws: tuple[ScaledDraw, ...], dtype: DTypeLike
 
 def _draw_layer(record: Initializer, row: LayerShape, dtype: DTypeLike, key: Array) -> LayerParams:
     W = record.draw(key, row.W, row.n_in, row.n_out, dtype)
-    return _make_layer(row, dtype, W, None if row.R is None else _draw_signs(key, row.R, dtype))
+    shape = _shape_of_signs(row)
+    return _make_layer(row, dtype, W, None if shape is None else _draw_signs(key, shape, dtype))
+
+
+def _shape_of_signs(row: LayerShape) -> tuple[int, int] | None:
+    # random signs make members differ; a single member needs none
+    return row.R if row.R is not None and row.R[0] > 1 else None
 
 
 def _draw_signs(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
@@ -128,8 +134,8 @@ def _make_layer(row: LayerShape, dtype: DTypeLike, W: Array, signs: Array | None
         layer["gamma"] = jnp.ones(row.b, dtype)
     if row.parametric:
         layer["s"] = jnp.ones(row.b, dtype)
-    if row.R is not None:  # signs make members differ; a single member needs none
-        layer["R"] = jnp.ones(row.R, dtype) if signs is None or row.R[0] == 1 else _take_shape(row.R, signs)
+    if row.R is not None:
+        layer["R"] = jnp.ones(row.R, dtype) if signs is None else _take_shape(row.R, signs)
     return layer
 
 

@@ -36,16 +36,18 @@ def has_prefix_draws(key: Any) -> bool:
 
 
 def split_key(key: Array, n: int) -> tuple[Array, ...]:
-    """Return `jax.random.split(key, n)` as a tuple; the key is one of `has_prefix_draws`.
+    """Return `jax.random.split(key, n)` as a tuple.
 
     >>> [bool(k == w) for k, w in zip(split_key(jax.random.key(0), 3), jax.random.split(jax.random.key(0), 3))]
     [True, True, True]
     """
-    return _split(key, _round_up(n, KEY_COUNTS))[:n]
+    return _split(key, _round_up(n, KEY_COUNTS))[:n] if has_prefix_draws(key) else tuple(jax.random.split(key, n))
 
 
 def draw_at_least(sample: Sampler, key: Array, n: int, dtype: DTypeLike) -> Array:
-    """Return at least n numbers, of which the first n equal `sample(key, shape, dtype)` for a shape of n numbers.
+    """Return at least n numbers of a key with `has_prefix_draws`.
+
+    The first n equal `sample(key, shape, dtype)` for a shape of n numbers.
 
     >>> numbers = draw_at_least(jax.random.normal, jax.random.key(0), 6, "float32")
     >>> numbers.shape, bool((numbers[:6].reshape(2, 3) == jax.random.normal(jax.random.key(0), (2, 3))).all())

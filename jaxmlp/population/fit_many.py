@@ -119,10 +119,11 @@ def fit_many(
     ([0.05, 1e-06], 1.0)
     """
     config = resolve_config("fit_many", config, options, lambda option: option.in_population)
-    check_no_duplicates({} if grid is None else grid, config)
-    if not isinstance(strategy, str | tuple):
-        raise unknown("strategy", strategy, STRATEGIES)
-    strategy, memory = Execution(strategy) if isinstance(strategy, str) else Execution(*strategy)
+    grid = {} if grid is None else grid
+    expects, remedy = "a dictionary of numbers by name", "write {'learning_rate': [0.001, 0.01]}"
+    check_type("grid", grid, Mapping, expects, remedy)
+    check_no_duplicates(grid, config)
+    strategy, memory = Execution(*strategy) if isinstance(strategy, tuple) else Execution(strategy)
     if strategy not in STRATEGIES:
         raise unknown("strategy", strategy, STRATEGIES)
     if memory is not None:

@@ -10,7 +10,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxmlp.errors import InputError, check_type, sentence, unknown
+from jaxmlp.errors import InputError, check_type, is_listed, sentence, unknown
 from jaxmlp.nn.checks import check_network
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
@@ -42,7 +42,7 @@ class MemberSpec(NamedTuple):
     fold: int | None = None
 
 
-def member_specs(nets: Any, seeds: Any, grid: Mapping[str, Any] | None, folds: int | None) -> list[MemberSpec]:
+def member_specs(nets: Any, seeds: Any, grid: Mapping[str, Any], folds: int | None) -> list[MemberSpec]:
     """Return all members: the networks outermost, then the settings, then the seeds, the folds innermost.
 
     Raises:
@@ -60,7 +60,7 @@ def member_specs(nets: Any, seeds: Any, grid: Mapping[str, Any] | None, folds: i
         raise InputError(sentence("fit_many", "at least one network", "none", "use jaxmlp.network_for(data)"))
     for net in nets:
         check_network(net)
-    parts = (nets, _settings(grid or {}), _seeds(seeds), range(folds) if folds else (None,))
+    parts = (nets, _settings(grid), _seeds(seeds), range(folds) if folds else (None,))
     return [MemberSpec(*combination) for combination in itertools.product(*parts)]
 
 
@@ -71,7 +71,7 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
     if whole(seeds) and seeds > MAX_SEEDS:
         raise InputError(sentence("seeds", f"at most {MAX_SEEDS:,}", repr(seeds), "write fewer"))
     listed = range(int(seeds)) if whole(seeds) else seeds
-    listed = tuple(listed) if isinstance(listed, Iterable) and not isinstance(listed, str | bytes) else ()
+    listed = tuple(listed) if is_listed(listed) else ()
     valid = all(whole(seed) and 0 <= seed < 2**32 for seed in listed)  # jax.random.key(2**32) is key(0)
     if not valid or not listed or len(set(listed)) < len(listed):
         remedy = "write 4, or (0, 1, 2, 3)"
@@ -108,10 +108,8 @@ def _grid_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def check_no_duplicates(grid: Mapping[str, Any], config: TrainConfig) -> None:
-    """Raise if a number is on the grid and in the configuration as well, or the grid is no dictionary."""
-    expects, remedy = "a dictionary of numbers by name", "write {'learning_rate': [0.001, 0.01]}"
-    check_type("grid", grid, Mapping, expects, remedy)
+def check_no_duplicates(grid: Iterable[str], config: TrainConfig) -> None:
+    """Raise if a number is on the grid and in the configuration as well."""
     for name in filter(GRID_NUMBERS.__contains__, grid):  # `member_specs` refuses unknown names
         # a number in both places would be replaced by that of the grid without a message
         holder = config if name in CONFIG_NUMBERS else config.objective or Objective()

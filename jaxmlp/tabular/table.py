@@ -242,9 +242,8 @@ def _as_cells(cells: object, where: str) -> Cells:
     if array.dtype.kind in "biufM":
         return array
     if array.dtype.kind in "UST":
-        return [
-            str(cell.decode(errors="replace") if isinstance(cell, bytes) else cell).strip() for cell in array.tolist()
-        ]
+        cells = (cell.decode(errors="replace") if isinstance(cell, bytes) else cell for cell in array.tolist())
+        return [str(cell).strip() for cell in cells]
     if array.dtype.kind != "O":
         expects, remedy = "numbers, text or dates", "convert it, or drop it"
         raise InputTypeError(sentence(where, expects, f"dtype {array.dtype}", remedy))

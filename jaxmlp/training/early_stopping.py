@@ -70,9 +70,9 @@ class MetricTracker(Callback):
         value = monitored_value(report, self.monitor)
         self.values.append(value)
         stopping, best = self._early_stopping, self._best
-        # NaN, of outputs that are not finite on the validation rows, is no best: nothing would ever be below it
-        is_first = best is None or math.isnan(best.value) > math.isnan(value)
-        if stopping is not None and (best is None or is_first or value < best.value - stopping.min_delta):
+        # NaN, the metric of outputs that are not finite, must not stay the best: no number is smaller than NaN
+        replaces_nan = best is not None and math.isnan(best.value) and not math.isnan(value)
+        if stopping is not None and (best is None or replaces_nan or value < best.value - stopping.min_delta):
             # do not copy the parameters yet: the same block of epochs may contain a better epoch. `best` copies them
             # once per block.
             self._best, self._get_best_params = Best(len(self.values), value, ()), get_params

@@ -5,12 +5,12 @@ The options themselves are the fields of `jaxmlp.TrainConfig`.
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, is_listed, sentence
 from jaxmlp.training.optimizers import positive
 
 FULL = "full"
@@ -89,7 +89,7 @@ def layer_numbers(layers: object) -> tuple[int, ...]:
     Raises:
       InputTypeError: when they are not whole numbers.
     """
-    listed = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str | Mapping) else None
+    listed = list(layers) if is_listed(layers) else None
     if listed is None or not all(isinstance(l, int | np.integer) and not isinstance(l, bool) for l in listed):
         remedy = "write freeze=[1], or leave it out to train all layers"
         raise InputTypeError(sentence("freeze", "a list of layer numbers", repr(layers), remedy))

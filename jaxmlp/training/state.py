@@ -24,7 +24,7 @@ from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.normalization import Moments
 from jaxmlp.nn.parameters import init_stacks
 from jaxmlp.nn.program_store import MAX_FUNCTIONS, Programs
-from jaxmlp.nn.random_numbers import has_prefix_draws, split_key
+from jaxmlp.nn.random_numbers import split_key
 from jaxmlp.training.optimizer_identity import canonical_optimizer
 from jaxmlp.training.optimizers import check_optimizer, is_elementwise
 
@@ -172,7 +172,7 @@ def init_state(
     runs = net.runs if is_elementwise(optimizer) else (1,) * net.depth
     if params is None:
         # two halves, so that no noise of a step repeats the numbers that the weights were drawn from
-        init_key, key = split_key(key, 2) if has_prefix_draws(key) else jax.random.split(key)
+        init_key, key = split_key(key, 2)
         params = init_stacks(init_key, net, initializer, dtype)
         params = params if runs == net.runs else unstack_layers(params, net.runs)
     else:

@@ -4,6 +4,8 @@ import functools
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ from derivative_rules import rule
 from marks import slow_except
 
 from jaxmlp.errors import InputError, InputTypeError
-from jaxmlp.evidence.vjp_check import difference_rows
+from jaxmlp.evidence.vjp_check import difference_rows, purity
 from jaxmlp.evidence.vjp_check.check_vjp import check_vjp
 
 RNG = np.random.default_rng(2)
@@ -470,4 +472,23 @@ def test_a_leaf_that_the_time_did_not_reach_is_not_confirmed(monkeypatch):
     report = check_vjp(lambda *xs: sum(x * x for x in xs), *numbers, time_limit=0.0)
     last = rows_of(report, "gradient")[-1]
     assert (last.verdict, last.difference) == ("UNDECIDED", None)
-    assert "ended before its first entry" in last.note
+    assert "ended before its first single entry" in last.note
+
+
+def test_directions_count_where_no_single_entry_was_reached(monkeypatch):
+    monkeypatch.setattr(difference_rows, "MAX_SECONDS", -1.0)
+    f = rule(
+        lambda *xs: sum((x * x).sum() for x in xs),
+        lambda *xs: (sum((x * x).sum() for x in xs), xs),
+        lambda xs, u: tuple(3 * u * x for x in xs),
+    )  # 1.5 times the right one
+    xs = (np.linspace(1, 2, 100) + i for i in range(6))
+    rows = rows_of(check_vjp(f, *xs, time_limit=0.0), "gradient")
+    assert [row.verdict for row in rows if row.witness == "central differences"] == ["UNDECIDED"] * 6
+    assert {row.verdict for row in rows if row.witness == "random directions"} == {"FAIL"}
+
+
+def test_nan_in_bfloat16_is_not_taken_for_a_change():
+    arguments = np.ones(2, np.float32), jnp.array([jnp.nan, 1.0], jnp.bfloat16)  # NaN differs from itself
+    rule_under_test: Any = SimpleNamespace(user_arguments=arguments, user_function=lambda x, marks: 2 * x)
+    assert purity._check_inputs(rule_under_test).verdict == "PASS"

@@ -6,6 +6,7 @@ import zoo
 
 from jaxmlp import Network
 from jaxmlp.errors import InputError
+from jaxmlp.evidence.numpy_check import factors
 from jaxmlp.evidence.numpy_check.common_mistakes import MISTAKES, find_mistake
 from jaxmlp.evidence.numpy_check.match_mistake import (
     BOUND,
@@ -131,3 +132,17 @@ def test_penalty_has_its_own_m():
     plain = autodiff_gradient(problem)
     penalised = autodiff_gradient(problem._replace(l2=0.5, examples=10.0))
     np.testing.assert_allclose(penalised[0]["W"] - plain[0]["W"], 0.05 * problem.params[0]["W"], rtol=1e-12, atol=1e-14)
+
+
+def test_an_early_update_is_no_cause_where_a_batch_fits_no_rate(monkeypatch):
+    problems = [draw_problem(Network((3, 4, 2), "tanh", "identity"), "quadratic", seed=seed) for seed in (1, 2)]
+    trials = []
+    for problem in problems:
+        steps = tuple(forward_steps(problem))
+        gradient = run_backward(lambda step: CORRECT, steps)
+        trials.append(Trial("", steps, gradient, gradient))
+    for rates, found in ([0.1, 0.1], True), ([0.1, None], False), ([None, 0.1], False):
+        drawn = iter(rates * 4)
+        monkeypatch.setattr(factors, "_fit_rate", lambda *_, drawn=drawn: next(drawn))
+        monkeypatch.setattr(factors, "_has_shapes", lambda *_: True)
+        assert (factors.match_early_update(trials, 1) is not None) == found

@@ -179,6 +179,7 @@ SLIPS: dict[str, list[tuple[str, str, str]]] = {
         ("loss = 0.5 * np.sum", "loss = np.sum", "factor 2"),
         ("np.sum((y - Y) ** 2) / n", "np.sum(y - Y) / n", "square missing"),
         ("0.5 * np.sum((y - Y) ** 2) / n", "np.sqrt(np.sum((y - Y) ** 2) / n)", "root of the cost"),
+        ("0.5 * np.sum((y - Y) ** 2) / n", "np.sqrt(0.5 * np.sum((y - Y) ** 2) / n)", "root of the cost"),
         ("    layers.pop()\n", "", "tanh in place of identity"),
         ("self.y = np.tanh(x)", "self.y = np.tanh(x) * (np.random.default_rng().random(x.shape) < 0.5)", "the gradient varies"),
         ('{"dW": layer.dW, "db": layer.db}', '{"dW": layer.W - 0.1 * layer.dW, "db": layer.b - 0.1 * layer.db}',

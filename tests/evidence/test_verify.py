@@ -14,6 +14,7 @@ from marks import slow_except
 import jaxmlp
 from jaxmlp import Network, Objective
 from jaxmlp.errors import InputError, InputTypeError
+from jaxmlp.evidence.certificate import Certificate, Row
 from jaxmlp.evidence.network_check import verify as module
 from jaxmlp.evidence.network_check.cases import make_case
 from jaxmlp.evidence.network_check.device import verify_device
@@ -470,3 +471,14 @@ def test_the_device_loses_few_digits_at_highest_precision():
         assert row.difference is not None
         assert 1e-9 < row.difference < 1e-4  # float32 it is, and not float64 twice
         assert "of 6.9 digits lost" in row.note
+
+
+def test_the_worst_difference_is_that_of_judged_rows():
+    rows = [
+        Row("a", "", "", 1e-9, 1e-6, "PASS"),
+        Row("b", "", "", 5.0, 1e-6, "UNDECIDED"),
+        Row("c", "", "", None, None, "PASS"),
+    ]
+    assert Certificate("title", tuple(rows)).worst == 1e-9
+    # max() alone would miss NaN behind a number
+    assert np.isnan(Certificate("title", (*rows, Row("d", "", "", np.nan, 1e-6, "FAIL"))).worst)

@@ -118,11 +118,9 @@ def judge_rule(
         verdict, note = "NOT JUDGED", f"draws random numbers, so that autodiff of one draw is no witness: {note}"
     if verdict == "FAIL" and attempt(lambda: _expects_dependent_arguments(function, args)) is True:
         # such as (matrix, its Cholesky factor): f reads the factor, and the derivative is that by the matrix
-        verdict, note = (
-            "NOT JUDGED",
-            "the rule seems to assume that one argument is computed from another: "
-            "give a function of the first one alone to jaxmlp.check_vjp",
-        )
+        remedy = "give a function of the first one alone to jaxmlp.check_vjp"
+        verdict = "NOT JUDGED"
+        note = f"the rule seems to assume that one argument is computed from another: {remedy}"
     return RuleRow(name, form, verdict, text, _cut(note))
 
 
@@ -141,7 +139,7 @@ def _in_dtypes_of_call(function: Any, args: CallArguments, time_limit: float) ->
 def _expects_dependent_arguments(function: Any, args: CallArguments) -> bool:
     """Whether one array has a gradient but no effect on f, and another has an effect but no gradient.
 
-    The rule then takes the second array for a function of the first, and arrays drawn one by one cannot show it.
+    The rule then assumes that the second array is computed from the first, and arrays drawn one by one are not.
     """
     leaves, tree = jax.tree.flatten(args)
     places = [i for i, leaf in enumerate(leaves) if has_dtype(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)]
@@ -165,9 +163,8 @@ def _expects_dependent_arguments(function: Any, args: CallArguments) -> bool:
 
 
 def _all_equal(a: Any, b: Any) -> bool:
-    return all(
-        np.array_equal(x, y, equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    )
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in pairs)
 
 
 def _raises(report: RuleCertificate) -> bool:

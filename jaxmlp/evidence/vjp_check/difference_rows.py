@@ -264,7 +264,7 @@ def difference_rows(rule: RuleUnderTest, leaves: list[LeafDifferences]) -> Itera
     for i, leaf in enumerate(leaves):
         sampled = len(leaf.entries.got)
         if leaf.size and not sampled:
-            note = f"the {MAX_SECONDS:g} s for differences ended before its first entry"
+            note = f"the {MAX_SECONDS:g} s for differences ended before its first single entry"
             yield row_without_number(("gradient", rule.arguments.names[i], WITNESS), "UNDECIDED", note)
         else:
             notes = [f"{sampled} of {leaf.size} entries, at random"] if sampled < leaf.size else []
