@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 from jax import Array
 
+from jaxmlp.data.aligned import empty_aligned
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.program_store import MAX_FUNCTIONS, Programs
 
@@ -14,14 +15,18 @@ def run_compiled(function: Callable[..., Array], params: Params, X: np.ndarray, 
     """Return `forward` or `logits` as rows (m, n_L), for network input (m, n_0)."""
     # each number of rows is a program to compile: filled up to a power of two, all share a handful of them
     m = len(X)
-    padded = np.zeros((1 << (m - 1).bit_length(), X.shape[1]), X.dtype)  # m = 5: 1 << 3 rows; m = 8: 1 << 3
-    padded[:m] = X  # the remaining rows are zeros, and their outputs are cut off
-    return without_bfloat16(np.asarray(_program(function, net)(params, padded.T)).T[:m])
+    size = 1 << (m - 1).bit_length()  # m = 5: 1 << 3 rows; m = 8: 1 << 3
+    if size > m:
+        padded = empty_aligned((size, X.shape[1]), X.dtype)
+        padded[:m], padded[m:] = X, 0  # the outputs of the zeros are cut off
+        X = padded
+    return without_bfloat16(np.asarray(_program(function, net)(params, X))[:m])
 
 
 @lru_cache(maxsize=MAX_FUNCTIONS)
 def _program(function: Callable[..., Array], net: Network) -> Programs:
-    return Programs(lambda params, X: function(params, X, net))
+    # transposed in the program: it multiplies by rows as well as by columns, whereas NumPy's X.T would have to be copied
+    return Programs(lambda params, X: function(params, X.T, net).T)
 
 
 def without_bfloat16(A: np.ndarray) -> np.ndarray:

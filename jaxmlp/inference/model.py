@@ -38,7 +38,7 @@ from jaxmlp.parallel.fork import is_forked, refuse_after_fork
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.training.batches import target_rows
 
-ROWS_PER_CALL = 8192
+ROWS_PER_CALL = 4096
 """Rows predicted in one call of the compiled program, so that memory stays bounded for any number of rows."""
 
 
