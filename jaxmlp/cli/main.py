@@ -237,11 +237,28 @@ def _print_unless_orbax(failure: Any) -> None:
         sys.excepthook(failure.exc_type, failure.exc_value, failure.exc_traceback)
 
 
+class _UnstoppableFile(io.FileIO):
+    """A file that drops what it cannot write: a training goes on when nobody can read its messages any more."""
+
+    def write(self, data: Any) -> int:
+        """Write, and count all as written if the disk is full or the reader has ended."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
 def _prepare_streams() -> None:
-    """Give a closed stream a place to go to, and let no letter stop the output where the encoding lacks it."""
+    """Give a closed stream a place to go to, let no letter stop the output where the encoding lacks it, nor stderr.
+
+    Results go to stdout: there a failed write is an error.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by the shell, as in `jaxmlp info RUN >&-`
             setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        file = io.BufferedWriter(_UnstoppableFile(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(file, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
