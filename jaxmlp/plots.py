@@ -7,6 +7,7 @@ window is opened, and no backend and no global state is changed.
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.files import atomic_path, check_writable
-from jaxmlp.errors import InputError, sentence, unknown
+from jaxmlp.errors import InputError, sentence, unknown, warn_user
 from jaxmlp.evidence.diagnostics.diagnose import Diagnosis
 from jaxmlp.inference.model import Model
 from jaxmlp.training.lr_finder import RangeTest
@@ -55,15 +56,28 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """
     check_picture(path)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=130, bbox_inches="tight")
+        # the path may be a link to a file of another suffix, and then the temporary file has that one
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            figure.savefig(temporary, dpi=130, bbox_inches="tight", format=_suffix(path))
+    # Matplotlib warns of each letter, many times
+    others = [warning for warning in caught if "missing from" not in str(warning.message)]
+    if len(others) < len(caught):
+        got, remedy = "letters that it lacks, drawn as boxes", "set another font.family in a matplotlibrc file"
+        warn_user(sentence("the font of a picture", "the letters of all names", got, remedy))
+    for warning in others:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    return Path(path).suffix[1:].lower()
 
 
 def check_picture(path: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> None:
     """Raise unless a figure can be written under this name, which is that of no file that the command reads."""
-    formats = FigureCanvasBase.get_supported_filetypes()
-    suffix = Path(path).suffix[1:].lower()
-    if suffix not in formats:
-        raise unknown("the suffix of a picture", suffix, sorted(formats))
+    formats = sorted(FigureCanvasBase.get_supported_filetypes().keys() - {"pgf"})  # pgf needs an installed LaTeX
+    if _suffix(path) not in formats:
+        raise unknown("the suffix of a picture", _suffix(path), formats)
     check_writable(path, *sources)
 
 

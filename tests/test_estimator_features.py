@@ -204,6 +204,16 @@ def test_a_whole_weight_is_as_many_rows(make):
     np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)
 
 
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_weights_whose_sum_is_below_1_train_too(make):
+    y = TWO if make is classifier else NUMBERS
+    weights = np.random.default_rng(0).random(60) / 100  # as those of AdaBoost, which sum to 1 over all rows
+    small = make(alpha=0.01 * weights.sum()).fit(X, y, sample_weight=weights)
+    large = make(alpha=0.01).fit(X, y, sample_weight=weights / weights.sum())  # λ/Σw is the same
+    np.testing.assert_allclose(small.predict(X), large.predict(X), rtol=1e-9)
+    np.testing.assert_allclose(small.loss_, large.loss_, rtol=1e-9)
+
+
 @pytest.mark.slow
 def test_class_weights_are_sample_weights():
     of_class = classifier(class_weight={"a": 3, "b": 1, "c": 0.5}).fit(X, THREE)

@@ -15,6 +15,7 @@ import jaxmlp
 from jaxmlp.cli.main import run
 from jaxmlp.data.files import atomic_path
 from jaxmlp.data.load import load_rows
+from jaxmlp.data.locks import check_unowned, owned
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
 
@@ -194,6 +195,83 @@ def test_predictions_follow_what_an_open_stdout_holds(tmp_path, small_model):
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[0] == "earlier"
     assert len(lines) == 4
+
+
+def test_a_table_never_replaces_a_model_or_the_settings_of_a_run(tmp_path, small_model, refuses):
+    small_model.save(tmp_path / "m.h5")
+    (tmp_path / "rows.csv").write_text("1,2,3\n4,5,6\n")
+    (tmp_path / "table.csv").write_text(TABLE)
+    other = tmp_path / "other"
+    other.mkdir()
+    small_model.save(other / "model.h5")
+    (other / "run.json").write_text("{}")
+    before = {file.name: file.read_bytes() for file in other.iterdir()}
+    for name, got in {"model.h5": "an HDF5 file, such as a model", "run.json": "the settings of a run"}.items():
+        for command in (["predict", tmp_path / "m.h5", tmp_path / "rows.csv"], ["sweep", tmp_path / "table.csv"]):
+            line = refuses(*command, "--out", other / name)
+            assert line == (
+                f"writing a table expects a new name, or that of an older table, got '{other / name}', {got}: "
+                "choose another name"
+            )
+    assert {file.name: file.read_bytes() for file in other.iterdir()} == before
+
+
+def test_a_picture_through_a_link_to_a_name_without_suffix(tmp_path):
+    (tmp_path / "drawn").write_text("older")
+    (tmp_path / "s.png").symlink_to("drawn")
+    from jaxmlp import plots
+
+    plots.save(plots.Figure(), tmp_path / "s.png")
+    assert (tmp_path / "drawn").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "s.png"]
+
+
+def test_a_picture_with_letters_that_the_font_lacks_warns_once(tmp_path):
+    from jaxmlp import plots
+
+    figure = plots.Figure()
+    figure.suptitle("甲乙丙")
+    with pytest.warns(UserWarning, match="the font of a picture expects the letters of all names") as warned:
+        plots.save(figure, tmp_path / "s.png")
+    assert len(warned) == 1
+    with pytest.raises(InputError, match="the suffix of a picture expects one of .*, got 'pgf'"):
+        plots.save(figure, tmp_path / "s.pgf")  # it would need LaTeX
+
+
+def test_a_run_folder_that_moves_behind_a_link_stays_that_of_its_process(tmp_path):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    with owned(folder):
+        folder.rename(tmp_path / "moved")
+        folder.symlink_to("moved")
+        with owned(folder):
+            check_unowned(folder)
+        assert (folder / ".lock").exists()
+    assert not (folder / ".lock").exists()
+
+
+def test_a_command_ends_well_when_nobody_reads_its_messages(tmp_path, small_model):
+    small_model.save(tmp_path / "m.h5")
+    (tmp_path / "rows.csv").write_text("1,2,3\n4,5,6\n")
+    command = [sys.executable, "-m", "jaxmlp", "predict", "m.h5", "rows.csv", "--out", "p.csv"]
+    with open("/dev/full", "w") as full:
+        subprocess.run(command, cwd=tmp_path, stderr=full, check=True)
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 3
+    # a width of 0, which some programs set, would hide every table
+    variables = os.environ | {"COLUMNS": "0"}
+    command = [sys.executable, "-m", "jaxmlp", "info", "2-2-1"]
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
+    assert "parameters" in done.stdout
+
+
+def test_a_security_switch_that_is_written_wrongly_is_refused(tmp_path, small_model, monkeypatch):
+    small_model.save(tmp_path / "m.h5")
+    monkeypatch.setenv("JAXMLP_CHECK_HDF5", "yes")
+    with pytest.raises(InputError, match="JAXMLP_CHECK_HDF5 expects always, or nothing, got 'yes'"):
+        jaxmlp.load_model(tmp_path / "m.h5")
+    for value in ("", "Always"):
+        monkeypatch.setenv("JAXMLP_CHECK_HDF5", value)
+        assert jaxmlp.load_model(tmp_path / "m.h5").n_features == 3
 
 
 def test_predictions_never_replace_what_they_are_made_from(tmp_path, small_model, monkeypatch, refuses):

@@ -253,6 +253,8 @@ def _prepare_streams() -> None:
 
     Results go to stdout: there a failed write is an error.
     """
+    if os.environ.get("COLUMNS", "").strip("0") == "":
+        os.environ.pop("COLUMNS", None)  # some programs set a width of 0: Rich would print nothing in it
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by the shell, as in `jaxmlp info RUN >&-`

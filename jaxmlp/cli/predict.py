@@ -14,7 +14,7 @@ from jaxmlp.cli.loading import FILE_HELP, open_model, text_loading
 from jaxmlp.cli.options import text_options
 from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.cli.run_folder import history_and_checkpoints
-from jaxmlp.data.files import atomic_path, check_writable
+from jaxmlp.data.files import atomic_path, check_table_output
 from jaxmlp.data.load import is_table, load_rows, load_table
 from jaxmlp.data.readers.images import IMAGE_SUFFIXES
 from jaxmlp.data.tables import read_features
@@ -60,7 +60,7 @@ def predict(
     out = None if out == "-" else out
     if out is not None:
         # before the work: an error after it would lose the predictions
-        check_writable(out, file, model, *history_and_checkpoints(model))
+        check_table_output(out, file, model, *history_and_checkpoints(model))
     trained, predictor = open_model(model, file)
     check_pixel_type(trained, file)
     rows, identifiers = read_rows(trained, file, id_column, TableOptions(**text_loading(options, model)))

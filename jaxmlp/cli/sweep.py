@@ -12,7 +12,7 @@ from jaxmlp.cli.loading import DATA_HELP, VALIDATION, loading_options, prepare_d
 from jaxmlp.cli.options import FIND, Numbers, data_options
 from jaxmlp.cli.output import columns_table, console, json_option, print_json
 from jaxmlp.cli.training_options import config_of, population_options
-from jaxmlp.data.files import atomic_path, check_writable
+from jaxmlp.data.files import atomic_path, check_table_output
 from jaxmlp.data.load import load
 from jaxmlp.errors import InputError, WriteError, sentence
 from jaxmlp.population.fit_many import Population, fit_many
@@ -86,7 +86,7 @@ def sweep_command(
     part, which ranks the settings.
     """
     if out is not None:
-        check_writable(out, data)  # before the work: an error after it would lose the leaderboard
+        check_table_output(out, data)  # before the work: an error after it would lose the leaderboard
     if options["learning_rate"] == FIND:
         remedy = "write --grid learning_rate=0.001,0.01, for example"
         raise InputError(sentence("--learning-rate of a sweep", "a number", FIND, remedy))

@@ -20,7 +20,7 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK = ".lock"
-_owned: set[str] = set()  # folders of this process, by their real paths
+_owned: set[tuple[int, int]] = set()  # folders of this process, by device and inode: their paths may change
 
 
 @contextlib.contextmanager
@@ -36,20 +36,20 @@ def owned(folder: Path) -> Iterator[None]:
     ...         os.listdir(folder)
     ['.lock']
     """
-    name = os.path.realpath(folder)
-    if fcntl is None or name in _owned:
+    identity = _identity(folder)
+    if fcntl is None or identity in _owned:
         yield
         return
     descriptor = _acquire(folder)
-    if descriptor is None:
+    if descriptor is None or identity is None:
         yield
         return
-    _owned.add(name)
+    _owned.add(identity)
     try:
         with clean_up_on_signal(lambda: release(folder, descriptor)):
             yield
     finally:
-        _owned.discard(name)
+        _owned.discard(identity)
         release(folder, descriptor)
 
 
@@ -93,7 +93,7 @@ def release(folder: Path, descriptor: int) -> None:
 
 def check_unowned(folder: Path) -> None:
     """Raise if another process owns a folder."""
-    if fcntl is None or os.path.realpath(folder) in _owned:
+    if fcntl is None or _identity(folder) in _owned:
         return
     try:
         # O_NONBLOCK: a pipe of this name would wait for a writer
@@ -109,6 +109,15 @@ def check_unowned(folder: Path) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return the device and the inode of a folder, which stay when it is moved; None if there is no folder."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _owner(descriptor: int) -> str:

@@ -173,7 +173,11 @@ def _read_content(path: Path) -> tuple[bytes, bool]:
 
 
 def _checks_always() -> bool:
-    return os.environ.get(VARIABLE, "").lower() == "always"
+    value = os.environ.get(VARIABLE, "")
+    if value.lower() not in ("", "always"):
+        # a switch for security that is written wrongly must not count as off
+        raise InputError(sentence(VARIABLE, "always, or nothing", repr(value), f"set {VARIABLE}=always, or unset it"))
+    return value != ""
 
 
 def _damaged(path: Path, reason: str) -> InputError:

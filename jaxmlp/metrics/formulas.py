@@ -122,8 +122,10 @@ def r2(targets: np.ndarray, values: np.ndarray, weights: np.ndarray | None = Non
     if len(targets) < 2:
         return None
     w = (np.ones(len(targets)) if weights is None else weights)[:, None]
-    residual = (w * (targets - values) ** 2).sum(axis=0)  # (k,)
-    variance = (w * (targets - (w * targets).sum(axis=0) / w.sum()) ** 2).sum(axis=0)
+    deviations = targets - (w * targets).sum(axis=0) / w.sum()
+    unit = _unit(deviations)  # R² has no unit, so any may be chosen
+    residual = (w * ((targets - values) / unit) ** 2).sum(axis=0)  # (k,)
+    variance = (w * (deviations / unit) ** 2).sum(axis=0)
     counted = targets[w[:, 0] > 0]
     # constant columns are recognised by equality: the rounded mean of three times 0.1 is not 0.1, which would leave a
     # variance of 1e-34 and an R² of -1e33
@@ -148,4 +150,16 @@ def rmse(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> float:
     >>> rmse(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))        # √((3·0 + 1·4) / 4)
     1.0
     """
-    return float(np.sqrt(np.average((targets - values) ** 2, axis=0, weights=weights)).mean())
+    gaps = targets - values
+    unit = _unit(gaps)
+    return float((unit * np.sqrt(np.average((gaps / unit) ** 2, axis=0, weights=weights))).mean())
+
+
+def _unit(gaps: np.ndarray) -> np.ndarray:
+    """Return a power of 2 for each column, in which the largest gap is about 1 and no square underflows or overflows.
+
+    >>> _unit(np.array([[3e-200], [-5e-200]])).item() == 2.0**-662, _unit(np.zeros((2, 1))).tolist()
+    (True, [1.0])
+    """
+    _, exponents = np.frexp(np.abs(gaps).max(axis=0))  # 0 for 0, inf and NaN
+    return np.ldexp(1.0, exponents)  # (k,); a division by it does not round

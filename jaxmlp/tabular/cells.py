@@ -88,6 +88,10 @@ def parse_number(cell: str, form: NumberFormat = POINT) -> float | None:
         return np.nan
     if form.unit:
         cell = _without_unit(cell, form.unit)
+    if form.thousands and _has_sign([cell], form.thousands):
+        pattern = _PATTERNS.get(form._replace(unit=""))
+        if pattern is not None and not pattern.fullmatch(cell):  # 0,541 or 1,23: its comma does not divide thousands
+            return None
     cell = cell.replace(_MINUS, "-")
     for sign in _SIGNS.get(form.thousands, form.thousands):
         cell = cell.replace(sign, "")
@@ -124,11 +128,12 @@ def is_missing_number(cells: Sequence[str]) -> np.ndarray:
 _SPACE = "[ \u00a0\u202f]"  # a plain, a no-break, a narrow no-break space
 _FORMATS = {
     NumberFormat(",", ""): r"(\d+(,\d*)?|,\d+)",
-    NumberFormat(".", ","): r"(\d+|\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})+,\d{3})(\.\d*)?",  # 12,34,567 in India
-    NumberFormat(",", "."): r"(\d+|\d{1,3}(\.\d{3})+)(,\d*)?",
-    NumberFormat(".", " "): rf"(\d+|\d{{1,3}}({_SPACE}\d{{3}})+)(\.\d*)?",
-    NumberFormat(",", " "): rf"(\d+|\d{{1,3}}({_SPACE}\d{{3}})+)(,\d*)?",
-    NumberFormat(".", "'"): r"(\d+|\d{1,3}(['’]\d{3})+)(\.\d*)?",
+    # thousands do not begin with 0: 0,541 is a decimal number; 12,34,567 is written in India
+    NumberFormat(".", ","): r"((\d+|[1-9]\d{0,2}(,\d{3})+|[1-9]\d?(,\d{2})+,\d{3})(\.\d*)?|\.\d+)",
+    NumberFormat(",", "."): r"((\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d*)?|,\d+)",
+    NumberFormat(".", " "): rf"((\d+|[1-9]\d{{0,2}}({_SPACE}\d{{3}})+)(\.\d*)?|\.\d+)",
+    NumberFormat(",", " "): rf"((\d+|[1-9]\d{{0,2}}({_SPACE}\d{{3}})+)(,\d*)?|,\d+)",
+    NumberFormat(".", "'"): r"((\d+|[1-9]\d{0,2}(['’]\d{3})+)(\.\d*)?|\.\d+)",
 }
 _MINUS = "\u2212"  # of typesetting, which tables on the web have
 _PATTERNS = {form: re.compile(rf"[+{_MINUS}-]?{text}([eE][+{_MINUS}-]?\d+)?") for form, text in _FORMATS.items()}

@@ -126,7 +126,7 @@ def is_frame(source: object) -> bool:
     (True, True, False)
     """
     return (
-        isinstance(source, Table | Mapping)
+        (isinstance(source, Table | Mapping) and not hasattr(source, "toarray"))  # SciPy's dok_matrix is a dict, too
         or is_lazy(source)
         or (hasattr(source, "columns") and (hasattr(source, "dtypes") or hasattr(source, "column_names")))
         or (isinstance(source, np.ndarray) and source.dtype.names is not None)

@@ -244,10 +244,13 @@ def test_auc_without_every_class_is_none(task, targets, outputs, weights):
     )
 
 
-def test_r2_of_one_row_and_of_numbers_too_large_to_square():
+def test_r2_of_one_row_and_of_numbers_whose_squares_are_out_of_range():
     found = compute_metrics("regression", [[1.0, 2.0]], [[1.0, 4.0]])
     assert found == {"r2": None, "mae": 1.0, "rmse": 1.0}
-    assert compute_metrics("regression", [0.0, 1e200], [1e200, 0.0]) == {"r2": None, "mae": 1e200, "rmse": None}
+    assert compute_metrics("regression", [0.0, 1e200], [1e200, 0.0]) == {"r2": -3.0, "mae": 1e200, "rmse": 1e200}
+    tiny = compute_metrics("regression", [0.0, 1e-170, 2e-170], [0.0, 1e-170, 1e-170])
+    assert tiny["r2"] == pytest.approx(0.5, rel=1e-12)
+    assert tiny["rmse"] == pytest.approx(1e-170 / np.sqrt(3), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("weights", [None, [1, 2, 3, 0]])

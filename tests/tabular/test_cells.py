@@ -26,6 +26,11 @@ COMMA, THOUSANDS = NumberFormat(",", ""), NumberFormat(".", ",")
         ("1_000", NumberFormat(), None),
         ("12 kg", NumberFormat(), None),
         ("1.5", COMMA, None),
+        ("0,541", THOUSANDS, None),  # its comma begins decimals
+        ("1,23", THOUSANDS, None),
+        (".5", THOUSANDS, 0.5),
+        ("12,34,567", THOUSANDS, 1234567),
+        ("0.847", NumberFormat(",", "."), None),
     ],
 )
 def test_numbers(cell, form, number):
@@ -43,6 +48,8 @@ def test_missing_numbers(cell):
         (["1,5", "2", "NA"], [COMMA]),
         (["1,234", "5"], [COMMA, THOUSANDS]),
         (["1,234", "12,34"], [COMMA]),
+        (["0,541", "1,234"], [COMMA]),
+        ([".5", "1,234"], [THOUSANDS]),
         (["1,234", "1,234,567"], [THOUSANDS]),
         (["1,234", "0.5"], [THOUSANDS]),
         (["1.234,5", "7"], [NumberFormat(",", ".")]),

@@ -148,6 +148,8 @@ def test_encodings(written):
         ("a;y\n1,5;0\n2,25;1\n", [1.5, 2.25]),
         ("a\ty\n1\t0\n2,5\t1\n", [1, 2.5]),
         ('a,y\n"1,234",0\n"12,005",1\n', [1234, 12005]),
+        ('a,y\n"1,234",0\n"0,541",1\n', [1.234, 0.541]),
+        ('a,b,y\n"1,234","0,5",0\n"2,541","1,5",1\n', [[1.234, 0.5], [2.541, 1.5]]),
         ('a,y\n"1,234.5",0\n"7",1\n', [1234.5, 7]),
         ("a;y\n1.234,5;0\n7;1\n", [1234.5, 7]),
         ("a;b;y\n1,234;0,5;0\n2,345;1;1\n", [[1.234, 0.5], [2.345, 1]]),
@@ -323,6 +325,9 @@ def test_parquet(tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     data = whole(tmp_path / "t.parquet")
     assert [column.role for column in data.preprocessing.columns] == ["number", "category", "date"]  # pyright: ignore
+    assert not data.notes
+    frame.set_index("a").to_parquet(tmp_path / "indexed.parquet")
+    assert whole(tmp_path / "indexed.parquet").notes[0].startswith("'a' is left out: it was the index of a frame")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(InputError, match=r"bad\.parquet expects a table in Parquet, got a damaged or foreign file"):
         load(tmp_path / "bad.parquet")
