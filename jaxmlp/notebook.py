@@ -31,17 +31,17 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(sentence(f"%%{MAGIC}", "sizes and options", message, f"write %%{MAGIC} 3-4-1 --hidden tanh"))
 
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # of --help, which must not end a kernel
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # --help must not end the kernel
         raise InputError(" ".join(self.format_usage().split()))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=f"%%{MAGIC}", add_help=False)
-    parser.add_argument("sizes", help="of the network, 3-4-1")
+    parser.add_argument("sizes", help="layer sizes of the network, such as 3-4-1")
     parser.add_argument("--hidden", default="relu", help="activation of the hidden layers, or one for each: tanh,relu")
     parser.add_argument("--output", help="activation of the output [sigmoid for one unit, softmax for several]")
-    parser.add_argument("--cost", help="[the one that follows from the output]")
-    parser.add_argument("--l2", type=float, help="λ of the penalty that the function includes")
+    parser.add_argument("--cost", help="cost [that of the output]")
+    parser.add_argument("--l2", type=float, help="λ of the L2 penalty in the function")
     parser.add_argument("--function", metavar="NAME", help="which function of the cell [the last one]")
     parser.add_argument("--report", metavar="NAME", help="keep the report under this name")
     parser.add_argument("-h", "--help", action="help")
@@ -65,7 +65,7 @@ def check_cell(line: str, cell: str, names: dict[str, Any]) -> NumpyReport:
 
     Args:
       line: the arguments of the magic.
-      cell: its source.
+      cell: the source of the cell.
       names: the namespace in which it has run.
 
     Raises:

@@ -55,11 +55,10 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
       InputError: for a suffix that names no format.
     """
     check_picture(path)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         # the path may be a link to a file of another suffix, and then the temporary file has that one
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            figure.savefig(temporary, dpi=130, bbox_inches="tight", format=_suffix(path))
+        figure.savefig(temporary, dpi=130, bbox_inches="tight", format=_suffix(path))
     # Matplotlib warns of each letter, many times
     others = [warning for warning in caught if "missing from" not in str(warning.message)]
     if len(others) < len(caught):

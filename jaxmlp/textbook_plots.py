@@ -1,7 +1,8 @@
-"""The textbook's figures. Each function draws on a Matplotlib axis that you give it, and returns nothing.
+"""The textbook's figures. Each function draws on the Matplotlib Axes that you give it, and returns nothing.
 
-activations with their derivatives - Maxout as the largest of its lines - a network with its sizes - the blocks forward
-and backward - the path of gradient descent - weights of the first layer - decision boundary - costs of several runs
+The figures are activations with their derivatives, Maxout as the largest of its lines, a network with its sizes, the
+blocks forward and backward, paths of gradient descent, weights of the first layer, the decision boundary, and costs of
+several runs.
 """
 
 import itertools
@@ -21,7 +22,7 @@ from jaxmlp.nn.forward import forward
 from jaxmlp.nn.network import Network, Params
 
 COLOURS = ("#1f6fb4", "#d9731a", "#2e9d4f", "#c03a3a", "#7f5fb3", "#8a5a44", "#d06fb0", "#6f6f6f")
-MAX_UNITS_DRAWN = 8  # of a layer; more are drawn as the first ones, dots and the last
+MAX_UNITS_DRAWN = 8  # per layer; larger layers: the first 7, dots, the last
 
 
 def draw_activation(axes: Axes, activation: str | Activation, limit: float = 5.0) -> None:
@@ -33,7 +34,10 @@ def draw_activation(axes: Axes, activation: str | Activation, limit: float = 5.0
     _check_axes(axes)
     g = activations.find(activation)
     if not g.elementwise:
-        raise InputError(sentence("draw_activation", "an elementwise activation", g.name, "see draw_maxout"))
+        remedy = (
+            "use draw_maxout" if g.name.startswith("maxout") else "choose one whose unit depends on its own z alone"
+        )
+        raise InputError(sentence("draw_activation", "an elementwise activation", g.name, remedy))
     z = np.linspace(-limit, limit, 801)
     Z = jnp.asarray(z)[None, :]
     A = g.apply(Z)
@@ -73,7 +77,7 @@ def draw_network(axes: Axes, net: Network) -> None:
     """Draw units and connections, with n_l and the shape of W_l; large layers are shortened.
 
     Raises:
-      InputTypeError: for what is not a network, such as its sizes alone.
+      InputTypeError: if `net` is not a Network (sizes alone are not enough).
     """
     _check_axes(axes)
     check_network(net)
@@ -89,8 +93,8 @@ def draw_network(axes: Axes, net: Network) -> None:
             axes.text(l, (ys[-2] + ys[-1]) / 2, "⋮", ha="center", va="center", fontsize=14, zorder=3)
         name = "X" if l == 0 else net.activations[l - 1].name
         axes.text(l, -MAX_UNITS_DRAWN / 2 - 1.0, f"n = {n}\n{name}", ha="center", va="top", fontsize=9)
-    for l, row in enumerate(net.shapes, start=1):
-        text = f"W$_{{{l}}}$ {row.W[0]}×{row.W[1]}"
+    for l, layer in enumerate(net.shapes, start=1):
+        text = f"W$_{{{l}}}$ {layer.W[0]}×{layer.W[1]}"
         axes.text(l - 0.5, MAX_UNITS_DRAWN / 2 + 0.8, text, ha="center", fontsize=8)
     axes.set(xlim=(-0.5, net.depth + 0.5), ylim=(-MAX_UNITS_DRAWN / 2 - 3, MAX_UNITS_DRAWN / 2 + 1.6))
     axes.set_axis_off()
@@ -100,15 +104,15 @@ def _unit_positions(n: int) -> np.ndarray:
     """Return the heights of the units, centred; for a large layer those of the first ones and of the last."""
     if n <= MAX_UNITS_DRAWN:
         return np.arange(n)[::-1] - (n - 1) / 2
-    every = np.arange(MAX_UNITS_DRAWN + 1)[::-1] - MAX_UNITS_DRAWN / 2
-    return np.delete(every, -2)  # the place of the dots
+    heights = np.arange(MAX_UNITS_DRAWN + 1)[::-1] - MAX_UNITS_DRAWN / 2
+    return np.delete(heights, -2)  # the place of the dots
 
 
 def draw_blocks(axes: Axes, depth: int) -> None:
-    """Draw the chart of blocks: forward A_{l-1} → A_l with its cache, backward dA_l → dA_{l-1} with dW_l and db_l.
+    """Draw the block diagram: forward A_{l-1} → A_l with its cache, backward dA_l → dA_{l-1} with dW_l and db_l.
 
     Raises:
-      InputTypeError: unless `depth` is a positive whole number; that of a network is `net.depth`.
+      InputTypeError: unless `depth` is a positive whole number (for a network: `net.depth`).
     """
     _check_axes(axes)
     if not isinstance(depth, int | np.integer) or depth < 1:
@@ -116,23 +120,23 @@ def draw_blocks(axes: Axes, depth: int) -> None:
         remedy = "write net.depth" if isinstance(depth, Network) else "write 2 for two layers"
         raise InputTypeError(sentence("depth", "a positive whole number of layers", got, remedy))
     for l in range(1, depth + 1):
-        for y, text, colour in ((1.0, f"W$_{l}$, b$_{l}$", COLOURS[0]), (-1.0, f"W$_{l}$", COLOURS[1])):
+        for y, text, colour in ((1.0, f"W$_{{{l}}}$, b$_{{{l}}}$", COLOURS[0]), (-1.0, f"W$_{{{l}}}$", COLOURS[1])):
             box = {"boxstyle": "round,pad=0.55", "facecolor": "white", "edgecolor": colour}
             axes.text(2 * l, y, text, ha="center", va="center", fontsize=10, bbox=box, zorder=3)
         axes.annotate("", (2 * l, -0.62), (2 * l, 0.62), arrowprops={"arrowstyle": "->", "linestyle": ":"})
-        axes.text(2 * l + 0.08, 0, f"Z$_{l}$, A$_{l - 1}$", fontsize=8, va="center")
+        axes.text(2 * l + 0.08, 0, f"Z$_{{{l}}}$, A$_{{{l - 1}}}$", fontsize=8, va="center")
         axes.annotate("", (2 * l, -2.0), (2 * l, -1.4), arrowprops={"arrowstyle": "->", "color": COLOURS[1]})
-        axes.text(2 * l, -2.25, f"dW$_{l}$, db$_{l}$", ha="center", fontsize=9)
+        axes.text(2 * l, -2.25, f"dW$_{{{l}}}$, db$_{{{l}}}$", ha="center", fontsize=9)
     # the arrows between the blocks: forward above, backward below
     for l in range(depth + 1):
         arrow = {"arrowstyle": "->", "color": COLOURS[0]}
-        name = "X" if l == 0 else f"A$_{l}$"
+        name = "X" if l == 0 else f"A$_{{{l}}}$"
         axes.annotate("", (2 * l + 1.55, 1.0), (2 * l + 0.45, 1.0), arrowprops=arrow)
         axes.text(2 * l + 1, 1.15, name, ha="center", fontsize=10)
         if l > 0:
             arrow = {"arrowstyle": "->", "color": COLOURS[1]}
             axes.annotate("", (2 * l + 0.45, -1.0), (2 * l + 1.55, -1.0), arrowprops=arrow)
-            axes.text(2 * l + 1, -0.85, f"dA$_{l}$", ha="center", fontsize=10)
+            axes.text(2 * l + 1, -0.85, f"dA$_{{{l}}}$", ha="center", fontsize=10)
     axes.text(2 * depth + 2, 0, "cost J", ha="center", va="center", fontsize=11)
     axes.text(0.2, 1.7, "forward", color=COLOURS[0], fontsize=11)
     axes.text(0.2, -1.7, "backward", color=COLOURS[1], fontsize=11)
@@ -143,7 +147,7 @@ def draw_blocks(axes: Axes, depth: int) -> None:
 def draw_paths(
     axes: Axes, cost: Callable[[np.ndarray, np.ndarray], Any], paths: Mapping[str, np.ndarray], margin: float = 0.3
 ) -> None:
-    """Draw the level lines of a cost of two numbers, and the paths (steps, 2) of gradient descent on it by name.
+    """Draw the contour lines of a cost of two numbers, and named paths of gradient descent, each (steps, 2).
 
     Raises:
       InputError: for a path of another shape.
@@ -159,10 +163,10 @@ def draw_paths(
     low, high = points.min(axis=0), points.max(axis=0)
     space = margin * np.maximum(high - low, 1e-9)
     x, y = (np.linspace(a, b, 160) for a, b in zip(low - space, high + space, strict=True))
-    levels = np.asarray(cost(*np.meshgrid(x, y)))
+    values = np.asarray(cost(*np.meshgrid(x, y)))
     # levels are dense near the minimum, where the paths end
-    axes.contour(x, y, levels, levels=np.geomspace(1e-3, 1, 14) * np.ptp(levels) + levels.min(), colors="#c0c0c0")
-    for (name, path), colour in zip(paths.items(), COLOURS, strict=False):
+    axes.contour(x, y, values, levels=np.geomspace(1e-3, 1, 14) * np.ptp(values) + values.min(), colors="#c0c0c0")
+    for (name, path), colour in zip(paths.items(), itertools.cycle(COLOURS), strict=False):
         axes.plot(*path.T, color=colour, marker=".", markersize=4, linewidth=1.2, label=name)
     axes.plot(*points[0], color="black", marker="o", markersize=5)
     axes.legend(fontsize=8)
@@ -173,11 +177,11 @@ def draw_first_layer(
 ) -> None:
     """Draw the weights of each unit of the first layer as an image.
 
-    A pixel is blue where it raises z and red where it lowers it. `units` selects rows of W_1; None draws all. Images
-    whose last axis is the colour, as (64, 64, 3), are drawn in one colour: `[{"W": W[:, 0::3]}]` and (64, 64) draw red.
+    A pixel is blue where it raises z and red where it lowers it. `units` selects rows of W_1; None draws all. Colour
+    images are drawn one channel at a time; red of (64, 64, 3) is: params `[{"W": W[:, 0::3]}]`, image_shape (64, 64).
 
     Raises:
-      InputError: for an image that has not one pixel for each column of W_1.
+      InputError: if height × width is not the number of columns of W_1.
     """
     _check_axes(axes)
     W = np.asarray(params[0]["W"])
@@ -193,7 +197,7 @@ def draw_first_layer(
     canvas = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
     for i, w in enumerate(W):
         y, x = (i // columns) * (height + 1), (i % columns) * (width + 1)
-        # each unit by its own largest weight, so that a unit of small weights shows as well; 1e-12 for one of zeros
+        # scale each unit by its largest weight, so that small weights show too; 1e-12 avoids 0/0
         canvas[y : y + height, x : x + width] = w.reshape(height, width) / (np.abs(w).max() + 1e-12)
     axes.imshow(canvas, cmap="RdBu", vmin=-1, vmax=1)
     axes.set_axis_off()
@@ -203,7 +207,7 @@ def draw_boundary(axes: Axes, params: Params, net: Network, X: np.ndarray, label
     """Draw the plane of two features coloured by the predicted class, with the points X (2, m) and their class ids.
 
     Raises:
-      InputError: for a network or points of other than two features, or labels that are not as many as the points.
+      InputError: if network or points do not have two features, or labels and points differ in number.
     """
     _check_axes(axes)
     check_network(net)
@@ -223,9 +227,10 @@ def draw_boundary(axes: Axes, params: Params, net: Network, X: np.ndarray, label
     A = np.asarray(forward(jax.tree.map(jnp.asarray, params), jnp.asarray(grid), net))
     ids = (A[0] > 0.5).astype(int) if len(A) == 1 else A.argmax(axis=0)
     n = max(2, len(A))
-    axes.contourf(x, y, ids.reshape(200, 200), levels=np.arange(n + 1) - 0.5, colors=COLOURS[:n], alpha=0.25)
-    for i in range(n):
-        axes.scatter(*X[:, labels.ravel() == i], s=9, color=COLOURS[i], edgecolor="black", linewidth=0.3)
+    colours = list(itertools.islice(itertools.cycle(COLOURS), n))
+    axes.contourf(x, y, ids.reshape(200, 200), levels=np.arange(n + 1) - 0.5, colors=colours, alpha=0.25)
+    for i, colour in enumerate(colours):
+        axes.scatter(*X[:, labels.ravel() == i], s=9, color=colour, edgecolor="black", linewidth=0.3)
     axes.set(xlabel="x₁", ylabel="x₂")
 
 
@@ -237,7 +242,7 @@ def draw_costs(axes: Axes, costs: Mapping[str, Sequence[float] | np.ndarray], *,
     """
     _check_axes(axes)
     _check_names("costs", costs, '{"J": costs}')
-    for (name, values), colour in zip(costs.items(), COLOURS * len(costs), strict=False):
+    for (name, values), colour in zip(costs.items(), itertools.cycle(COLOURS), strict=False):
         axes.plot(np.asarray(values), color=colour, label=name)
     axes.set(xlabel="iteration", ylabel="cost J")
     if logarithmic:
@@ -248,8 +253,8 @@ def draw_costs(axes: Axes, costs: Mapping[str, Sequence[float] | np.ndarray], *,
 
 def _check_axes(axes: object) -> None:
     if not isinstance(axes, Axes):
-        remedy = "make one with figure, axes = matplotlib.pyplot.subplots()"
-        raise InputTypeError(sentence("axes", "an axis of Matplotlib", type(axes).__name__, remedy))
+        remedy = "make them with figure, axes = matplotlib.pyplot.subplots()"
+        raise InputTypeError(sentence("axes", "Matplotlib Axes", type(axes).__name__, remedy))
 
 
 def _check_names(where: str, arrays: object, example: str) -> None:

@@ -249,8 +249,11 @@ def test_a_fold_may_lack_a_class_that_has_a_weight():
 
 def test_weights_that_leave_one_class_are_a_mistake():
     with pytest.raises(InputError, match="got one class only, 1: give rows of another class too"):
+        classifier().fit(X[TWO == 1], TWO[TWO == 1])
+    weighted = "got one class only, 1, among the rows with a weight above 0: give rows of another class too"
+    with pytest.raises(InputError, match=weighted):
         classifier().fit(X, TWO, sample_weight=TWO)
-    with pytest.raises(InputError, match="got one class only, 1: give rows of another class too"):
+    with pytest.raises(InputError, match=weighted):
         classifier(class_weight={0: 0}).fit(X, TWO)
     with pytest.raises(InputError, match="sample_weight expects finite numbers ≥ 0, not all 0, got -1"):
         classifier().fit(X, TWO, sample_weight=-np.ones(60))
@@ -419,6 +422,8 @@ def test_costs_and_optimizers_of_the_user():
     assert poisson.out_activation_ == "exp"
     own = classifier(solver=optax.rmsprop(0.01), max_iter=100).fit(X, TWO)
     assert own.score(X, TWO) > 0.9
+    with pytest.raises(InputError, match="learning_rate expects 'constant' beside a solver of Optax, got 'adaptive'"):
+        classifier(solver=optax.rmsprop(0.01), learning_rate="adaptive").fit(X, TWO)
     assert classifier(learning_rate=lambda step: 0.1 / (1 + step), solver="sgd").fit(X, TWO).n_iter_ == 8
 
 
@@ -505,7 +510,7 @@ def test_inputs_that_would_be_read_wrongly_are_refused():
         regressor().fit(X, X[:, 0] * 1e-200)
 
 
-@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array, sparse.dok_matrix])
 def test_sparse_rows_are_taken_as_they_are(container):
     rows = np.where(X > 0, X, 0)
     model, plain = classifier().fit(container(rows), TWO), classifier(standardize=False).fit(rows, TWO)

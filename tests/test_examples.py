@@ -55,7 +55,7 @@ def test_every_script_is_run():
 
 
 @pytest.mark.slow
-def test_the_comparison_has_a_line_for_each_peer_and_notices_who_trains_worse():
+def test_the_comparison_lists_each_peer_with_equal_costs():
     done = run("benchmarks/compare.py", "--fast", "--workloads", "digits", "--peers", "loop,numpy", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -68,7 +68,7 @@ def test_the_comparison_has_a_line_for_each_peer_and_notices_who_trains_worse():
     assert found["limit"]["gflops"] > 0
 
 
-def test_a_mistake_in_a_name_is_one_line():
+def test_an_unknown_name_is_an_error_of_one_line():
     done = run("benchmarks/compare.py", "--workloads", "smal")
     assert done.returncode == 1
     assert done.stderr.startswith("error: --workloads expects some of small, planar,")
@@ -76,7 +76,7 @@ def test_a_mistake_in_a_name_is_one_line():
 
 
 @pytest.mark.slow
-def test_published_runs_on_the_cats(data_folder):
+def test_published_py_trains_on_the_cats(data_folder):
     done = run("published.py", "--fast", "--cats", str(data_folder / "cat"))
     assert done.returncode == 0, done.stderr
     assert "cats, 12288-7-1" in done.stdout

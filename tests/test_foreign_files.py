@@ -234,7 +234,7 @@ def test_a_picture_with_letters_that_the_font_lacks_warns_once(tmp_path):
     with pytest.warns(UserWarning, match="the font of a picture expects the letters of all names") as warned:
         plots.save(figure, tmp_path / "s.png")
     assert len(warned) == 1
-    with pytest.raises(InputError, match="the suffix of a picture expects one of .*, got 'pgf'"):
+    with pytest.raises(InputError, match=r"the suffix of a picture expects one of .*, got 'pgf'"):
         plots.save(figure, tmp_path / "s.pgf")  # it would need LaTeX
 
 

@@ -157,7 +157,7 @@ def test_an_estimator_encodes_numbers_by_its_preset(piecewise_regressor: Any, tm
     predictions = jaxmlp.load_model(tmp_path / "m.h5").predict(X)
     np.testing.assert_allclose(np.ravel(predictions), piecewise_regressor.predict(X), rtol=1e-6)
     np.testing.assert_allclose(piecewise_regressor.predict(csr_matrix(X)), piecewise_regressor.predict(X), rtol=1e-6)
-    with pytest.raises(InputError, match="a network that reads numbers, got one that encodes them piecewise"):
+    with pytest.raises(InputError, match="a network that reads numbers, got one with piecewise encoding"):
         piecewise_regressor.to_sklearn()
 
 

@@ -138,7 +138,7 @@ def test_the_colour_of_the_remedy_is_drawn(axes):
 
 @pytest.mark.parametrize("draw", [plots.draw_activation, plots.draw_network, plots.draw_blocks, plots.draw_costs])
 def test_a_file_name_is_no_axis(draw):
-    with pytest.raises(InputError, match=r"axes expects an axis of Matplotlib, got str: make one with figure, axes"):
+    with pytest.raises(InputError, match=r"axes expects Matplotlib Axes, got str: make them with figure, axes"):
         draw("figure.png", "tanh")
 
 
@@ -159,15 +159,26 @@ def test_a_large_layer_is_shortened(axes):
 def test_blocks_name_what_goes_in_and_out(axes):
     plots.draw_blocks(axes, 2)
     texts = [text.get_text() for text in axes.texts]
-    for name in ("X", "A$_1$", "A$_2$", "dA$_1$", "dA$_2$", "dW$_1$, db$_1$", "Z$_2$, A$_1$", "cost J"):
+    for name in ("X", "A$_{1}$", "A$_{2}$", "dA$_{1}$", "dA$_{2}$", "dW$_{1}$, db$_{1}$", "Z$_{2}$, A$_{1}$", "cost J"):
         assert name in texts
-    assert "dA$_0$" not in texts
+    assert "dA$_{0}$" not in texts
 
 
 def test_paths_start_at_the_same_point(axes):
     path = np.array([[1.0, 2.0], [0.5, 1.0]])
     plots.draw_paths(axes, lambda x, y: x**2 + y**2, {"descent": path})
     np.testing.assert_array_equal(line(axes, "descent"), path)
+
+
+def test_more_curves_and_classes_than_colours_are_all_drawn(axes):
+    paths = {f"path {i}": np.array([[1.0, 2.0], [0.1 * i, 1.0]]) for i in range(11)}
+    plots.draw_paths(axes, lambda x, y: x**2 + y**2, paths)
+    assert all(line(axes, name).shape == (2, 2) for name in paths)
+    axes.clear()
+    net = jaxmlp.Network((2, 11), output="softmax")
+    X = np.random.default_rng(0).normal(size=(2, 22))
+    plots.draw_boundary(axes, jaxmlp.init(jax.random.key(0), net), net, X, np.arange(22) % 11)
+    assert [len(points.get_offsets()) for points in axes.collections if hasattr(points, "get_sizes")][-11:] == [2] * 11
 
 
 def test_first_layer_shows_each_unit_as_an_image(axes):

@@ -1,4 +1,4 @@
-"""Variables of the environment that would end a command with a page of text, or with a crash."""
+"""Environment variables that would end a command with a page of text, or with a crash."""
 
 import functools
 import logging
@@ -10,7 +10,7 @@ from importlib import import_module
 
 from jaxmlp.errors import InputError, sentence
 
-# flags of every XLA that we support, which need no process to try them
+# flags that every supported XLA knows, so no process is needed to try them
 _KNOWN_FLAGS = re.compile(
     r"--xla_(force_host_platform_device_count=\d+|backend_optimization_level=[0-3]|cpu_multi_thread_eigen=(true|false)"
     r"|gpu_deterministic_ops=(true|false)|dump_to=\S+)"
@@ -18,7 +18,7 @@ _KNOWN_FLAGS = re.compile(
 
 
 def import_jax() -> None:
-    """Import JAX, which reads its variables of the environment then.
+    """Import JAX, which reads its environment variables on import.
 
     Raises:
       InputError: that names the variable whose value JAX does not accept.
@@ -32,15 +32,15 @@ def import_jax() -> None:
         raise InputError(sentence(where, "a value that JAX accepts", got, remedy)) from None
 
 
-def check() -> None:
-    """Raise for flags of XLA that it does not know, and keep Matplotlib from a backend that cannot be loaded.
+def prepare() -> None:
+    """Raise for unknown XLA flags, and keep Matplotlib from a backend that cannot be loaded.
 
     Raises:
       InputError: that names the variable.
     """
-    # figures are drawn without a window, so no backend is needed: that of a notebook cannot be loaded here
+    # figures are drawn without a window, so no backend is needed, and that of a notebook cannot be loaded here
     os.environ.pop("MPLBACKEND", None)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its list of fonts is no news
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # hide Matplotlib's message about its font cache
     flags = os.environ.get("XLA_FLAGS", "").split()
     unknown = [flag for flag in flags if not _KNOWN_FLAGS.fullmatch(flag)]
     # XLA ends the whole process for a flag that it does not know

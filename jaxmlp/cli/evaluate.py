@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -41,7 +41,7 @@ from jaxmlp.training.fingerprint import digest_of
     "metrics",
     metavar="NAME",
     multiple=True,
-    help=f"Show this metric; may be repeated: {', '.join(METRICS)} [all of the task].",
+    help=f"Show only this metric, one of {', '.join(METRICS)}; may be repeated [all of the task].",
 )
 @json_option
 def evaluate_command(
@@ -49,23 +49,20 @@ def evaluate_command(
 ) -> None:
     """Measure MODEL on DATA, by default on its test part.
 
-    MODEL is a run folder (of one network or of an ensemble) or a model.h5. If DATA is the data of the training, it is
-    split in the same way; this includes a copy of the file, or one with another order of columns. Of other data all
-    rows are used. Columns and classes are matched by name.
+    MODEL is a run folder (of one network or of an ensemble) or a model.h5. The training data is split as in the
+    training, even if it is a copy or has its columns in another order. Of other data the test part is measured, or all
+    rows if it has none. Columns and classes are matched by name.
     """
     trained, predictor = open_model(model, data)
     dataset = load_for(model, trained, data, one_or_several(target), text_loading(options, model))
     for note in dataset.notes:
         console(stderr=True).print(f"note: {note}", soft_wrap=True)
-    rows = choose_part(dataset, part)
-    key = part if part != "auto" else "test" if dataset.test else "train"
-    weights = dataset.part_weights(key)
+    name, rows, weights = choose_part(dataset, part)
     values = predictor.evaluate(rows, metrics or None, weights)
-    is_known = part == "train" or isinstance(dataset, StreamedDataset)
-    if not is_known and (note := overlap_note(model, trained, dataset, rows)):
+    skips_overlap = part == "train" or isinstance(dataset, StreamedDataset)
+    if not skips_overlap and (note := overlap_note(model, trained, dataset, rows)):
         console(stderr=True).print(f"note: {note}", soft_wrap=True)
-    part = part if part != "auto" else "test" if dataset.test else "all"
-    answer = {"model": model, "data": dataset.name, "part": part, "rows": len(rows.rows), **values}
+    answer = {"model": model, "data": dataset.name, "part": name, "rows": len(rows.rows), **values}
     if as_json:
         print_json(answer)
         return
@@ -86,22 +83,22 @@ def load_for(
       trained: the model.
       data: name or path of the data.
       target: the target columns, those of the training if None.
-      text: how the text of a table is read.
+      text: the options for reading a text table.
 
     Raises:
-      InputError: when that data has changed since the training, which would mix the two parts.
+      InputError: if the training data has changed: training and test rows would mix.
     """
     settings = run_folder.read_settings(model)
     source = data if data in TOY_DATASETS else str(Path(data).resolve())
     is_same_source = settings.get("data") == source
-    known: dict[str, Any] = {"standardize": False}  # the model brings its own preprocessing
+    fixed: dict[str, Any] = {"standardize": False}  # the model brings its own preprocessing
     if trained.classes and trained.task in ("binary", "multiclass"):
-        known["known_classes"] = trained.classes
+        fixed["known_classes"] = trained.classes
     if is_table(data):
-        known["known_columns"] = trained.known_columns
-    if "loading" in settings and (is_same_source or known.get("known_columns")):
+        fixed["known_columns"] = trained.known_columns
+    if "loading" in settings and (is_same_source or fixed.get("known_columns")):
         # read as in the training first: only the digest of the rows can tell whether it is the same data
-        training = {**settings["loading"], **known}
+        training = {**settings["loading"], **fixed}
         if not is_same_source and trained.target_names:  # a copy may have its columns in another order
             training["target"] = list(trained.target_names)
         dataset = _load_training_data(data, training, strict=is_same_source and target is None)
@@ -109,10 +106,10 @@ def load_for(
             if digest_of(dataset) == settings.get("fingerprint"):  # split as in training: its test part is unseen
                 return _in_order(dataset, trained)
             if is_same_source:
-                got, remedy = "other rows than in training", "copy the new rows to a file of their own"
-                raise InputError(sentence(f"{data!r}, the data of {model},", "the rows of the training", got, remedy))
-    # other data: all of its rows are new to the model, so none is held out
-    loading: dict[str, Any] = {"test_fraction": 0, "target": target, **known}
+                got, remedy = "changed ones", "put new rows into a separate file"
+                raise InputError(sentence(f"{data!r}, the training data of {model},", "unchanged rows", got, remedy))
+    # other data: no rows are held out
+    loading: dict[str, Any] = {"test_fraction": 0, "target": target, **fixed}
     if data not in TOY_DATASETS:
         loading["task"] = trained.task
     if is_table(data):
@@ -123,7 +120,7 @@ def load_for(
 
 
 def _load_training_data(data: str, loading: dict[str, Any], strict: bool) -> Dataset | None:
-    """Return a data set as it was read for the training; None where other data cannot be read so."""
+    """Return a data set, read as in the training; None if other data cannot be read that way."""
     try:
         return open_data(data, loading)
     except InputError:
@@ -146,23 +143,41 @@ def _in_order(data: Dataset, model: Model) -> Dataset:
     return data
 
 
-def choose_part(data: Dataset, part: str) -> Part:
-    """Return the rows to measure.
+class MeasuredRows(NamedTuple):
+    """The rows to measure: the name of the part, its rows, and their weights (None for equal ones)."""
+
+    name: str
+    part: Part
+    weights: np.ndarray | None
+
+
+def choose_part(data: Dataset, name: str) -> MeasuredRows:
+    """Return the rows to measure: of a part by its name, of "all" parts, or, with "auto", of the test part or of all.
 
     Raises:
       InputError: when the data set has no such part.
     """
-    parts = {name: rows for name in ("train", "validation", "test") if (rows := getattr(data, name))}
-    if part == "auto":
-        return parts.get("test") or data.train
-    if part == "all" and len(parts) == 1:
-        return data.train
-    if part == "all" and isinstance(data, StreamedDataset):
-        remedy = "measure them one after the other"
-        raise InputError(sentence("--part of rows in a file", "train or test", part, remedy))
-    if part == "all":
+    parts = {part: rows for part in ("train", "validation", "test") if (rows := getattr(data, part))}
+    if name == "auto":
+        # several parts of rows in a file cannot be joined
+        fallback = "train" if isinstance(data, StreamedDataset) and len(parts) > 1 else "all"
+        name = "test" if data.test else fallback
+    if name == "all" and len(parts) > 1:
+        if isinstance(data, StreamedDataset):
+            remedy = "measure them one after the other"
+            raise InputError(sentence("--part of a streamed data set", "train or test", name, remedy))
         arrays = (np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))
-        return dataclasses.replace(data, train=Part(*arrays)).train  # which knows its columns and classes
-    if part not in parts:
-        raise InputError(sentence(f"--part of {data.name!r}", f"one of {', '.join(parts)}", part, "take one of these"))
-    return parts[part]
+        joined = dataclasses.replace(data, train=Part(*arrays)).train  # the data set adds its columns and classes
+        return MeasuredRows(name, joined, _joined_weights(data, parts))
+    key = "train" if name == "all" else name
+    if key not in parts:
+        raise InputError(sentence(f"--part of {data.name!r}", f"one of {', '.join(parts)}", name, "take one of these"))
+    return MeasuredRows(name, parts[key], data.part_weights(key))
+
+
+def _joined_weights(data: Dataset, parts: Mapping[str, Part]) -> np.ndarray | None:
+    """Return the weights of the rows of all parts; rows without a weight count as 1."""
+    if data.weights is None:
+        return None
+    weights = {name: data.part_weights(name) for name in parts}
+    return np.concatenate([np.ones(len(parts[name].rows)) if w is None else w for name, w in weights.items()])

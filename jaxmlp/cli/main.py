@@ -113,7 +113,7 @@ def commands(context: click.Context) -> None:
         return
     from jaxmlp.cli import compilation_cache
 
-    environment.check()
+    environment.prepare()
     compilation_cache.enable()
 
 

@@ -33,9 +33,9 @@ from jaxmlp.tabular.table import as_text
 @click.option(
     "--threshold",
     type=float,
-    help="For two classes or labels: predict the second class, or the label, above this probability [0.5].",
+    help="Probability above which to predict the second class (two classes) or a label (several labels) [0.5].",
 )
-@click.option("-o", "--out", metavar="CSV", help="Write to this file instead of stdout (-).")
+@click.option("-o", "--out", metavar="CSV", help="Output file; - is stdout [-].")
 @click.option(
     "--id", "id_column", metavar="COLUMN", help="Column to copy into the output [one that identifies the rows]."
 )

@@ -29,14 +29,18 @@ _NEW_NETWORK_OPTIONS = ("activation", "output", "cost", "init", "seed")  # a tra
 @click.command("trace", epilog=SIZES_HELP)
 @click.argument("model")
 @click.argument("data", required=False)
-@click.option("--x", metavar="N,N,...", help="The inputs of an example; several examples with semicolons.")
+@click.option("--x", metavar="N,N,...", help="Inputs of an example; separate several examples by semicolons.")
 @click.option("--y", metavar="Y,...", help="The target of each example, for the backward pass: a label or numbers.")
-@click.option("--row", type=click.IntRange(0), help="Row of the test part of DATA; the first row is 0 [0].")
+@click.option(
+    "--row",
+    type=click.IntRange(0),
+    help="Row of the test part of DATA (of all rows if it has no test part); the first row is 0 [0].",
+)
 @click.option(
     "--activation", type=Names(), default="sigmoid", show_default=True, help="Activation of the hidden layers."
 )
 @click.option("--output", help="Activation of the last layer [sigmoid for one output, softmax for several].")
-@click.option("--cost", help="The cost [follows from the output].")
+@click.option("--cost", help="Cost [that of the output].")
 @click.option("--init", default="lecun_normal", show_default=True, help="Initializer of the weights.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of NumPy's generator.")
 @click.option("--latex", "as_tex", is_flag=True, help="Print LaTeX instead of text.")
@@ -48,7 +52,7 @@ def trace_command(
     """Print every number of the forward pass and, with a target, of the backward pass.
 
     MODEL is a run folder or a model.h5, with --x or with a row of DATA. It may also be a network written as its sizes,
-    such as 3-2-1, with --x. Its weights are then drawn as in many courses: randn/√n with NumPy's seed 1.
+    such as 3-2-1, with --x. By default its weights are randn/√n with NumPy's seed 1, as in many courses.
     """
     sizes = parse_sizes(model)
     _check_options(context, sizes is not None, data, options)
@@ -104,14 +108,15 @@ def _check_options(context: click.Context, is_sizes: bool, data: str | None, opt
     chosen = {name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
     if not is_sizes and (unused := [name for name in _NEW_NETWORK_OPTIONS if name in chosen]):
         got, remedy = f"--{unused[0]}", "leave it out, because the model has its own"
-        raise InputError(sentence("trace of a model", "no option of a new network", got, remedy))
+        raise InputError(sentence("trace of a trained model", "no option of a new network", got, remedy))
     if is_sizes and (data is not None or "row" in chosen):
-        raise InputError(sentence("trace of sizes", "--x and no data", data or "--row", "write --x 1,2,3"))
+        raise InputError(sentence("trace of a new network", "--x and no data", data or "--row", "write --x 1,2,3"))
     if (options["x"] is None) == (data is None):
         got = "both" if data else "neither"
         raise InputError(sentence("trace", "--x or a row of DATA", got, "write --x 1,2,3, say"))
     if data is not None and "y" in chosen:
-        raise InputError(sentence("trace of a row", "the target of the row", "--y", "leave --y out, or give --x"))
+        remedy = "leave --y out, or give --x"
+        raise InputError(sentence("trace of a row of data", "the target of the row", "--y", remedy))
     if data is None and "row" in chosen:
         raise InputError(sentence("--row", "DATA to take it from", "none", "name the data set after the model"))
 
@@ -161,7 +166,7 @@ def _model_examples(
         X = np.asarray(trained.preprocessing(rows, trained.params[0]["W"].dtype)).T
         return X, None if options["y"] is None else _labels_of(options["y"], trained, X.shape[1])
     dataset = load_for(model, trained, data)
-    part, i = choose_part(dataset, "auto"), options["row"] or 0
+    part, i = choose_part(dataset, "auto").part, options["row"] or 0
     if i >= len(part.rows):
         raise InputError(sentence("--row", f"a row from 0 to {len(part.rows) - 1}", i, "rows are counted from 0"))
     one_row = Part(np.asarray(part.rows[i : i + 1]), np.asarray(part.targets[i : i + 1]))

@@ -106,8 +106,10 @@ def _train(
     """Train by the options of the command, of which `explicit` names those that the user has written."""
     is_first = membership is None or membership.index == 0
     if (data is None) == (resume is None):
-        got = "neither" if data is None else "both"
-        raise InputError(sentence("train", "DATA or --resume RUN", got, "write jaxmlp train digits, for example"))
+        got, remedy = "neither", "write jaxmlp train digits, for example"
+        if data is not None:
+            got, remedy = "both", "leave DATA out, because the run knows its data"
+        raise InputError(sentence("train", "DATA or --resume RUN", got, remedy))
     with ExitStack() as claims:  # on the folder: another process waits for none, and is refused
         if resume is not None:
             more_epochs = options["epochs"] if "epochs" in explicit else None

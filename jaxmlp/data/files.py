@@ -145,9 +145,8 @@ def check_table_output(path: str | os.PathLike[str], *sources: str | os.PathLike
         is_hdf5 = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
     if is_hdf5 or path.name == RUN_FACTS:
         got = f"{str(path)!r}, {'an HDF5 file, such as a model' if is_hdf5 else 'the settings of a run'}"
-        raise InputError(
-            sentence("writing a table", "a new name, or that of an older table", got, "choose another name")
-        )
+        expects = "a new name, or that of an older table"
+        raise InputError(sentence("writing a table", expects, got, "choose another name"))
 
 
 def _follow(path: Path) -> Path:

@@ -209,8 +209,19 @@ class Preprocessing:
                     result /= self.scale.astype(working)
                 return result if working == dtype else _copy_as(result, dtype)
         except FloatingPointError:
-            expects, got = f"numbers within the range of {np.dtype(dtype)}", f"{_largest_magnitude(array):.3g}"
-            raise InputError(sentence(PREPROCESSING, expects, got, "standardize the columns or rescale them")) from None
+            raise self._out_of_range(array, dtype) from None
+
+    def _out_of_range(self, array: np.ndarray, dtype: DTypeLike) -> InputError:
+        """Return the error for rows of which a number is too large, before or after the division by the scale."""
+        sizes = np.abs(array.astype(np.float64) - (0 if self.shift is None else self.shift))
+        if self.scale is not None:
+            with np.errstate(over="ignore"):
+                sizes /= self.scale
+        row, column = np.unravel_index(np.argmax(sizes), sizes.shape)
+        expects = f"numbers within the range of {np.dtype(dtype)}"
+        got = f"{array[row, column]:.3g} in row {row}, column {column} (counted from 0)"
+        remedy = "standardize the columns" if self.scale is None else "correct that number"
+        return InputError(sentence(PREPROCESSING, expects, got, f"{remedy}, or rescale the column"))
 
     def inverse(self, rows: ArrayLike, dtype: DTypeLike = np.float64) -> np.ndarray:
         """Return rows * scale + shift, (m, n), computed in float64: outputs of the network in the units of the file.
@@ -272,7 +283,3 @@ def _as_matrix(rows: ArrayLike, n: int | None = None) -> np.ndarray:
         remedy = "pass rows.reshape(1, -1) for one example" if array.ndim == 1 else "pass rows.reshape(len(rows), -1)"
         raise InputError(sentence(PREPROCESSING, expects, array.shape, remedy))
     return array
-
-
-def _largest_magnitude(array: np.ndarray) -> float:
-    return float(np.abs(array.astype(np.float64)).max())

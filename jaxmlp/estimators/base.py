@@ -35,7 +35,7 @@ from jaxmlp.tabular.encoder import TableEncoder
 
 
 def can_continue(estimator: object) -> bool:
-    """Return True where `partial_fit` is defined.
+    """Return True if the solver supports `partial_fit`.
 
     Raises:
       AttributeError: for a solver that takes full batches.
@@ -48,7 +48,7 @@ def can_continue(estimator: object) -> bool:
 class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """The base of `MLPClassifier` and `MLPRegressor`, which document the parameters and attributes."""
 
-    activation_shares_: Any = ()  # of an estimator that an earlier release has pickled
+    activation_shares_: Any = ()  # default for estimators pickled by an earlier release
     _encoder: TableEncoder | None = None  # of the columns of a frame, or of a preset; else None
 
     if TYPE_CHECKING:  # the constructors set their parameters, and a fit its attributes, by name
@@ -56,7 +56,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         def __getattr__(self, name: str) -> Any: ...
 
     def _set(self, parameters: dict[str, Any]) -> None:
-        """Set the parameters of the constructor, `locals()` of it."""
+        """Store the parameters of the constructor, given as its `locals()`."""
         for name, value in parameters.items():
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
@@ -77,17 +77,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Train on rows X (m, n) and their targets y.
 
         Args:
-          X: an array, a sparse matrix, or a frame. Of a frame text becomes categories, and dates and gaps become
-            numbers, as in a table from a file; new frames are then read by the names of their columns.
-          y: a class for each row, flags (m, k), or numbers (m,) or (m, k).
-          sample_weight: (m,) numbers ≥ 0, by which the rows count. A whole number counts as that many equal rows, and 0
-            removes a row.
+          X: an array, a sparse matrix, or a frame. In a frame, text becomes categories; dates and missing cells
+            become numbers, as in a table from a file. New frames are then read by the names of their columns.
+          y: a class for each row, 0/1 labels (m, k), or numbers (m,) or (m, k).
+          sample_weight: (m,) weights ≥ 0. A whole number counts as that many equal rows, and 0 removes a row.
           X_val, y_val, sample_weight_val: rows that are not trained on. Their cost and score are recorded after every
             epoch, and decide when to stop if `early_stopping` is on, in place of a part of X.
 
         Raises:
           InputError: for parameters, rows or targets that do not fit, in one sentence.
-          ValueError: as scikit-learn words it, where its own checks refuse the input.
+          ValueError: from scikit-learn's own checks of the input.
           DivergenceError: when the cost becomes infinite or not a number.
         """
         return self._train(Arguments(X, y, sample_weight, ValidationInput(X_val, y_val, sample_weight_val)))
@@ -108,8 +107,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         X, y, sample_weight, validation_input, incremental, classes = arguments
         memory = self._memory if hasattr(self, "_memory") and (incremental or self.warm_start) else None
         if memory is None and hasattr(self, "coefs_") and (incremental or self.warm_start):
-            got, remedy = "some that were written before it", "call it once, then write coefs_ and intercepts_"
-            raise InputError(sentence("a fit that continues", "the coefs_ of an earlier one", got, remedy))
+            got, remedy = "coefs_ set by hand", "call fit once, then set coefs_ and intercepts_"
+            raise InputError(sentence("a fit that continues", "the coefs_ of an earlier fit", got, remedy))
         table = self._check_table(X, y, sample_weight, reset=memory is None, incremental=incremental, classes=classes)
         random_state = check_random_state(self.random_state)
         encoder = self._encoder
@@ -120,7 +119,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         train, validation = self._split(table, validation_input, random_state)
         train = without_zero_weights(train)
         encoder, train, validation = encode_tables(encoder, train, validation, is_fitted=memory is not None)
-        if memory is None and encoder is not None:  # the width is known only now; scikit-learn has no such rows
+        # only now: the encoder sets the width; scikit-learn has no such case
+        if memory is None and encoder is not None:
             weights = self._draw_weights(train, random_state)
         job = Job(
             train=train,
@@ -144,7 +144,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         params, new_memory = training.train(self, session, monitor, start)
         if incremental:
             new_memory = self._after_epoch(new_memory, memory, patience, curves)
-        self.__dict__.pop("members_", None)  # of an earlier fit with n_members > 1: they would predict
+        self.__dict__.pop("members_", None)  # members_ of an earlier ensemble would predict instead
         for name, value in session.attributes(params).items():
             setattr(self, name, value)
         self._memory = new_memory
@@ -154,9 +154,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _draw_weights(self, table: Table, random_state: Any) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Return the first weights as scikit-learn draws them, before it draws anything else; None for another way."""
+        """Return the first weights as scikit-learn draws them; None if another initializer draws them."""
         net = settings.make_network(self, table.rows.shape[1], self._width(table.targets), self._output())
-        # scikit-learn has no rule for members, nor for the several weights of a unit of maxout
+        # scikit-learn has no rule for members or maxout units
         if self.initializer != "auto" or net.members is not None or any(g.pieces > 1 for g in net.activations):
             return None
         return draw_weights(net.sizes, random_state, self.activation in ("logistic", "sigmoid"))
@@ -170,12 +170,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             return table, self._check_validation(validation_input)
         if not self.early_stopping:
             return table, None
-        # as scikit-learn does: of three classes or more, one may have a single row
+        # as in scikit-learn: only two classes are stratified
         labels = self.classes_[table.targets] if self._task == "binary" else None
         return hold_out(table, self.validation_fraction, random_state, labels)
 
     def _curves(self, continues: bool) -> Curves:
-        """Return what earlier calls have recorded, to be continued."""
+        """Return the curves of earlier calls, to append to."""
         if not continues:
             return Curves([], [], [])
         names = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
@@ -184,7 +184,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return Curves(*earlier)
 
     def _after_epoch(self, new_memory: Memory, memory: Memory | None, patience: Patience, curves: Curves) -> Memory:
-        """Return the memory with the rate that learning_rate="adaptive" has after this epoch of `partial_fit`."""
+        """Return the memory with the adaptive learning rate after this epoch of `partial_fit`."""
         factor = 1.0 if memory is None else memory.rate_factor
         if patience.is_exhausted(curves.losses[-1]):
             patience.waited = 0
@@ -210,7 +210,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     # --- prediction ---------------------------------------------------------------------------------------------------
 
     def _model(self, classes: tuple[Any, ...] | None = None) -> Model:
-        """Return the model that predicts, from `coefs_` and its kin as they are now."""
+        """Return the model that predicts, from the present `coefs_`, `intercepts_` and other weights."""
         units = self._units
         params = network_params(self, coefficient_units(self._network, units), self._dtype)
         if classes is None:
@@ -262,7 +262,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Return scikit-learn's perceptron with these weights, which predicts the same.
 
         Raises:
-          InputError: for a network that scikit-learn's cannot be: another activation, layer normalisation, an ensemble.
+          InputError: for a network that scikit-learn cannot represent: an ensemble, members or learnt scales of the
+            inputs, an encoder (for frames with text, dates or missing cells, or for piecewise numbers), parametric
+            activations, layer normalisation, several hidden activations, an activation that scikit-learn lacks, or
+            `exp` with a scikit-learn older than 1.7.
         """
         return to_sklearn(self)
 

@@ -162,6 +162,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 )
             if self._task != "multilabel" and (weighted == weighted[0]).all():
                 got = f"one class only, {plain_value(self.classes_[weighted[0]])!r}"
+                got += "" if len(weighted) == len(targets) else ", among the rows with a weight above 0"
                 remedy = "give rows of another class too"
                 raise InputError(sentence(type(self).__name__, "rows of at least 2 classes", got, remedy))
         return Table(rows, targets, weights)

@@ -1,7 +1,7 @@
 """From an estimator to scikit-learn's own perceptron and back, with equal predictions.
 
-Weights go over, with all that a prediction needs, and the parameters of equal names. What an optimizer remembers stays
-behind: both sides go on with a new one.
+Weights, all that prediction needs, and parameters of the same name are copied. The state of the optimizer is not:
+training continues with a new one.
 """
 
 from copy import copy
@@ -28,7 +28,7 @@ from jaxmlp.training.state import init_state
 ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 OUTPUTS = {"identity": "identity", "sigmoid": "logistic", "softmax": "softmax", "exp": "exp"}
 # attributes of a fit that both have
-RECORDS = (
+FITTED = (
     *("n_features_in_", "feature_names_in_", "classes_", "n_layers_", "n_outputs_", "n_iter_", "t_"),
     *("loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"),
 )
@@ -44,7 +44,7 @@ def to_sklearn(estimator: Any) -> Any:
         raise InputError(sentence("to_sklearn", "a single network", f"{len(estimator.members_)} members", remedy))
     if estimator._encoder is not None:
         remedy = "keep this estimator, or save its to_model()"
-        got = "one that reads a frame" if reads_frames(estimator) else "one that encodes them piecewise"
+        got = "one that reads a frame" if reads_frames(estimator) else "one with piecewise encoding"
         raise InputError(sentence("to_sklearn", "a network that reads numbers", got, remedy))
     *hidden, output = (g.name for g in estimator._network.activations)
     if more := network_extensions(estimator._network):
@@ -60,38 +60,38 @@ def to_sklearn(estimator: Any) -> Any:
         raise InputError(sentence("to_sklearn", expects, got, "keep this estimator, or save its to_model()"))
     converted: Any = MLPRegressor() if estimator._task == "regression" else MLPClassifier()
     if output not in OUTPUTS or (output == "exp" and not hasattr(converted, "loss")):
-        remedy = "scikit-learn 1.7 or newer has 'exp'; keep this estimator otherwise"
+        remedy = "keep this estimator, or for 'exp' use scikit-learn 1.7 or newer"
         raise InputError(sentence("to_sklearn", f"an output among {', '.join(OUTPUTS)}", output, remedy))
     parameters = {name: value for name, value in estimator.get_params().items() if name in converted.get_params()}
     for name, choices in CHOICES.items():
         if not (isinstance(parameters[name], str) and parameters[name] in choices):
-            del parameters[name]  # training went another way: its default
+            del parameters[name]  # scikit-learn lacks this value: keep its default
     if "loss" in parameters and estimator._task != "regression":
         del parameters["loss"]
     # a cost such as huber: scikit-learn cannot train with it, but its predictions are the same
     if parameters.get("loss", "poisson") not in ("squared_error", "poisson"):
         del parameters["loss"]
     converted.set_params(**parameters | {"activation": ACTIVATIONS[hidden[0]] if hidden else "relu"})
-    for name in RECORDS:
+    for name in FITTED:
         if hasattr(estimator, name):
             # a copy: a further fit of scikit-learn's appends to its loss_curve_
             setattr(converted, name, copy(getattr(estimator, name)))
     converted.coefs_ = [C.copy() for C in estimator.coefs_]
     converted.intercepts_ = [c.copy() for c in estimator.intercepts_]
     converted.out_activation_ = OUTPUTS[output]
-    # scikit-learn's partial_fit counts on from it, and sets it in a first call only
+    # scikit-learn's partial_fit increments it, and only a first call initialises it
     converted._no_improvement_count = 0
     if estimator._task != "regression":
-        several = estimator._task == "multilabel"
-        # scikit-learn's predict turns outputs into labels by it
+        is_multilabel = estimator._task == "multilabel"
+        # scikit-learn's predict decodes outputs with it
         converted._label_binarizer = LabelBinarizer().fit(
-            _every_label(estimator.n_outputs_) if several else estimator.classes_
+            _indicator_rows(estimator.n_outputs_) if is_multilabel else estimator.classes_
         )
     return converted
 
 
-def _every_label(k: int) -> np.ndarray:
-    """Return flags by which scikit-learn sees k labels."""
+def _indicator_rows(k: int) -> np.ndarray:
+    """Return an indicator matrix with k labels."""
     return np.array([[1] * k, [0] * k])
 
 
@@ -107,7 +107,7 @@ def from_sklearn(cls: Any, fitted: Any) -> Any:
     check_is_fitted(fitted)
     shared = {name: value for name, value in fitted.get_params().items() if name in converted.get_params()}
     converted.set_params(**shared)
-    for name in RECORDS:
+    for name in FITTED:
         if hasattr(fitted, name):
             setattr(converted, name, copy(getattr(fitted, name)))
     if expected is MLPClassifier:
@@ -141,9 +141,9 @@ def from_sklearn(cls: Any, fitted: Any) -> Any:
 
 
 def _first_memory(estimator: Any, net: Network, dtype: Any) -> Memory:
-    """Return what a call needs to go on from these weights, with a new optimizer."""
+    """Return what the next fit needs to continue from these weights, with a new optimizer."""
     with computing(estimator, dtype):
-        # the state of an optimizer does not depend on the size; but L-BFGS is refused without full batches
+        # the state of an optimizer does not depend on the batch size, but L-BFGS requires full batches
         size: Any = "full" if settings.is_line_search(estimator) else 1
         optimizer, _ = resolve_optimizer(TrainConfig(optimizer=settings.optimizer_of(estimator), batch_size=size))
         params = tuple(to_network(estimator.coefs_, estimator.intercepts_, Units(), dtype))

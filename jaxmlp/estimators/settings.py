@@ -230,7 +230,12 @@ def learning_rates(estimator: Any, samples: int, samples_per_epoch: int, steps: 
       factor: that "adaptive" has come to in earlier calls.
     """
     schedule, rate = estimator.learning_rate, float(estimator.learning_rate_init) * factor
-    if is_line_search(estimator) or not isinstance(estimator.solver, str):
+    if not isinstance(estimator.solver, str):
+        if schedule != "constant":  # it would be ignored
+            remedy = "give the schedule to the solver, as in optax.sgd(schedule)"
+            raise InputError(sentence("learning_rate", "'constant' beside a solver of Optax", repr(schedule), remedy))
+        return {}
+    if is_line_search(estimator):
         return {}
     if callable(schedule):
         return {"learning_rate": schedule}

@@ -127,9 +127,9 @@ def prepare(estimator: object, job: Job) -> Session:
     """
     net = settings.make_network(estimator, job.train.rows.shape[1], job.n_outputs, job.output, job.encoder)
     if job.memory is not None and net != job.memory.net:
-        remedy = "set warm_start=False, or clone the estimator, for a new start"
+        remedy = "clone the estimator" if job.incremental else "set warm_start=False, or clone the estimator"
         expects = f"the network of the last fit, {job.memory.net}"
-        raise InputError(sentence("a fit that continues", expects, net, remedy))
+        raise InputError(sentence("a fit that continues", expects, net, f"{remedy}, for a new start"))
     columns, targets = known_moments(estimator, job, net)
     units = Units(*(Units().inputs if moments is None else moments.preprocessing() for moments in (columns, targets)))
     if settings.is_bounded(estimator, job.task):

@@ -202,8 +202,8 @@ class Model:
             return in_numpy(self.params, self._preprocess(rows).T, self.net).T
         starts = range(0, len(rows), ROWS_PER_CALL)
         refuse_after_fork("predict")
-        inputs = (self._preprocess(rows[i : i + ROWS_PER_CALL]) for i in starts)
-        return np.concatenate([run_compiled(compiled, self.params, X, self.net) for X in inputs])
+        blocks = (self._preprocess(rows[i : i + ROWS_PER_CALL]) for i in starts)
+        return run_compiled(compiled, self.params, blocks, self.net)
 
     def _preprocess(self, rows: np.ndarray) -> np.ndarray:
         return self.preprocessing(rows, self.params[0]["W"].dtype)

@@ -564,8 +564,8 @@ def test_data_that_have_changed_since_training(place, capsys, table):
         file.write("1,2,3,1\n")
     line = mistake(capsys, "evaluate", found["run"], "g.csv")
     assert line == (
-        f"'g.csv', the data of {found['run']}, expects the rows of the training, got other rows than in training: "
-        "copy the new rows to a file of their own"
+        f"'g.csv', the training data of {found['run']}, expects unchanged rows, got changed ones: "
+        "put new rows into a separate file"
     )
 
 
@@ -702,7 +702,7 @@ def test_a_stream_is_trained_and_evaluated_on_what_it_held_back(capsys, table_in
         kept = np.concatenate([file["X"][a:b] for a, b in rows.rows.runs])  # pyright: ignore
     assert train["accuracy"] == (model.predict(kept) == rows.targets).mean()
     assert mistake(capsys, "evaluate", "run", table_in_hdf5, "--part", "all") == (
-        "--part of rows in a file expects train or test, got all: measure them one after the other"
+        "--part of a streamed data set expects train or test, got all: measure them one after the other"
     )
 
 
@@ -737,7 +737,7 @@ def test_a_stream_whose_rows_have_changed_is_another(capsys, table_in_hdf5, monk
     with h5py.File(table_in_hdf5, "r+") as file:
         file["X"][data.rows.runs[-1, 1] - 1] += 1  # pyright: ignore  # the last row, which every sample ends with
     assert not {*before} & {*both()}
-    assert "got other rows than in training" in mistake(capsys, "evaluate", "run", table_in_hdf5)
+    assert "expects unchanged rows, got changed ones" in mistake(capsys, "evaluate", "run", table_in_hdf5)
 
 
 def test_mistakes_about_streams(capsys, table_in_hdf5):

@@ -29,7 +29,7 @@ def test_flags_that_need_no_trial_are_known_to_this_xla(tmp_path):
 def test_a_flag_that_xla_does_not_know_is_refused(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", f"{FLAGS[1]} --xla_no_such_flag=1")
     with pytest.raises(InputError, match="XLA_FLAGS expects flags that XLA knows, got '--xla_no_such_flag=1'"):
-        environment.check()
+        environment.prepare()
 
 
 def test_a_value_that_jax_does_not_accept_is_one_line(tmp_path):

@@ -169,6 +169,13 @@ def test_weights_count_in_training_and_evaluation(place, capsys):
     model = jaxmlp.load_model(found["run"])
     assert model.predict({"x": [0, 1, 2, 3]}).tolist() == ["b"] * 4 or found["test_accuracy"] > 0.9
     assert model.feature_names == ("x",)
+    # each part alone and all of them count by their weights
+    parts = [answer(capsys, "evaluate", found["run"], "t.csv", "--part", part)[0] for part in ("train", "test", "all")]
+    data = jaxmlp.load("t.csv", weights="w", features="x")
+    sums = [np.sum(data.part_weights(part)) for part in ("train", "test")]
+    assert parts[2]["rows"] == 60
+    expected = np.average([part["cost"] for part in parts[:2]], weights=sums)
+    np.testing.assert_allclose(parts[2]["cost"], expected, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -492,7 +492,7 @@ def test_arguments_in_another_order_are_told_the_order():
         ({"l2": -1}, "l2 expects a finite number ≥ 0, got -1: leave it out for none"),
         ({"l2": float("nan")}, "l2 expects a finite number ≥ 0, got nan: leave it out for none"),
         ({"l2": np.float32("inf")}, "l2 expects a finite number ≥ 0, got inf: leave it out for none"),
-        ({"l2": 1, "examples": 0}, "examples expects a finite number ≥ 1, got 0: leave it out for none"),
+        ({"l2": 1, "examples": 0}, "examples expects a finite number ≥ 1e-30, got 0: leave it out for none"),
     ],
 )
 def test_sentence_for_a_wrong_number(numbers, text):

@@ -95,7 +95,13 @@ def _read_as(path: Path, options: TableOptions, known_names: Sequence[str]) -> T
         raise
     except UnicodeDecodeError:  # another encoding may fit
         raise
+    except UnicodeError as error:  # what is no text in the encoding, but for UnicodeDecodeError
+        remedy = "name its encoding, or leave the choice out"
+        raise InputError(sentence(path.name, f"text in {options.encoding}", str(error), remedy)) from None
     except CSV_ERRORS as error:
+        if "field limit" in str(error):
+            expects, got = "cells of at most 131,072 characters", "a longer one"
+            raise InputError(sentence(path.name, expects, got, "is a quotation mark not closed?")) from None
         got, remedy = repr(str(error)), "is the file complete, and a table in text?"
         raise InputError(sentence(path.name, "a table of rows of equal length", got, remedy)) from None
 

@@ -11,7 +11,7 @@ from typing import Any
 from jaxmlp.data.limits import check_bytes, check_regular
 from jaxmlp.errors import InputError, quoted, sentence
 from jaxmlp.tabular.options import TableOptions
-from jaxmlp.tabular.table import Table, as_table
+from jaxmlp.tabular.table import Table, as_table, check_distinct
 
 NAMELESS_INDEX = "__index_level_"  # the beginning of the name that pandas gives to a column of an index without one
 
@@ -32,6 +32,8 @@ def read_parquet(path: Path, options: TableOptions | None = None, known_names: S
             frame, indices = read(path)
         except ImportError:
             continue
+        except InputError:
+            raise
         except Exception as error:  # each library has errors of its own, and a damaged file may raise any of them
             got = f"a damaged or foreign file ({quoted((str(error).splitlines() or [''])[0], 120)})"
             raise InputError(sentence(path.name, "a table in Parquet", got, "write it again")) from None
@@ -46,6 +48,7 @@ def _read_with_pyarrow(path: Path) -> tuple[Any, Sequence[str]]:
     """Return the columns without those of the index, and the names of the latter."""
     import pyarrow.parquet  # pyright: ignore[reportMissingImports]
 
+    check_distinct(pyarrow.parquet.read_schema(path).names, path.name)
     table = pyarrow.parquet.read_table(path)
     # pandas stores its index as the last column, which would be the target
     stored = (table.schema.pandas_metadata or {}).get("index_columns", ())
