@@ -172,7 +172,7 @@ def test_weights_count_in_training_and_evaluation(place, capsys):
     # each part alone and all of them count by their weights
     parts = [answer(capsys, "evaluate", found["run"], "t.csv", "--part", part)[0] for part in ("train", "test", "all")]
     data = jaxmlp.load("t.csv", weights="w", features="x")
-    sums = [np.sum(data.part_weights(part)) for part in ("train", "test")]
+    sums = [np.sum(data.part_weights(part)) for part in ("train", "test")]  # pyright: ignore
     assert parts[2]["rows"] == 60
     expected = np.average([part["cost"] for part in parts[:2]], weights=sums)
     np.testing.assert_allclose(parts[2]["cost"], expected, rtol=1e-5)
