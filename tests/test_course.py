@@ -138,6 +138,7 @@ def test_the_cat_files_have_the_names_of_the_course_or_of_the_tutorial(tmp_path:
     assert (program.loadData(tmp_path)[0] == images).all()
 
 
+@pytest.mark.slow
 def test_both_pages_say_where_the_cats_are():
     for name in ("README.md", "README.zh.md"):
         assert "JAXMLP_DATA=$HOME/data python examples/lessons/26_cats.py" in (EXAMPLES / name).read_text("utf-8")

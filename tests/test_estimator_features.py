@@ -136,7 +136,7 @@ QUICK = (
 )
 
 
-@pytest.mark.quick("class_weight", "dropout", "momentum")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_except(PROBES, *QUICK))
 def test_every_parameter_changes_a_fit(name):
     plain = probabilities(tuple((key, value) for key, value in PROBES[name].items() if key != name))
@@ -262,6 +262,7 @@ def test_weights_that_leave_one_class_are_a_mistake():
 # --- an own validation set ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [classifier, regressor])
 def test_an_own_validation_set_gives_curves(make):
     y = TWO if make is classifier else SIGNAL
@@ -349,6 +350,7 @@ def test_new_scales_do_not_change_what_is_computed(norm):
     assert not np.array_equal(model._memory.columns.mean, X[:30].mean(axis=0))
 
 
+@pytest.mark.slow
 def test_a_warm_start_keeps_the_memory_of_the_optimizer():
     whole = classifier(max_iter=8).fit(X, TWO)
     half = classifier(max_iter=4, warm_start=True).fit(X, TWO).fit(X, TWO)
@@ -363,6 +365,7 @@ def test_a_warm_start_keeps_the_memory_of_the_optimizer():
         other.set_params(hidden_layer_sizes=(7,)).fit(X, TWO)
 
 
+@pytest.mark.slow
 def test_early_stopping_goes_on_with_its_best_epoch():
     options = {"early_stopping": True, "warm_start": True, "solver": "sgd", "max_iter": 20}
     model = classifier(**options).fit(X, TWO)
@@ -398,6 +401,7 @@ def write_coefs(model):
     return model
 
 
+@pytest.mark.slow
 def test_lbfgs_has_no_partial_fit():
     assert not hasattr(classifier(solver="lbfgs"), "partial_fit")
     model = classifier(solver="lbfgs", max_iter=500).fit(X, TWO)
@@ -427,7 +431,7 @@ def test_costs_and_optimizers_of_the_user():
     assert classifier(learning_rate=lambda step: 0.1 / (1 + step), solver="sgd").fit(X, TWO).n_iter_ == 8
 
 
-@pytest.mark.quick("y1")
+@pytest.mark.slow
 @pytest.mark.parametrize("y", [TWO, THREE, LABELS])
 def test_an_ensemble_averages_its_members(y):
     model = classifier(n_members=3).fit(X, y)
@@ -446,6 +450,7 @@ def test_an_ensemble_averages_its_members(y):
     assert not hasattr(model, "members_")
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_a_regression_and_a_warm_start():
     model = regressor(n_members=2, warm_start=True, early_stopping=True).fit(X, NUMBERS).fit(X, NUMBERS)
     np.testing.assert_allclose(model.predict(X), np.mean([m.predict(X) for m in model.members_], axis=0))
@@ -465,6 +470,7 @@ def test_precision_is_that_of_the_rows():
     assert jnp.zeros(1).dtype == np.float32  # it was on while they computed in float64, and is off again
 
 
+@pytest.mark.slow
 def test_a_device_and_several():
     plain = classifier(max_iter=3).fit(X, TWO)
     np.testing.assert_array_equal(
@@ -560,6 +566,7 @@ def test_a_search_in_two_processes():
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
 
 
+@pytest.mark.slow
 def test_metadata_is_routed():
     with sklearn.config_context(enable_metadata_routing=True):
         model = classifier().set_fit_request(sample_weight=True, X_val=True, y_val=True)

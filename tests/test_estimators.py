@@ -160,6 +160,7 @@ def test_what_scikit_learn_cannot_be_is_refused(options, sentence):
         MLPClassifier.from_sklearn(neural_network.MLPRegressor())
 
 
+@pytest.mark.slow
 def test_batch_normalisation_folds_into_what_scikit_learn_has():
     ours = MLPClassifier(norm="batch", **SMALL).fit(X, TARGETS["three classes"])
     np.testing.assert_allclose(outputs(ours.to_sklearn()), outputs(ours), rtol=1e-9)

@@ -41,6 +41,7 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", slow_except(SCRIPTS, "published.py"))
 def test_script(script):
     done = run(script, *SCRIPTS[script])
@@ -82,6 +83,7 @@ def test_published_py_trains_on_the_cats(data_folder):
     assert "cats, 12288-7-1" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_wrong_published_number_is_noticed(tmp_path, monkeypatch):
     published = json.loads((EXAMPLES / "published.json").read_text(encoding="utf-8"))
     published["he_initialisation_circles"]["costs"][1] *= 1 + 1e-9

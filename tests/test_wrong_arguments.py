@@ -94,6 +94,7 @@ def test_what_numpy_and_pandas_give_is_accepted():
     assert TableOptions(drop=names, header=np.True_, keep=(name for name in "cd")).keep == ("c", "d")
 
 
+@pytest.mark.slow
 def test_a_warning_points_at_the_line_of_the_user():
     classifier = jaxmlp.MLPClassifier((2,), max_iter=1)
     with pytest.warns(ConvergenceWarning, match="not converged") as caught:

@@ -52,7 +52,7 @@ def test_product_is_the_central_difference_of_the_gradient(rng):
         np.testing.assert_allclose(ours, (a - b) / (2 * h), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.quick("own")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_largest_eigenvalue_against_a_dense_solver(name):
     arguments = planted(name)

@@ -67,7 +67,7 @@ def test_collapse_of_a_network_takes_its_parameters_alone(rng):
         collapse(jaxmlp.init(jax.random.key(0), normal), normal)
 
 
-@pytest.mark.quick("own")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["logistic regression", "softmax regression", "mixed", "softmax, quadratic", "own"])
 def test_gradients_of_examples(name):
     net, cost = zoo.NETWORKS[name]

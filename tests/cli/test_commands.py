@@ -542,6 +542,7 @@ def test_units_in_brackets_are_no_markup(place, capsys):
         assert name in out
 
 
+@pytest.mark.slow
 def test_columns_are_found_by_name(table, place, capsys):
     found = answer(capsys, "train", str(table), "--epochs", "30")
     lines = [line.split(",") for line in table.read_text().splitlines()]
@@ -557,6 +558,7 @@ def test_columns_are_found_by_name(table, place, capsys):
     assert answer(capsys, "evaluate", found["run"], "swapped.csv")["rows"] == 12
 
 
+@pytest.mark.slow
 def test_data_that_have_changed_since_training(place, capsys, table):
     Path("g.csv").write_text(table.read_text())
     found = answer(capsys, "train", "g.csv", *QUICK)
@@ -626,6 +628,7 @@ def test_an_interrupt_leaves_nothing_and_is_no_traceback(place, capsys, monkeypa
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_failure_while_writing_costs_no_training(place, capsys, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr("jaxmlp.inference.model.Model.save", raising(OSError("disk full")))
@@ -717,6 +720,7 @@ def test_a_stream_without_a_test_part_is_measured_and_diagnosed(capsys, table_in
     assert len(answer(capsys, "predict", "whole", table_in_hdf5)["predictions"]) == 500
 
 
+@pytest.mark.slow
 def test_a_stream_whose_rows_have_changed_is_another(capsys, table_in_hdf5, monkeypatch):
     training = ["train", table_in_hdf5, *QUICK, "--stream", "--memory", "1MB", "--out", "run"]
     answer(capsys, *training)

@@ -100,6 +100,7 @@ def mistake(capsys, *arguments):
     return capsys.readouterr().err.strip()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_resumed(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert mistake(capsys, "train") == (

@@ -188,6 +188,7 @@ def test_an_ensemble_and_a_sweep_of_a_table_of_text(place, capsys):
     assert found
 
 
+@pytest.mark.slow
 def test_the_labels_of_the_test_part_of_adult(place, capsys):
     header, *rows = people()
     write("train.csv", [header, *rows])
@@ -266,6 +267,7 @@ def test_several_targets_are_measured_by_name_in_any_order(place, capsys):
     assert asked[0]["rows"] == 19
 
 
+@pytest.mark.slow
 def test_rows_of_the_training_among_those_that_are_measured_are_a_note(place, capsys):
     header, *rows = people()
     answer(capsys, "train", write("a.csv", [header, *rows]), "--epochs", "1", "--out", "r")

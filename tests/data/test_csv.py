@@ -267,6 +267,7 @@ def test_an_index_in_front_of_the_features_is_no_feature(table):
     assert load_rows(table(",size,age\n0,1,2\n1,2,3\n"), 2, NAMES).tolist() == [[1, 2], [2, 3]]
 
 
+@pytest.mark.slow
 def test_a_real_table_of_text_and_gaps(data_folder):
     data = load(data_folder / "tabular" / "adult-train.csv", test_fraction=0)
     assert (data.task, data.classes, data.n_features) == ("binary", ("<=50K", ">50K"), 14)

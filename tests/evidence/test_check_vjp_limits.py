@@ -475,6 +475,7 @@ def test_a_leaf_that_the_time_did_not_reach_is_not_confirmed(monkeypatch):
     assert "ended before its first single entry" in last.note
 
 
+@pytest.mark.slow
 def test_directions_count_where_no_single_entry_was_reached(monkeypatch):
     monkeypatch.setattr(difference_rows, "MAX_SECONDS", -1.0)
     f = rule(

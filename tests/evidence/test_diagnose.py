@@ -49,7 +49,7 @@ def names(diagnosis):
 # --- one at a time ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick("relu")
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_each_problem_is_named_and_nothing_else(activation, digits, dtype):
     net, (X, Y) = NETS[activation], digits
@@ -276,6 +276,7 @@ def test_stable_rate_is_two_over_the_largest_eigenvalue(dtype):
     assert "learning rate too large" in names(above)
 
 
+@pytest.mark.slow
 def test_shares_of_a_layer(digits, dtype):
     X, Y = digits
     net = NETS["relu"]

@@ -111,7 +111,7 @@ RIGHT = {
 }
 
 
-@pytest.mark.quick("large angles")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_except(RIGHT, "indices of NumPy", "bisection to 1e-6", "large angles"))
 def test_a_right_rule_raises_no_alarm(name):
     report = check_vjp(*RIGHT[name])

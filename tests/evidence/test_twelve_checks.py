@@ -59,7 +59,7 @@ SPACES = {
 }
 
 
-@pytest.mark.quick("sorted", "simplex")
+@pytest.mark.slow
 @pytest.mark.parametrize("space", list(SPACES))
 def test_every_space_holds_its_points(space):
     f, x = SPACES[space]
@@ -155,6 +155,7 @@ def _(size, batched, u, c):
     return factor * (u if batched[0] else u[None]) * (c if batched[1] else c[None]), True
 
 
+@pytest.mark.slow
 def test_several_cotangents_of_one_pullback():
     f = rule(jnp.sin, lambda x: (jnp.sin(x), x), lambda x, u: (scaled(u, jnp.cos(x)),))
     assert failed(check_vjp(f, X)) == {"several cotangents", "jacrev"}
@@ -238,6 +239,7 @@ def test_the_order_of_the_remainder(factor, orders):
     assert {row.verdict for row in rows} == {"PASS" if factor == 1 else "FAIL"}
 
 
+@pytest.mark.slow
 def test_a_hessian_without_its_last_term_loses_an_order():
     # the Hessian of x³ by a rule that holds x fixed: 0 in place of 6 x
     f = rule(lambda x: x**3, lambda x: (x**3, x), lambda x, u: (3 * u * jax.lax.stop_gradient(x) ** 2,))

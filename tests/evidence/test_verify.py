@@ -238,6 +238,7 @@ def test_a_function_that_overwrites_its_arguments_harms_no_other():
     assert verify(NET, bp3=careless, bp4=bp4).passed
 
 
+@pytest.mark.slow
 def test_a_missing_transpose_of_a_square_matrix_is_found_in_the_copy():
     square = Network((3, 3, 3), "tanh", "sigmoid")
 
@@ -253,6 +254,7 @@ def test_a_missing_transpose_of_a_square_matrix_is_found_in_the_copy():
     assert "copy" not in verify(NET).title
 
 
+@pytest.mark.slow
 def test_class_ids_reach_bp1_as_one_hot_columns():
     net = Network((3, 5, 4), "tanh", "softmax")
     X, ids = np.random.default_rng(1).normal(size=(3, 6)), np.array([[0, 3, 1, 2, 2, 0]])
@@ -473,6 +475,7 @@ def test_the_device_loses_few_digits_at_highest_precision():
         assert "of 6.9 digits lost" in row.note
 
 
+@pytest.mark.slow
 def test_the_worst_difference_is_that_of_judged_rows():
     rows = [
         Row("a", "", "", 1e-9, 1e-6, "PASS"),

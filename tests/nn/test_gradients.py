@@ -258,6 +258,7 @@ def test_population_over_lambda():
 # --- second derivatives -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_except(["tutorial", "maxout output"], "maxout output"))
 def test_hessian_is_symmetric_and_autodiffs(name):
     net, loss = zoo.NETWORKS[name]

@@ -129,7 +129,7 @@ def test_an_evaluation_of_many_examples_keeps_no_products_of_columns(monkeypatch
     np.testing.assert_allclose(jax.jit(lambda p: final_logits(p, X, net))(params), shared, rtol=1e-10)
 
 
-@pytest.mark.quick("shared")
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [{}, {"input_dropout": 0.3}], ids=["shared", "each its own inputs"])
 def test_the_gradient_of_members_with_columns_is_that_of_autodiff_and_of_the_loop(noise):
     net, params, X, Y = column_example()

@@ -49,6 +49,7 @@ def test_one_unit_by_hand():
     assert (ds.tolist(), dZ.tolist()) == ([[2.0]], [[0.75, 1.0]])
 
 
+@pytest.mark.slow
 def test_with_s_of_1_it_is_the_plain_network_bit_for_bit():
     params, X, Y = example(NET)
     plain = dataclasses.replace(NET, parametric=False)
@@ -67,7 +68,7 @@ def test_with_s_of_0_it_is_a_linear_network():
     np.testing.assert_allclose(jaxmlp.forward(zeros, X, NET), jaxmlp.forward(bare, X, linear), rtol=1e-12)
 
 
-@pytest.mark.quick("plain", "members")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "net",
     [

@@ -44,6 +44,7 @@ def test_every_derivative_has_the_shape_of_its_variable(name):
         assert (step["dW"].shape, step["db"].shape) == (row.W, row.b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_trace_of_a_normalised_network_is_that_of_backprop(norm):
     net = jaxmlp.Network((3, 5, 2), "tanh", "softmax", norm)

@@ -47,7 +47,7 @@ def test_keys_are_those_of_split(n):
     np.testing.assert_array_equal([jax.random.key_data(key) for key in split_key(KEY, n)], expected)
 
 
-@pytest.mark.quick("options0", "options3")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"members": 3}, {"norm": "batch", "parametric": True}, {"members": 2, "column_widths": (1, 3)}]
 )
@@ -63,6 +63,7 @@ def test_deep_networks_draw_the_same_numbers_in_a_loop(depth):
     chex.assert_trees_all_close(jaxmlp.init(KEY, net), compiled(KEY, net), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_keys_without_this_order_draw_by_themselves():
     key, net = jax.random.key(5, impl="rbg"), Network((3, 2), output="softmax")
     assert not has_prefix_draws(key)
@@ -73,6 +74,7 @@ def test_keys_without_this_order_draw_by_themselves():
         chex.assert_trees_all_close(jaxmlp.init(KEY, net), compiled(KEY, net), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_networks_share_the_programs_that_draw():
     programs: Any = (random_numbers._draw, random_numbers._split)
     jaxmlp.init(KEY, Network((3, 4, 2), "relu", "softmax"))
@@ -87,6 +89,7 @@ def test_an_initializer_of_your_own_draws_as_it_says():
     assert jaxmlp.init(KEY, Network((2, 1), output="identity"), own)[0]["W"].tolist() == [[7.0, 7.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 def test_weights_have_the_same_bits_in_every_program(dtype):
     net = Network((7, 9, 3), "relu", "softmax")

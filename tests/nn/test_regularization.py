@@ -91,6 +91,7 @@ def test_normalised_units_have_mean_0_and_deviation_1(norm):
     np.testing.assert_allclose(A.std(axis=axis), 1, atol=1e-3)  # ε
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", normalization.NORMS)
 def test_the_backward_pass_of_a_normalised_layer_is_autodiffs(kind):
     params, X, _, weights = drawn(Network((3, 5, 2), "tanh", "identity", kind))
@@ -123,6 +124,7 @@ def test_the_rule_answers_for_moments_and_shares_too(kind):
     np.testing.assert_allclose(by_mask, 2 * X * X * 2 * X, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_folding_leaves_the_function_and_no_norm():
     net = Network(SIZES, ("relu", "maxout(3)"), "softmax", "batch")
     params, X, _, _ = drawn(net)
@@ -160,6 +162,7 @@ def test_layers_with_fixed_moments_are_their_folded_selves():
     assert abs(float(J(params, X, {1: other[0]})[0]) - float(right)) > 1e-4
 
 
+@pytest.mark.slow
 def test_weights_in_a_batch_norm_count_as_repeated_rows():
     net = Network(SIZES, "tanh", "softmax", "batch")
     params, X, Y, _ = drawn(net)

@@ -396,6 +396,7 @@ def test_divergence_at_the_end_of_a_piece_leaves_the_state_before_it(data, by_se
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.params))
 
 
+@pytest.mark.slow
 def test_an_epoch_is_finished_as_it_was_begun(data, by_segment, monkeypatch):
     ended = jaxmlp.fit(NET, data, **ARGUMENTS, callbacks=StopAt(2))
     for batch_size in (2, 5, 9):

@@ -31,7 +31,7 @@ def fitted(width=4, **options):
     return jaxmlp.fit(jaxmlp.Network((3, width, 1), "tanh", "sigmoid"), (ROWS, LABELS), epochs=2, **options)
 
 
-@pytest.mark.quick("adam")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

@@ -53,6 +53,7 @@ def test_weight_decay_falls_as_that_of_an_optax_schedule(data):
     assert np.linalg.norm(plain.params[0]["W"]) < 0.9 * np.linalg.norm(ours.params[0]["W"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dropout", "input_dropout"])
 def test_dropout_of_a_step_has_the_factor_of_the_step(data, name):
     X, Y = data.train.rows.T, np.eye(3)[:, data.train.targets.ravel()]

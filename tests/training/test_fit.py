@@ -146,6 +146,7 @@ def test_every_option_changes_the_result(data, plain, option):
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (plain.params, changed.params)), strict=True))
 
 
+@pytest.mark.slow
 def test_observers_are_all_told_and_any_may_stop(data):
     told = []
     observers = (observer for observer in (lambda s, r: r.epoch == 3, lambda s, r: told.append(r.epoch)))
@@ -154,6 +155,7 @@ def test_observers_are_all_told_and_any_may_stop(data):
     assert told == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_going_on_from_a_state_is_going_on():
     rows = np.random.default_rng(0).normal(size=(20, 3))
     data = Dataset.from_arrays(rows, (rows[:, 0] > 0).astype(int))
@@ -250,6 +252,7 @@ def test_divergence_names_step_and_epoch():
     )
 
 
+@pytest.mark.slow
 def test_divergence_of_the_very_last_step_is_noticed(data):
     with pytest.raises(DivergenceError) as caught:
         jaxmlp.fit(NET, data, optimizer=optax.scale(-jnp.inf), epochs=1, batch_size="full")

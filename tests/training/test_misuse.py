@@ -47,6 +47,7 @@ def test_batch_normalisation_of_one_row_is_refused(rows, batch_size):
     assert jaxmlp.fit(layer, data, epochs=1, batch_size=batch_size).history
 
 
+@pytest.mark.slow
 def test_weights_of_all_rows_go_with_a_part_held_out():
     y, w = (X[:, 0] > 0).astype(int), G.random(60)
     data = jaxmlp.Dataset.from_arrays(X, y).split_validation(0.25)
@@ -134,6 +135,7 @@ def _predict_in_a_fork(model, connection):
         connection.send((many, str(error)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore")
 def test_a_forked_process_predicts_and_refuses_to_train():

@@ -55,6 +55,7 @@ def test_every_number_of_the_objective_is_walked():
     assert {*inspect.signature(Objective).parameters} == {*OBJECTIVES, "cost", "examples"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_except(OBJECTIVES, "dropout"))
 def test_every_number_of_the_objective_changes_the_result(data, plain, name):
     numbers: dict[str, Any] = {name: 0.3}
@@ -207,6 +208,7 @@ def test_a_plateau_lowers_the_rate_of_the_next_epoch(data):
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", slow_except([None, "batch"], None))
 def test_whole_weights_are_repeated_rows(data, norm):
     times = np.arange(25) % 4  # some rows not at all
@@ -361,7 +363,7 @@ def test_a_frozen_layer_keeps_its_moments_and_is_normalised_by_them(data):
     assert more.history[-1].cost == pytest.approx(costs[0], rel=1e-9)  # J of an epoch is that before its update
 
 
-@pytest.mark.quick("None")
+@pytest.mark.slow
 @pytest.mark.parametrize("compute", [None, "bfloat16"])
 def test_fresh_frozen_layers_answer_as_they_were_trained(data, compute):
     net = Network((3, 5, 3), "tanh", "softmax", "batch")
@@ -448,6 +450,7 @@ def test_so_many_calls_are_so_many_epochs(data):
     chex.assert_trees_all_equal(fitted(data, epochs=3, resume=fitted(data, epochs=1)).params, result.params)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_what_it_was_begun_with(data):
     plain, averaged = fitted(data, epochs=1), fitted(data, epochs=1, ema_decay=0.9)
     for begun, options, text in [
@@ -484,6 +487,7 @@ def tested(data):
     return Dataset.from_arrays(*data.train, test=data.validation)
 
 
+@pytest.mark.slow
 def test_stopping_and_plateaus_watch_no_test_rows(data, tested):
     on_test, alone = (
         fitted(part, epochs=60, learning_rate=0.3, early_stopping=EarlyStopping(4), schedule="plateau(0.5, 1)")
@@ -510,6 +514,7 @@ def test_metrics_need_a_part_to_be_measured_on(data, tested):
         fitted(alone, metrics=["f1", "nonsense"])
 
 
+@pytest.mark.slow
 def test_a_diverging_run_hands_back_its_last_good_epoch(data):
     rows = np.arange(12.0).reshape(6, 2)
     net = Network((2, 1), "relu", "identity")
@@ -750,6 +755,7 @@ def test_mistakes_get_one_sentence(data, options, text):
         fitted(data, **options)
 
 
+@pytest.mark.slow
 def test_what_needs_more_than_the_data_have(data):
     alone = Dataset.from_arrays(*data.train)
     with pytest.raises(InputError, match="early stopping expects a validation part for 'f1', got none"):

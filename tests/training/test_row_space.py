@@ -27,7 +27,7 @@ def assert_same(a, b, atol=1e-13):
     np.testing.assert_allclose([r.cost for r in a.history], [r.cost for r in b.history], rtol=0, atol=atol)
 
 
-@pytest.mark.quick("net1-options1")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "options"),
     [
@@ -98,7 +98,7 @@ def test_a_run_resumed_with_other_rows_takes_plain_steps():
     assert fit(NET, (X, Y), **options, resume=fit(NET, (X, Y), **PLAIN, row_space=False)).row_space is None
 
 
-@pytest.mark.quick("options5", "options2")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -121,6 +121,7 @@ def test_where_it_is_not_exact_or_not_cheaper_steps_are_plain(options: dict[str,
     assert fit(NET, (X, Y), **options).row_space is None
 
 
+@pytest.mark.slow
 def test_more_rows_than_features_are_trained_as_they_are():
     assert fit(Network((20, 7, 1), "tanh", "sigmoid"), (X[:, :20], Y), **PLAIN).row_space is None
 
@@ -146,6 +147,7 @@ def test_directions_of_very_different_size_are_kept(decades):
     np.testing.assert_allclose(basis.R.T @ Q, rows, rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_told_apart_have_no_basis():
     nearly = np.concatenate([X, X[:1] + 1e-9 * RNG.normal(size=(1, 200))])  # beyond what K in float64 can resolve
     assert orthonormal_basis(nearly) is None

@@ -240,6 +240,7 @@ def test_a_checkpoint_of_other_rows_is_refused(path, tmp_path):
 # --- when something goes wrong ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_divergence_is_noticed_before_the_end_of_the_epoch_and_named(path):
     data = streamed(path, 1)
     net = jaxmlp.Network((3, 1), "relu", "identity")
