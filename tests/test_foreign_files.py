@@ -257,6 +257,13 @@ def test_a_command_ends_well_when_nobody_reads_its_messages(tmp_path, small_mode
     with open("/dev/full", "w") as full:
         subprocess.run(command, cwd=tmp_path, stderr=full, check=True)
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 3
+    # the reader of stdout has ended, as `head` does
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "jaxmlp", "info", "m.h5"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
     # a width of 0, which some programs set, would hide every table
     variables = os.environ | {"COLUMNS": "0"}
     command = [sys.executable, "-m", "jaxmlp", "info", "2-2-1"]

@@ -85,3 +85,7 @@ class _EscapingConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, with texts escaped."""
         super().print(*(printable(item) if isinstance(item, str) else item for item in objects), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Raise what `main` expects when the reader of stdout has ended: Rich would end the process with status 1."""
+        raise BrokenPipeError
