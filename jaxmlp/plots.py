@@ -8,8 +8,9 @@ window is opened, and no backend and no global state is changed.
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,7 @@ from jaxmlp.textbook_plots import draw_network as draw_network
 from jaxmlp.textbook_plots import draw_paths as draw_paths
 
 TRAINING, VALIDATION = "#1f6fb4", "#d9731a"
+_shown_warnings: dict[Any, Any] = {}  # by which Python shows each warning once
 MAX_CONFUSION_CLASSES = 30  # a larger confusion matrix is unreadable
 MAX_TICKS = 12  # on the axis of a panel
 
@@ -55,17 +57,26 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
       InputError: for a suffix that names no format.
     """
     check_picture(path)
-    with atomic_path(path) as temporary, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        # the path may be a link to a file of another suffix, and then the temporary file has that one
-        figure.savefig(temporary, dpi=130, bbox_inches="tight", format=_suffix(path))
-    # Matplotlib warns of each letter, many times
-    others = [warning for warning in caught if "missing from" not in str(warning.message)]
-    if len(others) < len(caught):
+    with atomic_path(path) as temporary:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            # the path may be a link to a file of another suffix, and then the temporary file has that one
+            figure.savefig(temporary, dpi=130, bbox_inches="tight", format=_suffix(path))
+        _warn_again(caught)
+
+
+def _warn_again(caught: Iterable[warnings.WarningMessage]) -> None:
+    """Repeat warnings of Matplotlib, but one for all letters that its font lacks: it warns of each, many times."""
+    lacks_letters = False
+    for warning in caught:
+        if "missing from" in str(warning.message):
+            lacks_letters = True
+        else:
+            place = warning.filename, warning.lineno
+            warnings.warn_explicit(warning.message, warning.category, *place, registry=_shown_warnings)
+    if lacks_letters:
         got, remedy = "letters that it lacks, drawn as boxes", "set another font.family in a matplotlibrc file"
         warn_user(sentence("the font of a picture", "the letters of all names", got, remedy))
-    for warning in others:
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:

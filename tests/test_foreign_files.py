@@ -1,5 +1,6 @@
 """Nothing that is not ours is deleted, replaced or read."""
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -257,6 +258,22 @@ def test_a_command_ends_well_when_nobody_reads_its_messages(tmp_path, small_mode
     with open("/dev/full", "w") as full:
         subprocess.run(command, cwd=tmp_path, stderr=full, check=True)
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 3
+    # closed: nothing of what is said may go into a file that is opened later
+    subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m jaxmlp predict m.h5 rows.csv --out q.csv 2>&-"],
+        cwd=tmp_path,
+        check=True,
+    )
+    assert (tmp_path / "q.csv").read_bytes() == (tmp_path / "p.csv").read_bytes()
+    # a full pipe that does not wait
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    subprocess.run([*command[:-1], "n.csv"], cwd=tmp_path, stderr=writing, check=True)
+    os.close(reading)
+    os.close(writing)
     # the reader of stdout has ended, as `head` does
     reading, writing = os.pipe()
     os.close(reading)

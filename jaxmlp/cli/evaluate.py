@@ -51,7 +51,8 @@ def evaluate_command(
 
     MODEL is a run folder (of one network or of an ensemble) or a model.h5. The training data is split as in the
     training, even if it is a copy or has its columns in another order. Of other data the test part is measured, or all
-    rows if it has none. Columns and classes are matched by name.
+    rows if it has none (of a stream with a validation part, the training rows). Columns and classes are matched by
+    name.
     """
     trained, predictor = open_model(model, data)
     dataset = load_for(model, trained, data, one_or_several(target), text_loading(options, model))

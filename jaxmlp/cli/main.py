@@ -7,7 +7,6 @@ A command is one row of COMMANDS and one module, which is imported when the comm
 and Ctrl-C during the import ends in one line as well.
 """
 
-import io
 import logging
 import os
 import re
@@ -24,6 +23,7 @@ import click
 
 from jaxmlp import interrupts
 from jaxmlp.cli import environment
+from jaxmlp.cli.streams import prepare_streams
 from jaxmlp.errors import InputError, nearest_name, quoted, sentence
 
 
@@ -211,7 +211,7 @@ def main() -> None:
     warnings.showwarning = _print_warning
     sys.unraisablehook = threading.excepthook = _print_unless_orbax  # both pass an object with exc_type, …
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of Orbax: what failed is told in a warning of ours
-    _prepare_streams()
+    prepare_streams()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()  # here, because a failure at exit is a message of Python and exit code 120
@@ -235,32 +235,3 @@ def _print_unless_orbax(failure: Any) -> None:
         frame = frame.tb_next
     if not any("orbax" in file or "asyncio" in file for file in files):
         sys.excepthook(failure.exc_type, failure.exc_value, failure.exc_traceback)
-
-
-class _UnstoppableFile(io.FileIO):
-    """A file that drops what it cannot write: a training goes on when nobody can read its messages any more."""
-
-    def write(self, data: Any) -> int:
-        """Write, and count all as written if the disk is full or the reader has ended."""
-        try:
-            return super().write(data)
-        except OSError:
-            return memoryview(data).nbytes
-
-
-def _prepare_streams() -> None:
-    """Give a closed stream a place to go to, let no letter stop the output where the encoding lacks it, nor stderr.
-
-    Results go to stdout: there a failed write is an error.
-    """
-    if os.environ.get("COLUMNS", "").strip("0") == "":
-        os.environ.pop("COLUMNS", None)  # some programs set a width of 0: Rich would print nothing in it
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:  # closed by the shell, as in `jaxmlp info RUN >&-`
-            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    if isinstance(sys.stderr, io.TextIOWrapper):
-        file = io.BufferedWriter(_UnstoppableFile(sys.stderr.fileno(), "w", closefd=False))
-        sys.stderr = io.TextIOWrapper(file, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)

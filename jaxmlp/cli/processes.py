@@ -19,6 +19,7 @@ import click
 import jax
 
 from jaxmlp.cli.options import apply_options
+from jaxmlp.cli.streams import open_messages
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.interrupts import clean_up_on_signal
 
@@ -194,7 +195,9 @@ def _redirect_native_output() -> None:
     """Keep stdout and stderr for Python: what Gloo prints to descriptor 1, and JAX to 2, goes to a file."""
     for name, number in (("stdout", 1), ("stderr", 2)):
         getattr(sys, name).flush()
-        setattr(sys, name, os.fdopen(os.dup(number), "w", encoding="utf-8", buffering=1))
+        copy = os.dup(number)
+        is_stdout = name == "stdout"
+        setattr(sys, name, os.fdopen(copy, "w", encoding="utf-8", buffering=1) if is_stdout else open_messages(copy))
     with tempfile.TemporaryFile() as log:
         for number in (1, 2):
             os.dup2(log.fileno(), number)

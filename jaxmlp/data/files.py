@@ -134,14 +134,15 @@ def check_writable(path: str | os.PathLike[str], *sources: str | os.PathLike[str
 
 
 def check_table_output(path: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> None:
-    """Raise where a table cannot be written, as `check_writable` does, and for a name that a model or a run.json has.
+    """Raise where a table cannot be written, as `check_writable` does, and for an HDF5 file or a run.json.
 
     A table may replace an older table, but the model of another run would be lost.
     """
     path = check_writable(path, *sources)
     if not path.is_file():
         return
-    with open(path, "rb") as file:
+    is_hdf5 = False
+    with contextlib.suppress(OSError), open(path, "rb") as file:  # a file that may be written need not be readable
         is_hdf5 = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
     if is_hdf5 or path.name == RUN_FACTS:
         got = f"{str(path)!r}, {'an HDF5 file, such as a model' if is_hdf5 else 'the settings of a run'}"

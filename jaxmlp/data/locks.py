@@ -37,11 +37,11 @@ def owned(folder: Path) -> Iterator[None]:
     ['.lock']
     """
     identity = _identity(folder)
-    if fcntl is None or identity in _owned:
+    if fcntl is None or identity is None or identity in _owned:
         yield
         return
     descriptor = _acquire(folder)
-    if descriptor is None or identity is None:
+    if descriptor is None:
         yield
         return
     _owned.add(identity)

@@ -213,13 +213,14 @@ class Preprocessing:
 
     def _out_of_range(self, array: np.ndarray, dtype: DTypeLike) -> InputError:
         """Return the error for rows of which a number is too large, before or after the division by the scale."""
-        sizes = np.abs(array.astype(np.float64) - (0 if self.shift is None else self.shift))
-        if self.scale is not None:
-            with np.errstate(over="ignore"):
-                sizes /= self.scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            sizes = np.abs(array.astype(np.float64) - (0 if self.shift is None else self.shift))
+            sizes /= 1 if self.scale is None else self.scale
+        sizes[~np.isfinite(array)] = -1  # NaN and inf stay as they are
         row, column = np.unravel_index(np.argmax(sizes), sizes.shape)
         expects = f"numbers within the range of {np.dtype(dtype)}"
-        got = f"{array[row, column]:.3g} in row {row}, column {column} (counted from 0)"
+        # without the number of the row: the caller may have cut or shuffled the rows
+        got = f"{array[row, column]:.3g} in column {column} (counted from 0)"
         remedy = "standardize the columns" if self.scale is None else "correct that number"
         return InputError(sentence(PREPROCESSING, expects, got, f"{remedy}, or rescale the column"))
 

@@ -290,7 +290,8 @@ class Model:
             remedy = "the mean over no examples is not defined"
             raise InputError(sentence("evaluate", "at least one row", rows.shape, remedy))
         weights = None if weights is None else check_example_weights(weights, len(rows))
-        Z = without_bfloat16(self.logits(rows)).T  # (n_L, m), as the costs take it
+        # (n_L, m), as the costs take it; in memory too, because softmax over a strided axis takes three times as long
+        Z = np.ascontiguousarray(without_bfloat16(self.logits(rows)).T)
         predictions = None if self.task == "regression" else self._predict_ids(Z)
         outputs = self._metric_outputs(numpy_forward.output(Z, self.net).T)
         cost = costs.find(self.cost, self.net.activations[-1])

@@ -122,14 +122,15 @@ def r2(targets: np.ndarray, values: np.ndarray, weights: np.ndarray | None = Non
     if len(targets) < 2:
         return None
     w = (np.ones(len(targets)) if weights is None else weights)[:, None]
+    counted = w[:, 0] > 0  # a row of weight 0 must not decide on the unit either
+    targets, values, w = targets[counted], values[counted], w[counted]
     deviations = targets - (w * targets).sum(axis=0) / w.sum()
     unit = _unit(deviations)  # R² has no unit, so any may be chosen
     residual = (w * ((targets - values) / unit) ** 2).sum(axis=0)  # (k,)
     variance = (w * (deviations / unit) ** 2).sum(axis=0)
-    counted = targets[w[:, 0] > 0]
     # constant columns are recognised by equality: the rounded mean of three times 0.1 is not 0.1, which would leave a
     # variance of 1e-34 and an R² of -1e33
-    variance[(counted == counted[:1]).all(axis=0)] = 0
+    variance[(targets == targets[:1]).all(axis=0)] = 0
     # a constant column: nothing is to be explained, so R² is 1 if every value is met and 0 if not
     unexplained = np.where(variance > 0, residual / np.where(variance > 0, variance, 1), residual > 0)
     return float(1 - unexplained.mean())
@@ -150,9 +151,9 @@ def rmse(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> float:
     >>> rmse(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]), np.array([3.0, 1.0]))        # √((3·0 + 1·4) / 4)
     1.0
     """
-    gaps = targets - values
+    gaps = (targets - values)[weights > 0]
     unit = _unit(gaps)
-    return float((unit * np.sqrt(np.average((gaps / unit) ** 2, axis=0, weights=weights))).mean())
+    return float((unit * np.sqrt(np.average((gaps / unit) ** 2, axis=0, weights=weights[weights > 0]))).mean())
 
 
 def _unit(gaps: np.ndarray) -> np.ndarray:
@@ -162,4 +163,4 @@ def _unit(gaps: np.ndarray) -> np.ndarray:
     (True, [1.0])
     """
     _, exponents = np.frexp(np.abs(gaps).max(axis=0))  # 0 for 0, inf and NaN
-    return np.ldexp(1.0, exponents)  # (k,); a division by it does not round
+    return np.ldexp(1.0, np.minimum(exponents, 1023))  # (k,), finite; a division by it does not round

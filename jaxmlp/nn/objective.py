@@ -35,7 +35,7 @@ class _Range(NamedTuple):
 _MOST_DROPPED = 1 - 2.0**-25  # from here on a rate rounds to 1 in float32, and drops every unit
 _RANGES = {
     "l2": _Range(),
-    "examples": _Range(1e-30),  # a sum of weights, which may be below 1, such as those of AdaBoost
+    "examples": _Range(1e-30),  # a sum of weights may be below 1: AdaBoost's sum to 1 over all rows
     "l1": _Range(),
     "dropout": _Range(below=_MOST_DROPPED),
     "input_dropout": _Range(below=_MOST_DROPPED),

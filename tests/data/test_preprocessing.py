@@ -138,13 +138,13 @@ def test_what_it_refuses_to_transform(refused):
         Preprocessing()([["a"]])
     with refused(
         InputError,
-        "preprocessing expects numbers within the range of float32, got 1e+300 in row 1, column 0 "
+        "preprocessing expects numbers within the range of float32, got 1e+300 in column 0 "
         "(counted from 0): standardize the columns, or rescale the column",
     ):
-        Preprocessing()([[0], [1e300]])
+        Preprocessing()([[np.nan], [np.inf], [1e300]])
     with refused(
         InputError,
-        "preprocessing expects numbers within the range of float32, got 1e+30 in row 0, column 1 "
+        "preprocessing expects numbers within the range of float32, got 1e+30 in column 1 "
         "(counted from 0): correct that number, or rescale the column",
     ):
         Preprocessing(scale=[1e30, 1e-30])([[1e31, 1e30]])

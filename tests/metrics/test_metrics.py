@@ -251,6 +251,12 @@ def test_r2_of_one_row_and_of_numbers_whose_squares_are_out_of_range():
     tiny = compute_metrics("regression", [0.0, 1e-170, 2e-170], [0.0, 1e-170, 1e-170])
     assert tiny["r2"] == pytest.approx(0.5, rel=1e-12)
     assert tiny["rmse"] == pytest.approx(1e-170 / np.sqrt(3), rel=1e-12, abs=0)
+    # a row of weight 0 decides on nothing
+    targets, values, weights = [1e200, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 2.0], [0, 1, 1, 1]
+    weighted = compute_metrics("regression", targets, values, weights)
+    assert (weighted["r2"], weighted["rmse"]) == (0.5, pytest.approx(3**-0.5))
+    worst = compute_metrics("regression", [-8e307, 8e307], [8e307, -8e307])
+    assert (worst["r2"], worst["rmse"]) == (-3.0, pytest.approx(1.6e308))
 
 
 @pytest.mark.parametrize("weights", [None, [1, 2, 3, 0]])

@@ -95,7 +95,7 @@ def _read_as(path: Path, options: TableOptions, known_names: Sequence[str]) -> T
         raise
     except UnicodeDecodeError:  # another encoding may fit
         raise
-    except UnicodeError as error:  # what is no text in the encoding, but for UnicodeDecodeError
+    except UnicodeError as error:  # the codec cannot read this file at all, as UTF-16 without its mark
         remedy = "name its encoding, or leave the choice out"
         raise InputError(sentence(path.name, f"text in {options.encoding}", str(error), remedy)) from None
     except CSV_ERRORS as error:
