@@ -54,7 +54,9 @@ def read_table(path: Path, options: TableOptions | None = None, known_names: Seq
     import_pandas()
     try:
         return _read_as(path, options, known_names)
-    except UnicodeDecodeError:
+    except (
+        UnicodeError
+    ):  # not only UnicodeDecodeError: by the version of Python, UTF-16 without its mark is another one
         if options.encoding is not None:
             got, remedy = f"bytes that are not {options.encoding}", "leave the encoding out, or name another"
             raise InputError(sentence(path.name, f"text in {options.encoding}", got, remedy)) from None
@@ -93,11 +95,8 @@ def _read_as(path: Path, options: TableOptions, known_names: Sequence[str]) -> T
         return _read_cells(path, text_format, options)
     except InputError:
         raise
-    except UnicodeDecodeError:  # another encoding may fit
+    except UnicodeError:  # another encoding may fit
         raise
-    except UnicodeError as error:  # the codec cannot read this file at all, as UTF-16 without its mark
-        remedy = "name its encoding, or leave the choice out"
-        raise InputError(sentence(path.name, f"text in {options.encoding}", str(error), remedy)) from None
     except CSV_ERRORS as error:
         if "field limit" in str(error):
             expects, got = "cells of at most 131,072 characters", "a longer one"
