@@ -72,8 +72,9 @@ def test_a_read_only_folder_is_named_before_the_work(tmp_path, monkeypatch, refu
         pass
 
 
-def test_a_long_name_in_chinese(tmp_path):
-    path = tmp_path / f"{'数' * 80}.txt"  # 244 bytes, of 255
+@pytest.mark.parametrize("name", [f"{'数' * 80}.txt", f"a.{'b' * 250}"])
+def test_a_name_of_nearly_255_bytes(tmp_path, name):
+    path = tmp_path / name
     with atomic_path(path) as temporary:
         temporary.write_text("whole")
     assert path.read_text() == "whole"

@@ -173,6 +173,15 @@ def test_rows_beyond_a_chunk_and_no_rows_at_all(monkeypatch):
     assert model.predict(np.zeros((0, 2))).shape == (0,)
 
 
+@pytest.mark.parametrize("m", [8, 9, 21, 24])
+def test_compiled_blocks_are_joined_in_their_order(m, monkeypatch):
+    model = model_for(PAIRS, activation="gelu")  # which NumPy has not, so that a program computes it
+    rows = RNG.normal(size=(m, 2))
+    expected = A_of(model, rows)
+    monkeypatch.setattr("jaxmlp.inference.model.ROWS_PER_CALL", 8)
+    np.testing.assert_allclose(model.outputs(rows), expected, rtol=1e-12)
+
+
 def test_a_constant_target_counts_one_if_met_else_nothing():
     targets = np.array([[1.0, 2.0], [1.0, 4.0]])
     assert r2(targets, targets) == 1
