@@ -251,6 +251,7 @@ def test_a_run_folder_that_moves_behind_a_link_stays_that_of_its_process(tmp_pat
     assert not (folder / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_a_command_ends_well_when_nobody_reads_its_messages(tmp_path, small_model):
     small_model.save(tmp_path / "m.h5")
     (tmp_path / "rows.csv").write_text("1,2,3\n4,5,6\n")
@@ -274,7 +275,11 @@ def test_a_command_ends_well_when_nobody_reads_its_messages(tmp_path, small_mode
     subprocess.run([*command[:-1], "n.csv"], cwd=tmp_path, stderr=writing, check=True)
     os.close(reading)
     os.close(writing)
-    # the reader of stdout has ended, as `head` does
+
+
+@pytest.mark.slow
+def test_a_reader_of_stdout_that_ends_is_no_failure_and_a_width_of_0_hides_nothing(tmp_path, small_model):
+    small_model.save(tmp_path / "m.h5")
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "jaxmlp", "info", "m.h5"]

@@ -14,7 +14,8 @@ from jaxmlp.cli.loading import FILE_HELP, open_model, text_loading
 from jaxmlp.cli.options import text_options
 from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.cli.run_folder import history_and_checkpoints
-from jaxmlp.data.files import atomic_path, check_table_output
+from jaxmlp.cli.table_output import check_table_output
+from jaxmlp.data.files import atomic_path
 from jaxmlp.data.load import is_table, load_rows, load_table
 from jaxmlp.data.readers.images import IMAGE_SUFFIXES
 from jaxmlp.data.tables import read_features

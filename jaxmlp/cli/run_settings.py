@@ -14,11 +14,11 @@ import click
 
 from jaxmlp.cli.output import console
 from jaxmlp.data.checksum import KEY, digest_of_facts
-from jaxmlp.data.files import RUN_FACTS, write_bytes
+from jaxmlp.data.files import write_bytes
 from jaxmlp.data.limits import as_path, check_regular
 from jaxmlp.errors import InputError, quoted, sentence
 
-SETTINGS = RUN_FACTS
+SETTINGS = "run.json"
 MAX_BYTES = 16 * 2**20
 
 Settings = dict[str, Any]  # what run.json holds: "data", "loading", "options", "result", "finished", …

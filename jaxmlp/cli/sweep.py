@@ -11,8 +11,9 @@ from rich.table import Table
 from jaxmlp.cli.loading import DATA_HELP, VALIDATION, loading_options, prepare_data
 from jaxmlp.cli.options import FIND, Numbers, data_options
 from jaxmlp.cli.output import columns_table, console, json_option, print_json
+from jaxmlp.cli.table_output import check_table_output
 from jaxmlp.cli.training_options import config_of, population_options
-from jaxmlp.data.files import atomic_path, check_table_output
+from jaxmlp.data.files import atomic_path
 from jaxmlp.data.load import load
 from jaxmlp.errors import InputError, WriteError, sentence
 from jaxmlp.population.fit_many import Population, fit_many

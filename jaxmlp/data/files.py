@@ -27,8 +27,6 @@ from jaxmlp.interrupts import clean_up_last
 MAX_LINKS = 40  # symbolic links in a row, as in Linux
 temporaries: set[Path] = set()  # that exist now: a process that ends in the middle removes them
 clean_up_last(lambda: remove_temporaries())  # a lambda: the function is defined below
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-RUN_FACTS = "run.json"  # the settings of a run, in its folder
 _READ_SUFFIXES = (".h5", ".hdf5", ".json")  # of the files that are read from a folder
 _SYSTEM_FOLDERS = ("/proc", "/dev/fd")  # a link there leads to an open stream, whatever its text says
 
@@ -131,23 +129,6 @@ def check_writable(path: str | os.PathLike[str], *sources: str | os.PathLike[str
         got = f"the read-only file {str(path)!r}"
         raise InputError(sentence(writing, "a file it may replace", got, "choose another name"))
     return path
-
-
-def check_table_output(path: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> None:
-    """Raise where a table cannot be written, as `check_writable` does, and for an HDF5 file or a run.json.
-
-    A table may replace an older table, but the model of another run would be lost.
-    """
-    path = check_writable(path, *sources)
-    if not path.is_file():
-        return
-    is_hdf5 = False
-    with contextlib.suppress(OSError), open(path, "rb") as file:  # a file that may be written need not be readable
-        is_hdf5 = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
-    if is_hdf5 or path.name == RUN_FACTS:
-        got = f"{str(path)!r}, {'an HDF5 file, such as a model' if is_hdf5 else 'the settings of a run'}"
-        expects = "a new name, or that of an older table"
-        raise InputError(sentence("writing a table", expects, got, "choose another name"))
 
 
 def _follow(path: Path) -> Path:
