@@ -23,9 +23,9 @@ from jaxmlp.errors import InputError, printable, sentence
 from jaxmlp.inference.model import Model
 from jaxmlp.population.ensemble import Ensemble
 from jaxmlp.tabular.encoder import TableEncoder
+from jaxmlp.tabular.frame_cells import as_text
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.roles import check_names, identifies_rows
-from jaxmlp.tabular.table import as_text
 
 
 @click.command(epilog=FILE_HELP)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
-from jaxmlp.tabular.table import is_missing, masked_as_missing
+from jaxmlp.tabular.frame_cells import is_missing, masked_as_missing
 
 
 def as_labels(labels: ArrayLike, where: str) -> np.ndarray:

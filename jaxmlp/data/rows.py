@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from jaxmlp.data.labels import preview
 from jaxmlp.errors import InputError, InputTypeError, is_listed, quoted, sentence, warn_user
-from jaxmlp.tabular.table import TableRows, masked_as_missing
+from jaxmlp.tabular.frame_cells import masked_as_missing
+from jaxmlp.tabular.table import TableRows
 
 ImageShape = tuple[int, ...]
 CENTRED_LIMIT = 4  # intensities this many times beyond those of a training around 0 have another unit

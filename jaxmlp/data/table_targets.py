@@ -10,9 +10,10 @@ from jaxmlp.data.labels import as_whole, preview
 from jaxmlp.data.tasks import ALWAYS_CLASSES, guess_task
 from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence, unknown
 from jaxmlp.tabular.cells import MISSING, MISSING_NUMBERS, NumberFormat, date_formats, number_formats, parse_numbers
+from jaxmlp.tabular.frame_cells import as_text
 from jaxmlp.tabular.odd_cells import MAX_TYPING_ERRORS
 from jaxmlp.tabular.roles import MIN_ROWS, check_names
-from jaxmlp.tabular.table import Cells, Table, as_text
+from jaxmlp.tabular.table import Cells, Table
 
 Target = str | int | Sequence[str | int] | None
 _TARGET_NAMES = ("label", "target", "class", "y", "outcome", "species")

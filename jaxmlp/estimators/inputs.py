@@ -23,7 +23,7 @@ from jaxmlp.estimators.frames import (
 )
 from jaxmlp.inference.model import ROWS_PER_CALL
 from jaxmlp.tabular.encoder import TableEncoder
-from jaxmlp.tabular.table import masked_as_missing
+from jaxmlp.tabular.frame_cells import masked_as_missing
 from jaxmlp.training.batches import check_weights
 
 FLOATS = (np.float64, np.float32)

@@ -20,11 +20,12 @@ from jaxmlp.tabular.cells import (
     parse_number,
     parse_numbers,
 )
+from jaxmlp.tabular.frame_cells import as_text
 from jaxmlp.tabular.number_signs import certain_formats
 from jaxmlp.tabular.odd_cells import is_misfit
 from jaxmlp.tabular.options import PIECEWISE, WITH_NUMBER, TableOptions
 from jaxmlp.tabular.roles import BOOLEAN, CATEGORY, DATE, NUMBER, ColumnRole
-from jaxmlp.tabular.table import Cells, Table, as_text
+from jaxmlp.tabular.table import Cells, Table
 from jaxmlp.tabular.zones import check_zone, form_has_zone, form_of_times
 
 # a new table may have 0 and 1 where the training had no and yes

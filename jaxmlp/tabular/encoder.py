@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence, warn_user
 from jaxmlp.tabular.blocks import PiecewiseBlock, block_from_dict, block_to_dict
 from jaxmlp.tabular.columns import Column, check_columns, column_of, empty_missing_words, match_spelling, read_column
+from jaxmlp.tabular.frame_cells import as_text
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.roles import NUMBER, ColumnRole, assign_roles
-from jaxmlp.tabular.table import TableRows, as_table, as_text
+from jaxmlp.tabular.table import TableRows, as_table
 
 # `to_json` writes the lowest version that suffices, so that older releases can read it: 4 for "robust_piecewise", 3
 # with words for a missing value, 2 for "piecewise", else 1

@@ -30,8 +30,9 @@ from jaxmlp.tabular.cells import (
     parse_number,
     parse_numbers,
 )
+from jaxmlp.tabular.frame_cells import as_text
 from jaxmlp.tabular.odd_cells import MAX_DISTINCT, is_odd_cell, is_typing_error, stands_for_nothing
-from jaxmlp.tabular.table import Cells, Table, as_text
+from jaxmlp.tabular.table import Cells, Table
 
 NUMBER, CATEGORY, BOOLEAN, DATE = ENCODED = ("number", "category", "yes/no", "date")
 TEXT, IDENTIFIER, CONSTANT = LEFT_OUT = ("text", "identifier", "constant")
