@@ -20,19 +20,21 @@ import numpy as np
 
 from jaxmlp.data import readers
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.frames import table_of_frame
+from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.limits import as_name, as_path
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
-from jaxmlp.data.table_targets import Target, label_column, match_labels, target_of_frame
-from jaxmlp.data.tables import KnownColumns, TableContent, read_content, read_features
+from jaxmlp.data.table_targets import Target, match_labels, name_target, target_of_frame
+from jaxmlp.data.tables import TableContent, read_content, read_features
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import InputError, InputTypeError, MissingFileError, sentence, unknown
 from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions, resolve_options
-from jaxmlp.tabular.table import Table, as_table, is_frame
+from jaxmlp.tabular.table import Table, is_frame
 
 Source = str | os.PathLike[str]
 IDX_NAMES = ("mnist", "fashion-mnist", "fashion_mnist", "emnist", "kmnist")
@@ -83,7 +85,9 @@ def load(
     options = resolve_options("load", table, table_options)
     # in this order: a frame, the name of a toy data set, a table in a file, arrays in a file or folder
     if is_frame(source):
-        content = _read_content(as_table(source), target_of_frame(target, source), options, known_columns, standardize)
+        table_in_memory = table_of_frame(source, options)
+        of_frame = target_of_frame(target, source)
+        content = _read_content(table_in_memory, of_frame, options, known_columns, standardize)
         return _dataset_of_table(content, "table", test_fraction, seed, standardize, task, known_classes)
     if isinstance(source, str) and source in TOY_DATASETS:
         dataset = _load_toy(source, target, standardize is True, task)
@@ -167,7 +171,7 @@ def _dataset_of_table(
             weights=content.weights,
         )
     except InputError as error:
-        raise _with_target(error, content) from None
+        raise name_target(error, content.target_names[0], [role.name for role in content.roles]) from None
     if fraction := DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction:
         dataset = dataset.split_test(fraction, seed or 0)
     # the columns of a table have different units, so "auto" standardizes it
@@ -177,17 +181,6 @@ def _dataset_of_table(
 def _are_flags(labels: np.ndarray) -> bool:
     """Whether all labels are 0 or 1."""
     return labels.dtype.kind in "biu" and bool(np.isin(labels, (0, 1)).all())
-
-
-def _with_target(error: InputError, content: TableContent) -> InputError:
-    """Return an error about too few classes with the name of the target column: the user may have meant another."""
-    if "at least 2 classes" not in str(error):
-        return error
-    target = content.target_names[0]
-    features = [role.name for role in content.roles if role.name != target]
-    got = f"{str(error).partition(', got ')[2].partition(':')[0]} in column {target!r}"
-    remedy = f"name the target column (--target {label_column(features)}, say; the last column is taken without it)"
-    return InputError(sentence("the training part", "at least 2 classes", got, remedy))
 
 
 def _load_toy(name: str, target: Target, standardize: bool, task: str) -> Dataset:

@@ -107,7 +107,7 @@ def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> N
         where: the name of the rows in the error text.
     """
     low, high = extremes
-    if not rows.size or rows.dtype.kind not in "iuf":
+    if not rows.size or rows.dtype.kind not in "biuf":
         return
     if low < 0:
         _check_centred(rows, extremes, where)
@@ -119,10 +119,13 @@ def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> N
     if bottom < -high / 4 or (has_fractions and bottom < 0 and high > 2 and top <= high / 16):
         got, remedy = f"intensities {bottom:.3g}..{top:.3g}", "give the images as in training, not scaled or shifted"
         raise InputError(sentence(where, expects, got, remedy))
-    # integers are not refused: a dark image in 0..255 may have intensities 0 and 1 only
-    if has_fractions and high > 2 and 0 < top <= 1:
-        remedy = "give the images as in training, images * 255"
-        raise InputError(sentence(where, expects, "intensities 0..1", remedy))
+    if high > 2 and 0 < top <= 1:
+        text = sentence(where, expects, "intensities 0..1", "give the images as in training, images * 255")
+        if has_fractions or rows.dtype.kind == "b":
+            raise InputError(text)
+        # whole numbers are not refused: a dark image in 0..255 may have intensities 0 and 1 only
+        if len(rows) >= MANY_IMAGES:
+            warn_user(text)
     if high <= 1 and top > 2:
         got, remedy = f"intensities up to {top:g}", "give the images as in training, images / 255"
         raise InputError(sentence(where, "intensities 0..1 as in training", got, remedy))

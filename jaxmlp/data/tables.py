@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.data.readers.header import are_numbers
+from jaxmlp.data.frames import table_of_frame
+from jaxmlp.data.known_columns import KnownColumns, match_columns, number_rows
 from jaxmlp.data.rows import UNNAMED, Columns
 from jaxmlp.data.table_targets import (
     Target,
@@ -21,11 +22,10 @@ from jaxmlp.data.table_targets import (
     target_values,
     weight_values,
 )
-from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence
+from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.tabular.cells import parse_numbers
-from jaxmlp.tabular.columns import check_columns, empty_missing_words, match_spelling
+from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.encoder import TableEncoder
-from jaxmlp.tabular.odd_cells import is_misfit
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.roles import (
     BOOLEAN,
@@ -39,26 +39,8 @@ from jaxmlp.tabular.roles import (
     check_names,
     counts_rows,
     left_out_notes,
-    words_among_numbers,
 )
 from jaxmlp.tabular.table import Table, TableRows, as_table, is_frame
-
-_BOOLEANS = {"true": 1.0, "false": 0.0}  # booleans of a frame are plain numbers, but text when a new file has them
-
-
-class KnownColumns(NamedTuple):
-    """The columns of a trained model, by which new tables are read.
-
-    Attributes:
-        feature_names, target_names: the names in its training data.
-        encoder: the encoder of its table; None for rows of plain numbers.
-        fill: the number that replaces a gap in each column of plain numbers, (n,); None to refuse gaps.
-    """
-
-    feature_names: Sequence[str] = ()
-    target_names: Sequence[str] = ()
-    encoder: TableEncoder | None = None
-    fill: np.ndarray | None = None
 
 
 class TableContent(NamedTuple):
@@ -221,7 +203,7 @@ def content_of_frame(frame: object, options: TableOptions) -> TableContent:
     if options.weights is not None or any(value is not None for value in options.of_file.values()):
         remedy = "leave them out, or use jaxmlp.load with the file or the frame"
         raise InputError(sentence("from_arrays", "options of columns", "options of a file or a target", remedy))
-    return feature_content(empty_missing_words(as_table(frame, "the training part"), options), options)
+    return feature_content(empty_missing_words(table_of_frame(frame, options, "the training part"), options), options)
 
 
 def rows_of_frame(frame: object, content: TableContent) -> Any:
@@ -261,10 +243,6 @@ def rows_by_position(rows: object, encoder: TableEncoder, where: str) -> np.ndar
 def read_features(table: Table, known: KnownColumns, n_features: int | None = None) -> TableContent:
     """Return the rows that a model reads, from a table that has its columns in any order and may have others.
 
-    If the table has a header and the model has feature names, columns are found by name. Otherwise their number
-    decides: as many as the features, and all of them are features; more, and the target columns are dropped, or else
-    the last column.
-
     Args:
         table: new rows.
         known: the columns of the model.
@@ -274,73 +252,11 @@ def read_features(table: Table, known: KnownColumns, n_features: int | None = No
         InputError: absent columns, or a gap where `known` has no `fill`.
         InputTypeError: text where the model has numbers; one error lists all such columns.
     """
-    names = known.feature_names if known.encoder is None else known.encoder.names
-    table = _match_columns(table, tuple(names), known.target_names, n_features or len(names))
+    table, position_notes = match_columns(table, known, n_features or len(known.names))
     if known.encoder is not None:
         rows = known.encoder.rows(table)
-        return TableContent(rows, known.encoder.names, known.encoder, known.encoder.roles)
-    names = tuple(names) or table.names
-    rows, notes = _number_rows(table, known.fill)
-    return TableContent(rows, names, None, tuple(ColumnRole(name, NUMBER) for name in names), notes=notes)
-
-
-def _match_columns(table: Table, names: tuple[str, ...], target_names: Sequence[str], n: int) -> Table:
-    """Return the table with the columns of a model, in its order and under its names."""
-    table = match_spelling(table, names)
-    if names and set(names) <= set(table.names) and (table.has_names or not are_numbers(names)):
-        return table.take(names)
-    if names and not are_numbers(names) and table.has_names:
-        check_columns(names, table, target_names)
-    if not table.has_names or not names or are_numbers(names):
-        # a model of a table without a header numbers its columns: the header of this table does not count
-        if names and are_numbers(names):
-            table = table.rename([str(i) for i in range(len(table.names))])
-        without_targets = tuple(name for name in table.names if name not in target_names)
-        # the most certain choice first: all columns, then those without the targets, then those without the last
-        for selected in (table.names, without_targets, table.names[:-1]):
-            if len(selected) == n:
-                matched = table.take(selected)
-                return matched.rename(names) if names else matched
-    remedy = "give the columns that the model was trained on"
-    raise InputError(sentence(table.where, f"{n} feature columns", len(table.names), remedy))
-
-
-def _number_rows(table: Table, fill: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return columns of numbers as rows (m, n), with gaps replaced, and notes about the gaps."""
-    # all columns are read before the error, which then lists ten bad columns at once
-    columns, text, gaps, notes = [], {}, [], []
-    for i, name in enumerate(table.names):
-        cells = table.column(name)
-        if isinstance(cells, list):
-            number_format = table.number_format(name)
-            if table.unit(name):  # of which the model has none: 38 % is not the 38 of its training
-                number_format = number_format._replace(unit="")
-            x, is_text = _numbers_or_booleans(cells, number_format)
-            if is_text.any():
-                misfit = is_text if name in table.formats else is_misfit(cells, "")
-                text[name] = misfit if misfit.any() else is_text
-        elif cells.dtype.kind == "M":
-            x, text[name] = np.zeros(len(cells)), np.ones(len(cells), bool)  # no date is a number
-        else:
-            x = cells.astype(np.float64)
-        missing = np.flatnonzero(np.isnan(x))
-        if len(missing) and name not in text:
-            if fill is None:
-                gaps.append(f"a missing value in {table.place(name, int(missing[0]))}{more_cells(len(missing))}")
-            else:
-                notes.append(f"{name!r}: {len(missing)} missing, replaced by the mean of the training rows")
-                x = np.where(np.isnan(x), fill[i], x)
-        columns.append(x)
-    if text:
-        raise InputTypeError(words_among_numbers(table, text))
-    if gaps:
-        remedy = "drop that line or fill the value in"
-        raise InputError(sentence(table.where, "a number in every feature column", first_problems(gaps), remedy))
-    check_infinite(table, table.names)
-    return np.stack(columns, axis=1), tuple(notes)
-
-
-def _numbers_or_booleans(cells: list[str], form: Any) -> tuple[np.ndarray, np.ndarray]:
-    if {cell.lower() for cell in cells} <= {*_BOOLEANS}:
-        return np.array([float(_BOOLEANS[cell.lower()]) for cell in cells]), np.zeros(len(cells), bool)
-    return parse_numbers(cells, form)
+        return TableContent(rows, known.names, known.encoder, known.encoder.roles, notes=position_notes)
+    names = known.names or table.names
+    rows, notes = number_rows(table, known.fill)
+    roles = tuple(ColumnRole(name, NUMBER) for name in names)
+    return TableContent(rows, names, None, roles, notes=(*position_notes, *notes))

@@ -15,10 +15,10 @@ from jax import Array
 from numpy.typing import ArrayLike
 
 from jaxmlp.data.dataset import Dataset, Part
+from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.rows import Columns
 from jaxmlp.data.streaming.file_rows import FileRows
-from jaxmlp.data.tables import KnownColumns
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, check_type, sentence, unknown
 from jaxmlp.inference import model_file, numpy_cost, numpy_forward

@@ -1,16 +1,18 @@
 """Rows that a model is asked about, checked: frames by the names of their columns, images by shape and unit."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.rows import check_finite, check_unit, plain_array
 from jaxmlp.data.streaming.file_rows import FileRows
-from jaxmlp.data.tables import KnownColumns, read_features, rows_by_position
+from jaxmlp.data.tables import read_features, rows_by_position
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.table import TableRows, as_table, is_frame
@@ -54,7 +56,9 @@ def check_new_rows(rows: Any, model: ModelOfRows) -> np.ndarray:
     """
     encoder = model.preprocessing if isinstance(model.preprocessing, TableEncoder) else None
     if is_frame(rows):
-        array = read_features(as_table(rows, "the model"), model.known_columns, model.n_features).rows
+        table = as_table(rows, "the model", partial(_ignores, model))
+        array = read_features(table, model.known_columns, model.n_features).rows
+        _check_unit(array, model)
     elif encoder is not None and not isinstance(rows, TableRows):
         array = rows_by_position(rows, encoder, "the model")
     else:
@@ -62,6 +66,12 @@ def check_new_rows(rows: Any, model: ModelOfRows) -> np.ndarray:
     if encoder is not None:
         encoder.warn_of_unknown(array)
     return array
+
+
+def _ignores(model: ModelOfRows, name: str) -> bool:
+    """Whether the model does not read a column of this name; without names it reads the columns by position."""
+    names = model.known_columns.names
+    return bool(names) and name not in names
 
 
 def _check_array(rows: Any, model: ModelOfRows) -> np.ndarray:

@@ -87,6 +87,10 @@ class TableOptions:
         """The choices about the text of a file, which a table in memory does not have."""
         return {name: getattr(self, name) for name in ("separator", "decimal", "thousands", "encoding", "header")}
 
+    def ignores(self, name: str) -> bool:
+        """Whether no column of this name is a feature, because it is dropped, or is not among the chosen ones."""
+        return name in self.drop or (bool(self.features) and name not in self.features)
+
 
 FIELDS = tuple(field.name for field in dataclasses.fields(TableOptions))
 

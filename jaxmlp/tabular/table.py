@@ -8,7 +8,7 @@ Nothing here imports pandas, polars or PyArrow: a frame is known by its attribut
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,8 +138,13 @@ def is_lazy(source: object) -> bool:
     return type(source).__name__ == "LazyFrame"
 
 
-def as_table(source: object, where: str = "the table") -> Table:
+def as_table(source: object, where: str = "the table", ignores: Callable[[str], bool] | None = None) -> Table:
     """Return any table that `is_frame` accepts as a `Table`.
+
+    Args:
+        source: the table.
+        where: its name in error texts.
+        ignores: whether a column of this name is not used; if its cells cannot be read, they become empty.
 
     Raises:
         InputError: columns of unequal length, repeated names, no column at all.
@@ -159,7 +164,7 @@ def as_table(source: object, where: str = "the table") -> Table:
     if not names:
         raise InputError(sentence(where, "at least one column", "none", "is the source empty?"))
     check_distinct(names, where)
-    columns = tuple(as_cells(cells, f"column {name!r}") for name, cells in zip(names, contents, strict=True))
+    columns = tuple(_read_cells(cells, name, ignores) for name, cells in zip(names, contents, strict=True))
     lengths = {len(cells) for cells in columns}
     if len(lengths) > 1:
         got, remedy = f"{min(lengths)} to {max(lengths)} cells", "give every column a cell for each row"
@@ -178,6 +183,15 @@ def as_table(source: object, where: str = "the table") -> Table:
         zoned=frozenset(zoned),
         notes=notes,
     )
+
+
+def _read_cells(cells: Any, name: str, ignores: Callable[[str], bool] | None) -> Cells:
+    try:
+        return as_cells(cells, f"column {name!r}")
+    except InputError:
+        if ignores is None or not ignores(name):
+            raise
+        return [""] * len(cells)
 
 
 def _named_columns(source: object, where: str) -> tuple[tuple[str, ...], list[Any]]:

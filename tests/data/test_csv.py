@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from jaxmlp.data import load
-from jaxmlp.data.load import load_rows
+from jaxmlp.data.known_columns import KnownColumns
+from jaxmlp.data.load import load_rows, load_table
 from jaxmlp.data.readers.csv import _float_precision
 from jaxmlp.data.rows import Columns
+from jaxmlp.data.tables import read_features
 from jaxmlp.errors import InputError, InputTypeError
 
 pytest.importorskip("pandas")
@@ -243,6 +245,30 @@ NUMBERED = Columns(("1", "2"), ("0",))
 )
 def test_rows_to_predict(table, content, names):
     assert load_rows(table(content), 2, names).tolist() == ROWS
+
+
+def test_a_column_too_many_without_a_header_is_not_guessed(table, refused):
+    for content in ("7,1.5,2\n8,0.1,30\n", "1.5,2,1\n0.1,30,0\n"):
+        with refused(
+            InputError,
+            "pets.csv expects 2 feature columns, got 3 without a header: write the names size, age into line 1",
+        ):
+            load_rows(table(content), 2, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "left_out"),
+    [
+        ("id,a,b\n7,1.5,2\n8,0.1,30\n", ("0", "1"), "b"),
+        ("a,b,y\n1.5,2,1\n0.1,30,0\n", ("0", "1"), "y"),
+        ("1.5,2,1\n0.1,30,0\n", ("0", "1"), None),  # as in the training
+    ],
+)
+def test_a_column_that_is_left_out_by_its_position_is_told(table, content, names, left_out):
+    known = KnownColumns(names, ("2",))
+    notes = read_features(load_table(table(content), known), known, 2).notes
+    expected = [] if left_out is None else [f"columns are taken by position: {left_out} is left out"]
+    assert [note for note in notes if "position" in note] == expected
 
 
 def test_rows_to_predict_that_do_not_fit(table, refused):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxmlp.data import load
+from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.rows import Columns
-from jaxmlp.data.tables import KnownColumns
 from jaxmlp.errors import InputError, InputTypeError
 
 pandas = pytest.importorskip("pandas")

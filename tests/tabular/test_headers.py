@@ -7,10 +7,10 @@ import pytest
 
 import jaxmlp
 from jaxmlp.data import load
+from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.readers.header import are_numbers
 from jaxmlp.data.rows import Columns
-from jaxmlp.data.tables import KnownColumns
 from jaxmlp.errors import InputError
 
 pandas = pytest.importorskip("pandas")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmlp.data import load
-from jaxmlp.data.tables import KnownColumns, read_features
+from jaxmlp.data.known_columns import KnownColumns
+from jaxmlp.data.tables import read_features
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.table import as_table

@@ -4,11 +4,14 @@ import gzip
 import re
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.data import Dataset, load
-from jaxmlp.data.tables import KnownColumns, read_features
+from jaxmlp.data.known_columns import KnownColumns
+from jaxmlp.data.tables import read_features
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.tabular import TableEncoder, as_table
 
@@ -161,8 +164,13 @@ def test_numbers_with_thousands_in_a_frame():
     texts = [f"{i + 1},{i * 17 % 999:03d}" for i in range(40)]
     data = whole(pandas.DataFrame({"a": np.arange(40) + 0.5, "y": texts}))
     np.testing.assert_array_equal(data.train.targets[:, 0], [float(text.replace(",", "")) for text in texts])
-    with pytest.raises(InputTypeError, match="a target that can be read in one way, got '1,000' in column 'y'"):
-        load(pandas.DataFrame({"a": range(40), "y": texts}))
+    whole_numbers = pandas.DataFrame({"y": texts, "a": range(40), "kind": ["u", "v"] * 20})
+    with pytest.raises(InputError, match="numbers that can be read in one way, got '1,000' in column 'y'"):
+        load(whole_numbers)
+    rows = whole(whole_numbers, thousands=",").train.rows
+    np.testing.assert_array_equal(rows[:, 0], [float(text.replace(",", "")) for text in texts])
+    with pytest.raises(InputError, match="the table expects no separator, which is for tables in text, got one"):
+        load(whole_numbers, separator=";")
 
 
 def test_an_array_of_numbers_is_no_part_of_a_frame_of_text():
@@ -207,3 +215,31 @@ def test_plain_numbers_do_not_pass_for_percentages(written):
     columns = KnownColumns(data.feature_names, encoder=data.preprocessing)
     with pytest.raises(InputTypeError, match=r"'0.05' in column 'price', row 0 .*, a number with the unit '%'"):
         read_features(as_table({"price": [0.05, 0.07], "b": [1, 2]}), columns)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pandas.to_timedelta(np.arange(40), unit="h"),
+        pandas.cut(np.arange(40.0), 4),
+        [[1, 2]] * 40,
+        [{"a": 1}] * 40,
+        np.arange(40) * 1j,
+    ],
+    ids=["durations", "intervals", "lists", "dicts", "complex"],
+)
+def test_a_column_that_is_not_used_may_hold_anything(cells):
+    plain = pandas.DataFrame({"a": np.arange(40.0), "b": np.arange(40)[::-1], "y": Y})
+    frame = plain.assign(z=pandas.Series(cells, dtype=object) if isinstance(cells, list) else cells)[[*"zaby"]]
+    expected = whole(plain)
+    options: Any
+    for options in ({"drop": ["z"]}, {"features": ["a", "b"]}):
+        np.testing.assert_array_equal(whole(frame, **options).train.rows, expected.train.rows)
+        of_arrays = Dataset.from_arrays(frame.drop(columns="y"), Y, **options)
+        np.testing.assert_array_equal(of_arrays.train.rows, expected.train.rows)
+    net = jaxmlp.network_for(expected, hidden=(2,))
+    model = jaxmlp.Model.of(net, jaxmlp.init(jax.random.key(0), net), expected)
+    np.testing.assert_array_equal(model.outputs(frame), model.outputs(plain))
+    if str(frame["z"].dtype) != "category":  # intervals are words
+        with pytest.raises(InputError, match="column 'z' expects numbers, text or dates, got"):
+            whole(frame)

@@ -5,6 +5,7 @@ import os
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 import jaxmlp
@@ -73,6 +74,14 @@ def test_images_of_another_unit_are_refused(tmp_path):
     of_floats.save(tmp_path / "m.h5")
     with pytest.raises(InputError, match=r"got intensities 0\.\.1: give the images as in training, images \* 255"):
         of_bytes.predict(images / 255)
+    flat = images.reshape(20, -1) / 255
+    for other_unit in (pd.DataFrame(flat), {str(j): flat[:, j] for j in range(16)}, images > 99):
+        with pytest.raises(InputError, match=r"got intensities 0\.\.1: give the images as in training, images \* 255"):
+            of_bytes.predict(other_unit)
+    for mask in ((images > 99).astype(np.uint8), (images > 99) * 1.0):
+        with pytest.warns(UserWarning, match=r"got intensities 0\.\.1: give the images as in training"):
+            of_bytes.predict(mask)
+    of_bytes.predict((images[:3] > 99).astype(np.uint8))  # a few images may be as dark as that
     for standardised in (images / 127.5 - 1, (images - images.mean()) / images.std()):
         with pytest.raises(InputError, match="give the images as in training, not scaled or shifted"):
             of_bytes.predict(standardised)

@@ -28,6 +28,12 @@ def file_formats(
 ) -> tuple[dict[str, NumberFormat], list[str]]:
     """Return the number format of each column whose numbers are not plain, and notes about them.
 
+    Args:
+        where: the name of the file or frame.
+        columns: the cells of each column.
+        separator: the sign between the cells of a line; "" for a frame, which has none.
+        options: the options of the user.
+
     Raises:
         InputError: columns whose numbers can be read in two ways, such as 1,234, where nothing in the file decides.
     """
@@ -50,7 +56,8 @@ def file_formats(
         formats[name] = fitting[0]
         if len(fitting) > 1:
             remedy = 'say --decimal , or --thousands , (decimal="," or thousands="," in Python)'
-            raise _read_in_two_ways(where, name, columns[name], f"where {separator!r} separates the columns", remedy)
+            beside = f"where {separator!r} separates the columns" if separator else "where no other column decides"
+            raise _read_in_two_ways(where, name, columns[name], beside, remedy)
     dotted = dotted_columns(columns, formats)
     plain = (cells for name, cells in columns.items() if name not in formats and name not in dotted)
     if dotted and any(map(_are_numbers_with_points, plain)):

@@ -5,6 +5,7 @@ named in a note if it has a name.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,16 @@ def read_parquet(path: Path, options: TableOptions | None = None, known_names: S
         except Exception as error:  # each library has errors of its own, and a damaged file may raise any of them
             got = f"a damaged or foreign file ({quoted((str(error).splitlines() or [''])[0], 120)})"
             raise InputError(sentence(path.name, "a table in Parquet", got, "write it again")) from None
-        table = as_table(frame, path.name)
+        table = as_table(frame, path.name, partial(_ignores, options or TableOptions(), known_names))
         notes = [f"{name!r} is left out: it was the index of a frame (reset_index() keeps it)" for name in indices]
         return table._replace(notes=(*notes, *table.notes))
     remedy = "pip install pyarrow (or polars), or save the table as .csv"
     raise InputError(sentence("reading a .parquet file", "pyarrow or polars", "an installation without", remedy))
+
+
+def _ignores(options: TableOptions, known_names: Sequence[str], name: str) -> bool:
+    """Whether neither the options nor the model, if there is one, read a column of this name."""
+    return name not in known_names if known_names else options.ignores(name)
 
 
 def _read_with_pyarrow(path: Path) -> tuple[Any, Sequence[str]]:
