@@ -118,8 +118,14 @@ def prepare_data(options: Options, data: Dataset, output: str | Activation | Non
     if fraction is not None and not 0 <= fraction < 1:
         remedy = f"write {VALIDATION:g}, for example"
         raise InputError(sentence("--validation-fraction", "a fraction from 0 to below 1", fraction, remedy))
+    return split_as_trained(data, options)
+
+
+def split_as_trained(data: Dataset, options: Options) -> Dataset:
+    """Return the data set with the validation part that a training with these options has, if it has one."""
+    fraction = options.get("validation_fraction")
     if fraction is None:
-        is_monitored = options.get("patience") is not None or options["schedule"].startswith("plateau")
+        is_monitored = options.get("patience") is not None or str(options.get("schedule")).startswith("plateau")
         fraction = VALIDATION if is_monitored and data.validation is None else 0.0
     return data.split_validation(fraction, options.get("seed", 0)) if fraction else data
 

@@ -113,6 +113,7 @@ def options_on_command_line(context: click.Context) -> dict[str, str]:
 # What may change when a run is resumed: where it runs, not what it computes. DATA has an error of its own.
 _WITH_RESUME = ("resume", "as_json", "devices", "coordinator", "num_processes", "process_id", "data", "epochs")
 _NETWORK_OPTIONS = ("hidden", "activation", "norm", "output", "members", "parametric", "initializer")
+_COLUMN_OPTIONS = ("features", "drop", "keep", "roles", "numbers", "standardize")
 # `fit` takes these and `fit_many` does not
 _SINGLE_RUN_OPTIONS = (
     "preset",
@@ -141,6 +142,8 @@ def check_together(options: dict[str, str]) -> None:
     if "warm_start" in options:
         excluded = [options[name] for name in _NETWORK_OPTIONS if name in options]
         _refuse_together("--warm-start", "the network of its model", excluded)
+        excluded = [options[name] for name in _COLUMN_OPTIONS if name in options]
+        _refuse_together("--warm-start", "the columns and the scaling of its model", excluded)
     if "ensemble" in options:
         excluded = [options[name] for name in _SINGLE_RUN_OPTIONS if name in options]
         _refuse_together("--ensemble", "options of a population", excluded)

@@ -266,11 +266,21 @@ def read_unfinished(run: str, parameters: Iterable[click.Parameter], epochs: int
             expects, remedy = f"more than the {before} epochs of {run!r}", "raise the number, or leave it out"
             raise InputError(sentence("--epochs", expects, epochs, remedy))
         if settings["options"].get("ensemble") is not None or not any(Path(run).glob(f"{CHECKPOINTS}/*")):
-            remedy = "train on from its parameters with --warm-start"
-            raise InputError(sentence("--resume", "a run with a checkpoint", f"{run!r} without", remedy))
+            raise InputError(sentence("--resume", "a run with a checkpoint", f"{run!r} without", _next_run(settings)))
+        trained = (settings.get("result") or {}).get("epochs")
+        if settings.get("finished") and isinstance(trained, int) and trained < before:
+            got = f"{run!r}, which --patience stopped after epoch {trained}"
+            raise InputError(sentence("--resume", "a run that may go on", got, _next_run(settings)))
         settings["options"]["epochs"] = epochs
         return settings
     if settings.get("finished"):
-        remedy = "train on from its parameters with --warm-start"
-        raise InputError(sentence("--resume", "a run that was stopped", f"the finished run {run!r}", remedy))
+        got = f"the finished run {run!r}"
+        raise InputError(sentence("--resume", "a run that was stopped", got, _next_run(settings)))
     return settings
+
+
+def _next_run(settings: Settings) -> str:
+    """Return how to go on from a run that cannot be resumed."""
+    if settings["options"].get("ensemble") is not None:
+        return "train a new ensemble with more --epochs"
+    return "train on from its parameters with --warm-start"

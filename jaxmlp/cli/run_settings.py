@@ -34,7 +34,10 @@ _LOADING: dict[str, _Types] = {
     **dict.fromkeys(("standardize", "header"), (bool,)),
     **{"target": _TEXTS, "roles": (dict,), "test_fraction": _NUMBER, "seed": (int,), "memory": (int,)},
 }
-_OPTIONS: dict[str, _Types] = {"optimizer": (str,), "learning_rate": (*_NUMBER, str), "l2": _NUMBER, "epochs": (int,)}
+_OPTIONS: dict[str, _Types] = {
+    **{"optimizer": (str,), "learning_rate": (*_NUMBER, str), "l2": _NUMBER, "epochs": (int,)},
+    **{"validation_fraction": _NUMBER, "patience": (int,), "schedule": (str,), "seed": (int,)},
+}
 
 
 def write_settings(folder: Path, settings: Mapping[str, object]) -> None:

@@ -19,13 +19,14 @@ from jaxmlp.cli.run_folder import CHECKPOINTS, History, Settings, write_history
 from jaxmlp.cli.signals import stop_on_signal
 from jaxmlp.cli.summary import draw_pictures, readable, summarize
 from jaxmlp.cli.training_options import apply_preset, config_of, find_rate, network_of, training_options
+from jaxmlp.cli.warm_start import known_loading, warm_start_model, with_preprocessing_of
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.load import is_table
 from jaxmlp.data.locks import owned
 from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import DivergenceError, InputError, sentence
 from jaxmlp.inference.description import network_extensions
-from jaxmlp.inference.model import Model, load_model
+from jaxmlp.inference.model import Model
 from jaxmlp.inference.model_file import FILE_NAME
 from jaxmlp.nn.network import MAX_MEMBERS, Network, Params
 from jaxmlp.parallel.distributed import broadcast_from_first
@@ -45,7 +46,11 @@ from jaxmlp.training.progress import progress_bar
 @click.command(epilog=DATA_HELP)
 @click.argument("data", required=False)
 @training_options
-@click.option("--warm-start", metavar="MODEL", help="Start from the network of a model or run [a new network].")
+@click.option(
+    "--warm-start",
+    metavar="MODEL",
+    help="Start from a model or run: its network, columns, classes and scaling [a new network].",
+)
 @click.option(
     "--resume", metavar="RUN", help="Continue a stopped run with its settings; a finished run needs more --epochs."
 )
@@ -118,7 +123,9 @@ def _train(
                 claims.enter_context(owned(Path(resume)))
                 # once more, as the last owner has left them
                 settings = run_folder.read_unfinished(resume, parameters, more_epochs)
-            folder, dataset = Path(resume), open_data(settings["data"], settings["loading"])
+            model = warm_start_model(settings["options"])
+            known = known_loading(model, settings["data"])
+            folder, dataset = Path(resume), open_data(settings["data"], {**settings["loading"], **known})
             # the rows decide, not the path: a file may have been replaced under its name
             if digest_of(dataset) != settings["fingerprint"]:
                 remedy = "restore the old file, or start a new run"
@@ -127,7 +134,8 @@ def _train(
             loading = loading_options(options)
             if options["preset"] is not None and is_table(str(data)):
                 loading.setdefault("numbers", PRESETS[options["preset"]].numbers)
-            dataset = open_data(str(data), loading)
+            model = warm_start_model(options)
+            dataset = open_data(str(data), {**loading, **known_loading(model, str(data))})
             if options["preset"] is not None:
                 apply_preset(options, explicit, dataset)
             else:
@@ -137,12 +145,20 @@ def _train(
             folder = Path(broadcast_from_first(claim))
             source = str(data) if data in TOY_DATASETS else str(Path(str(data)).resolve())
             settings = {"data": source, "fingerprint": digest_of(dataset), "loading": loading, "options": options}
-        return _train_in(folder, dataset, settings, membership, devices, as_json=as_json, resumed=resume is not None)
+        sources = _Sources(dataset, model)
+        return _train_in(folder, sources, settings, membership, devices, as_json=as_json, resumed=resume is not None)
+
+
+class _Sources(NamedTuple):
+    """What a run begins with: the data, and the model of --warm-start or None."""
+
+    data: Dataset
+    model: Model | None
 
 
 def _train_in(
     folder: Path,
-    dataset: Dataset,
+    sources: _Sources,
     settings: Settings,
     membership: Membership | None,
     devices: str | None,
@@ -162,10 +178,10 @@ def _train_in(
         if devices is not None:
             got = f"--devices {devices}" if membership is None else "--coordinator"
             raise InputError(sentence("--ensemble", "neither --devices nor --coordinator", got, "leave it out"))
-        return train_ensemble(dataset, folder, settings, as_json, resumed=resumed)
+        return train_ensemble(sources.data, folder, settings, as_json, resumed=resumed)
     if membership is not None and membership.index:
-        return _run_silently(folder, dataset, settings)
-    return _run(folder, dataset, settings, as_json, resumed=resumed)
+        return _run_silently(folder, sources, settings)
+    return _run(folder, sources, settings, as_json, resumed=resumed)
 
 
 def _check_same_data(fingerprint: str) -> None:
@@ -174,18 +190,18 @@ def _check_same_data(fingerprint: str) -> None:
         raise InputError(sentence("train", "the data of process 0", "other data", remedy))
 
 
-def _run_silently(folder: Path, dataset: Dataset, settings: Settings) -> int:
+def _run_silently(folder: Path, sources: _Sources, settings: Settings) -> int:
     """Train in a process that is not the first: it computes the same epochs, and prints and writes nothing."""
-    inputs = _prepare_run(settings["options"], dataset)
+    inputs = _prepare_run(settings["options"], sources)
     with stop_on_signal() as stop:
         _fit(inputs, folder, settings, [stop])
     return stop.exit_code
 
 
-def _run(folder: Path, dataset: Dataset, settings: Settings, as_json: bool, *, resumed: bool) -> int:
+def _run(folder: Path, sources: _Sources, settings: Settings, as_json: bool, *, resumed: bool) -> int:
     """Train in the first process, or the only one: write the run folder, and print the summary."""
     options = settings["options"]
-    inputs = _prepare_run(options, dataset)
+    inputs = _prepare_run(options, sources)
     data, net, objective = inputs.data, inputs.net, inputs.config.objective
     show_columns(data)
     facts = ["-".join(map(str, net.sizes)), *network_extensions(net), f"{net.n_parameters:,} parameters"]
@@ -292,14 +308,14 @@ class _RunInputs(NamedTuple):
     range_test: RangeTest | None
 
 
-def _prepare_run(options: Options, dataset: Dataset) -> _RunInputs:
-    model = None if options["warm_start"] is None else load_model(options["warm_start"])
+def _prepare_run(options: Options, sources: _Sources) -> _RunInputs:
+    model = sources.model
     output = options["output"] if model is None else model.net.output
-    data = prepare_data(options, dataset, output)
-    net = network_of(options, data)
-    params = None
-    if model is not None:
-        _check_inputs_and_outputs(model.net, net)
+    data = prepare_data(options, sources.data, output)
+    if model is None:
+        net, params = network_of(options, data), None
+    else:
+        data = with_preprocessing_of(model, data)
         net, params = model.net, model.params
     config, range_test = find_rate(options, net, data, config_of(options, data, output), params)
     return _RunInputs(data, net, params, config, range_test)
@@ -315,11 +331,3 @@ def _fit(inputs: _RunInputs, folder: Path, settings: Settings, callbacks: Sequen
         checkpoints=_checkpoints(folder, settings["options"]),
         mesh=settings.get("devices"),
     )
-
-
-def _check_inputs_and_outputs(net: Network, expected: Network) -> None:
-    """Raise unless the model of a warm start has the inputs and outputs of the data."""
-    if (net.sizes[0], net.sizes[-1]) != (expected.sizes[0], expected.sizes[-1]):
-        expects = f"a network of {expected.sizes[0]} inputs and {expected.sizes[-1]} outputs"
-        got = f"{net.sizes[0]} and {net.sizes[-1]}"
-        raise InputError(sentence("--warm-start", expects, got, "take a model of data like these"))

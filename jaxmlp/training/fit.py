@@ -9,7 +9,7 @@ import jax
 
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.errors import DivergenceError, InputError, InputTypeError, sentence
+from jaxmlp.errors import DivergenceError, InputError, InputTypeError, sentence, warn_user
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.members import Widths
 from jaxmlp.nn.network import Network, Params
@@ -170,6 +170,9 @@ def fit(
         # saved whose callbacks have not run.
         active = [tracker, *bar, *user_callbacks, *(() if checkpointer is None else (checkpointer,))]
         # a run that had stopped early before it was resumed trains no further epoch
+        if tracker.should_stop and resume is not None:
+            stopped = f"the run had stopped early after epoch {len(snapshot.history)}, and trains no further epoch"
+            warn_user(f"{stopped}: to go on, give its parameters to a new fit (params=result.params)")
         blocks = run_epochs(
             spec,
             trained_state(snapshot),

@@ -125,6 +125,24 @@ def test_what_cannot_be_resumed(tmp_path, capsys, monkeypatch):
     assert "expects the data that it began with, got other data" in mistake(capsys, "train", "--resume", "runs/t")
 
 
+def test_what_had_stopped_early_and_an_ensemble_are_not_resumed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    np.savez("noise.npz", X=rows, y=np.arange(40) % 2)
+    options = ["--hidden", "2", "--optimizer", "sgd", "--learning-rate", "1e-12", "--patience", "2", "--epochs", "20"]
+    assert run(["train", "noise.npz", *options, "--out", "r"]) == 0
+    epochs = len(history(Path("r")))
+    assert epochs < 20
+    assert mistake(capsys, "train", "--resume", "r", "--epochs", "30") == (
+        f"error: --resume expects a run that may go on, got 'r', which --patience stopped after epoch {epochs}: "
+        "train on from its parameters with --warm-start"
+    )
+    settings = json.loads(Path("r/run.json").read_text())
+    Path("r/run.json").write_text(json.dumps({**settings, "options": {**settings["options"], "ensemble": 2}}))
+    for more in ([], ["--epochs", "30"]):
+        assert mistake(capsys, "train", "--resume", "r", *more).endswith(": train a new ensemble with more --epochs")
+
+
 @pytest.mark.slow
 def test_a_diverging_run_keeps_its_last_good_epoch(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

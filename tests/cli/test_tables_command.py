@@ -31,6 +31,9 @@ def mistake(capsys, *arguments):
     return capsys.readouterr().err.strip()
 
 
+PARTS = ("train", "validation", "test", "all")
+
+
 def people(m=60, seed=0):
     """m rows: an identifier, a number with gaps, a word, yes or no, a date, a constant, free text, and a class."""
     g = random.Random(seed)
@@ -286,3 +289,14 @@ def test_rows_of_the_training_among_those_that_are_measured_are_a_note(place, ca
     assert "rows of the training" not in answer(capsys, "evaluate", "r", write("e.csv", [header, *rows]))[1]
     Path("a.csv").unlink()
     assert "rows of the training" not in answer(capsys, "evaluate", "r", mixed)[1]
+    Path("r/model.h5").rename("alone.h5")
+    assert "note: there is no run.json beside the model" in answer(capsys, "evaluate", "alone.h5", mixed)[1]
+
+
+@pytest.mark.slow
+def test_the_training_part_is_without_the_validation_rows(place, capsys):
+    file = write("a.csv", [["a", "y"], *([i, i % 2] for i in range(100))])
+    options = ["--epochs", "1", "--hidden", "2", "--out", "r"]
+    answer(capsys, "train", file, "--patience", "2", "--validation-fraction", "0.25", *options)
+    rows = {part: answer(capsys, "evaluate", "r", file, "--part", part)[0]["rows"] for part in PARTS}
+    assert rows == {"train": 60, "validation": 20, "test": 20, "all": 100}

@@ -389,6 +389,14 @@ def test_early_stopping_returns_the_best_epoch(data):
     chex.assert_trees_all_equal(result.params, seen[best][1])
 
 
+def test_resuming_a_run_that_had_stopped_early_is_told(data):
+    options = {"learning_rate": 0.3, "early_stopping": EarlyStopping(5)}
+    stopped = fitted(data, epochs=200, **options)
+    with pytest.warns(UserWarning, match=f"stopped early after epoch {len(stopped.history)}, and trains no further"):
+        again = fitted(data, epochs=300, resume=stopped, **options)
+    assert len(again.history) == len(stopped.history)
+
+
 def test_early_stopping_on_a_metric(data):
     result = fitted(data, epochs=60, learning_rate=0.3, early_stopping=EarlyStopping(4, "f1"))
     values = [(report.metrics or {})["f1"] for report in result.history]
