@@ -231,6 +231,20 @@ def label_column(names: Sequence[str]) -> str:
     return next((name for name in names if name.lower() in _TARGET_NAMES), names[0])
 
 
+def last_column_notes(target: str, features: Sequence[str]) -> list[str]:
+    """Return a note about a target that is the last column only because no target was named.
+
+    >>> last_column_notes("pixel1", ["label", "pixel0"])
+    ["the target is the last column, 'pixel1'; --target label takes 'label' instead"]
+    >>> last_column_notes("class", ["y", "pixel0"])
+    []
+    """
+    usual = next((name for name in features if name.lower() in _TARGET_NAMES), None)
+    if usual is None or target.lower() in _TARGET_NAMES:
+        return []
+    return [f"the target is the last column, {target!r}; --target {usual} takes {usual!r} instead"]
+
+
 def spelling_notes(labels: np.ndarray) -> list[str]:
     """Return a note about labels that differ in capitals or blanks only, and are different classes nevertheless.
 

@@ -17,6 +17,7 @@ from jaxmlp.data.table_targets import (
     Target,
     check_infinite,
     check_labels_repeat,
+    last_column_notes,
     spelling_notes,
     target_columns,
     target_values,
@@ -116,8 +117,10 @@ def read_content(
     # the features were read without target and weights: all roles together, in the order of the file
     by_name = {role.name: role for role in content.roles} | special
     roles = tuple(by_name[name] for name in table.names if name in by_name)
-    notes = (*table.notes, *content.notes, *(spelling_notes(labels) if known is None else ()))
-    return content._replace(labels=labels, target_names=targets, weights=weights, roles=roles, notes=notes)
+    notes = [*table.notes, *content.notes, *(spelling_notes(labels) if known is None else ())]
+    if target is None and known is None:
+        notes += last_column_notes(targets[0], content.names)
+    return content._replace(labels=labels, target_names=targets, weights=weights, roles=roles, notes=tuple(notes))
 
 
 def _check_uses(table: Table, target: Target, targets: Sequence[str], options: TableOptions) -> None:
