@@ -23,7 +23,7 @@ from jaxmlp.data.limits import as_name
 from jaxmlp.data.paths import Source, existing_path, expand_path, missing_file, refuse_address
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.readers.arrays import Arrays
-from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite
+from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite, flatten_images
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
 from jaxmlp.data.table_targets import Target, label_column, match_labels, target_of_frame
 from jaxmlp.data.tables import KnownColumns, TableContent, read_content, read_features
@@ -287,17 +287,14 @@ def load_rows(
         suffixes = _suffixes(reader for reader in readers.READERS if reader.has_rows)
         remedy = rows_remedy(path) if path.is_dir() else reader.remedy if reader else "convert it to one of these"
         raise InputError(sentence("rows to predict", f"a file {', '.join(suffixes)}", path.name, remedy))
-    rows, shape = as_rows(reader.read_rows(path, n_features, columns), path.name)
+    stored = np.asarray(reader.read_rows(path, n_features, columns))
+    rows, shape = as_rows(flatten_images(stored, columns.image_shape), path.name)
     if rows.shape[1] != n_features:
         remedy = "give rows like those that the model was trained on"
         raise InputError(sentence(path.name, f"rows with {n_features} columns", rows.shape[1], remedy))
-    model_shape = columns.image_shape and tuple(columns.image_shape)
-    if shape and model_shape and _without_grey_axis(shape) != _without_grey_axis(model_shape):
-        raise InputError(sentence(path.name, f"images of shape {model_shape}", shape, "resize or transpose them"))
+    # images of the shape of the model are flat rows by now
+    if shape and columns.image_shape:
+        expects = f"images of shape {tuple(columns.image_shape)}"
+        raise InputError(sentence(path.name, expects, shape, "resize or transpose them"))
     check_finite(rows, path.name, columns.feature_names)
     return rows
-
-
-def _without_grey_axis(shape: Sequence[int]) -> Sequence[int]:
-    # (h, w) and (h, w, 1) are the same grey image
-    return shape[:2] if len(shape) == 3 and shape[2] == 1 else shape
