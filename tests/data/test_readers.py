@@ -105,7 +105,7 @@ def test_names_in_any_case_and_in_groups(tmp_path, names):
 def test_groups_without_an_array_are_named(tmp_path, refused):
     path = write_h5(tmp_path / "a.h5", {"run/first/X": X, "run/first/y": Y})
     got, remedy = "the groups run without arrays", "write X and y to the root of the file"
-    with refused(InputError, f"a.h5 expects arrays at the root or in its groups, got {got}: {remedy}"):
+    with refused(InputError, f"a.h5 expects {EXPECTED}, got {got}: {remedy}"):
         load(path)
     with refused(InputError, f"a.h5 expects {EXPECTED}, got pets/X, pets/y: rename the arrays"):
         load(write_h5(path, {"pets/X": X, "pets/y": Y}))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmlp.data.limits import check_bytes
-from jaxmlp.data.readers.arrays import CLASSES, Arrays, assign_roles, choose_rows, conventional_names
+from jaxmlp.data.readers.arrays import CLASSES, EXPECTED, Arrays, assign_roles, choose_rows, conventional_names
 from jaxmlp.data.readers.hdf5_checker import HDF5_ERRORS
 from jaxmlp.data.readers.hdf5_safety import find_danger
 from jaxmlp.data.rows import Columns
@@ -103,7 +103,7 @@ def stored_arrays(file: "h5py.File") -> dict[str, "h5py.Dataset"]:
     arrays |= {f"{name}/{member}": a for name, group in groups.items() for member, a in _members(group).items()}
     if groups and not arrays:
         got, remedy = f"the groups {', '.join(groups)} without arrays", "write X and y to the root of the file"
-        raise InputError(sentence(Path(file.filename).name, "arrays at the root or in its groups", got, remedy))
+        raise InputError(sentence(Path(file.filename).name, EXPECTED, got, remedy))
     return arrays
 
 

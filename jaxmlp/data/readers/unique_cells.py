@@ -51,7 +51,7 @@ def find_unique_name(
     if not numbers:
         return None
     # a word above classes, or a number above classes that are words
-    unique = [i for i in positions if (i not in numbers or _are_words(column_of(below[:9], i)))]
+    unique = [i for i in positions if not is_number(first[i]) or _are_words(column_of(below[:9], i))]
     unique = [i for i in unique if _is_above_classes(first[i], column_of(below, i))]
     if unique:
         beside = [i for i in numbers if i not in unique]
