@@ -26,8 +26,9 @@ VALIDATION = 0.1  # fraction of the training rows, where early stopping, a plate
 _FILES = ", ".join(reader.suffixes[0] for reader in READERS if reader.has_labels)
 _FOLDERS = " or ".join(f"{reader.name} files" for reader in READERS if reader.read_folder)
 _ROW_FILES = ", ".join(suffix for reader in READERS if reader.has_rows for suffix in reader.suffixes[:5])
+_NAMED_FILES = " or ".join(reader.name for reader in READERS if reader.has_rows and reader.file_name)
 DATA_HELP = f"DATA is a name ({', '.join(TOY_DATASETS)}), or a path: {_FILES}, or a folder with {_FOLDERS}."
-FILE_HELP = f"FILE is one of: {_ROW_FILES}."
+FILE_HELP = f"FILE is one of: {_ROW_FILES}, an {_NAMED_FILES} file of images, or a folder of pictures."
 MODEL_SUFFIXES = (".h5", ".hdf5")
 
 TEXT_OPTIONS = ("missing", "separator", "decimal", "thousands", "encoding", "header")

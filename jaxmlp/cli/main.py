@@ -141,6 +141,8 @@ def _explain_extra(error: click.UsageError) -> click.ClickException | InputError
         return error
     takes = " ".join(piece for piece in error.ctx.command.collect_usage_pieces(error.ctx) if piece != "[OPTIONS]")
     remedy = "give one at a time, and put a name with spaces in quotes"
+    if error.ctx.info_name == "predict":
+        remedy = "give one at a time, for several pictures their folder, and put a name with spaces in quotes"
     if re.fullmatch(r"[-+.,\d\s]+", extra[1]):
         remedy = "write the numbers of one value together, as in 3-4-1 or 1,2,3"
     got = f"further arguments {extra[1]}"

@@ -1,4 +1,4 @@
-"""`jaxmlp predict MODEL FILE`: predictions for rows without labels, or for one picture."""
+"""`jaxmlp predict MODEL FILE`: predictions for rows without labels, or for pictures."""
 
 import csv
 import io
@@ -16,6 +16,8 @@ from jaxmlp.cli.output import console, json_option, print_json
 from jaxmlp.cli.run_folder import history_and_checkpoints
 from jaxmlp.cli.table_output import check_table_output
 from jaxmlp.data.files import atomic_path
+from jaxmlp.data.folders import one_row_files
+from jaxmlp.data.limits import as_path
 from jaxmlp.data.load import is_table, load_rows, load_table
 from jaxmlp.data.readers.images import IMAGE_SUFFIXES
 from jaxmlp.data.tables import read_features
@@ -51,12 +53,12 @@ def predict(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Predict every row of FILE, or one picture.
+    """Predict every row of FILE, one picture, or every picture in a folder.
 
     MODEL is a run folder (of one network or of an ensemble) or a model.h5. The columns of a table are matched by name,
     in any order. A picture is resized to the size of the training images. The output is CSV with one line per row, in
-    the order of FILE. It has the identifier of the row (if there is one), the prediction, for a classifier the
-    probability of each class, and for an ensemble the disagreement of its members.
+    the order of FILE, or of the names of the pictures. It has the identifier of the row (if there is one), the
+    prediction, for a classifier the probability of each class, and for an ensemble the disagreement of its members.
     """
     out = None if out == "-" else out
     if out is not None:
@@ -82,15 +84,23 @@ def predict(
 
 
 def check_pixel_type(model: Model, file: str) -> None:
-    """Raise for a picture, whose pixels are bytes, if the model was trained on images of another dtype.
+    """Raise for pictures, whose pixels are bytes, if the model was trained on images of another dtype.
 
     Raises:
       InputError: because the model would take the bytes for numbers of another range.
     """
-    is_picture = Path(file).suffix.lower() in IMAGE_SUFFIXES
+    is_picture = bool(picture_files(file))
     if is_picture and model.image_shape and model.row_dtype != "uint8":
         got, remedy = f"images of {model.row_dtype}", "train on images of bytes, or give the rows as .npz"
         raise InputError(sentence("a picture", "a model trained on bytes 0..255", got, remedy))
+
+
+def picture_files(file: str) -> list[Path]:
+    """Return the picture itself, the pictures in a folder, or [] for any other file."""
+    path = as_path(file)
+    if path.is_dir():
+        return one_row_files(path)
+    return [path] if path.suffix.lower() in IMAGE_SUFFIXES else []
 
 
 class Identifiers(NamedTuple):
@@ -111,7 +121,9 @@ def read_rows(
     if not is_table(file):
         if id_column is not None:
             raise InputError(sentence("--id", "a table", file, "leave it out"))
-        return load_rows(file, model.n_features, model.columns), None
+        rows = load_rows(file, model.n_features, model.columns)
+        names = [path.name for path in picture_files(file)] if as_path(file).is_dir() else []
+        return rows, Identifiers("file", names) if names else None
     table = load_table(file, model.known_columns, options)
     content = read_features(table, model.known_columns, model.n_features)
     notes = [*table.notes, *content.notes]

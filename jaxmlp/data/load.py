@@ -10,8 +10,6 @@
 """
 
 import dataclasses
-import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,25 +18,23 @@ import numpy as np
 
 from jaxmlp.data import readers
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.folders import one_row_files, read_folder, rows_remedy
 from jaxmlp.data.frames import table_of_frame
 from jaxmlp.data.known_columns import KnownColumns
-from jaxmlp.data.limits import as_name, as_path
+from jaxmlp.data.limits import as_name
+from jaxmlp.data.paths import Source, existing_path, expand_path, missing_file, refuse_address
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.readers.arrays import Arrays
-from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite
+from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite, flatten_images
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
 from jaxmlp.data.table_targets import Target, match_labels, name_target, target_of_frame
 from jaxmlp.data.tables import TableContent, read_content, read_features
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.data.toy import TOY_DATASETS
-from jaxmlp.errors import InputError, InputTypeError, MissingFileError, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions, resolve_options
 from jaxmlp.tabular.table import Table, is_frame
-
-Source = str | os.PathLike[str]
-IDX_NAMES = ("mnist", "fashion-mnist", "fashion_mnist", "emnist", "kmnist")
-"""Names of data sets in idx files. The package does not contain them: an error says which files to download."""
 
 
 def load(
@@ -93,7 +89,7 @@ def load(
         dataset = _load_toy(source, target, standardize is True, task)
         check_no_split(f"source {source!r}", dataset.test is not None, test_fraction, seed)
         return dataset
-    path = _existing_path(source)
+    path = existing_path(source)
     reader = readers.find_reader(path) if path.is_file() else None
     if reader and reader.read_table:
         names = () if known_columns is None else known_columns.feature_names
@@ -116,6 +112,7 @@ def load(
         columns=arrays.columns,
         name=as_name((path.name if path.is_dir() else path.stem) or str(path)),
     )
+    dataset = dataclasses.replace(dataset, notes=arrays.notes)
     fraction = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
     if fraction and dataset.test is None:
         dataset = dataset.split_test(fraction, seed or 0)
@@ -200,49 +197,13 @@ def _no_columns(name: str, target: Target) -> InputError:
     return InputError(sentence(f"source {name!r}", expects, got, "leave it out"))
 
 
-def _existing_path(source: Source) -> Path:
-    if not isinstance(source, str | os.PathLike):
-        expects, got = "a name or a path", type(source).__name__
-        raise InputTypeError(sentence("load", expects, got, "for arrays take Dataset.from_arrays"))
-    _refuse_address(source)
-    path = _expand_path(source)
-    if path.exists():
-        return path
-    if str(source).lower() in IDX_NAMES:
-        expects = "a folder with train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the two t10k-… files"
-        remedy = "download the four files into a folder of that name, or give the path of their folder"
-        raise MissingFileError(sentence(f"the data source {str(source)!r}", expects, "no such folder", remedy))
-    # a single word is probably a misspelled name, so the error lists the names; anything else is a path
-    if isinstance(source, str) and not path.suffix and path.name == source:
-        raise unknown("data source", source, [*TOY_DATASETS, "or a path to a file or folder"])
-    raise _missing_file(path)
-
-
-def _refuse_address(source: Source) -> None:
-    """Raise for an address on the web, such as https://…: the package downloads nothing."""
-    if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):  # not C://, which is a drive
-        remedy = "download the file, and give its path"
-        raise InputError(sentence("reading", "a file on this machine", f"the address {source!r}", remedy))
-
-
-def _expand_path(source: Source) -> Path:
-    """Return the path with "." and ".." resolved: a data set takes its name from the path, and these have none."""
-    path = as_path(source)
-    return path.resolve() if path.name in ("", "..") else path
-
-
-def _missing_file(path: Path) -> MissingFileError:
-    got, remedy = f"{str(path)!r}, which does not exist", "check the path"
-    return MissingFileError(sentence("reading", "an existing file or folder", got, remedy))
-
-
 def _read_arrays(path: Path, target: Target) -> Arrays:
     """Return the arrays of a file or folder."""
     reader = readers.find_reader(path) if path.is_file() else None
     if target is not None:
         raise _no_columns(path.name, target)
     if path.is_dir():
-        return _read_folder(path)
+        return read_folder(path)
     if reader and reader.read:
         return reader.read(path)
     *suffixes, last = _suffixes(reader for reader in readers.READERS if reader.has_labels)
@@ -256,20 +217,9 @@ def _suffixes(formats: Iterable[readers.Reader]) -> list[str]:
     return [suffix for suffix in suffixes if not suffix.endswith(readers.COMPRESSIONS)]
 
 
-def _read_folder(folder: Path) -> Arrays:
-    paths = sorted(path for path in folder.iterdir() if path.is_file())  # iterdir has no fixed order
-    for reader in readers.READERS:
-        if reader.read_folder and (members := [path for path in paths if reader.matches(path)]):
-            return reader.read_folder(folder, members)
-    names = [reader.name for reader in readers.READERS if reader.read_folder]
-    expects = f"{' or '.join(names)} files in the folder"
-    got = f"{len(paths)} other files" if paths else "no files"
-    raise InputError(sentence(folder.name, expects, got, "for any other format give the path of the file"))
-
-
 def is_table(source: Source) -> bool:
     """Whether the suffix of a path is that of a table."""
-    reader = readers.find_reader(_expand_path(source))
+    reader = readers.find_reader(expand_path(source))
     return reader is not None and reader.read_table is not None
 
 
@@ -280,10 +230,10 @@ def load_table(source: Source, known: KnownColumns, options: TableOptions | None
         MissingFileError: when there is no such file.
         InputError: when the file is not a table.
     """
-    _refuse_address(source)
-    path = _expand_path(source)
+    refuse_address(source)
+    path = expand_path(source)
     if not path.exists():
-        raise _missing_file(path)
+        raise missing_file(path)
     reader = readers.find_reader(path)
     if reader is None or reader.read_table is None:
         raise InputError(sentence("reading a table", "a table", path.name, "give a .csv file, for example"))
@@ -302,7 +252,8 @@ def load_rows(
 
     Args:
         source: a table (columns by name, see `tables.read_features`), .npz or .h5 (one of the arrays in `NPZ_ROWS` or
-            `HDF5_ROWS`, or the only array), or one picture, which is resized to the image shape, as bytes 0..255.
+            `HDF5_ROWS`, or the only array), an idx file of images; or one picture, which is resized to the image shape,
+            as bytes 0..255, or a folder of pictures, in the order of their names.
         n_features: the width of the model's rows.
         columns: the columns of the model.
         known: `known_columns` of the model, by which a table is read; if None, the names in `columns`.
@@ -312,32 +263,31 @@ def load_rows(
         MissingFileError: when there is no such file.
         InputError: for rows of another width, for images of another shape, and for any file that `load` refuses.
     """
-    _refuse_address(source)
+    refuse_address(source)
     if not isinstance(columns, Columns):
         remedy = "write Columns(image_shape=(28, 28)), or give model.columns"
         raise InputTypeError(sentence("load_rows", "columns as Columns", type(columns).__name__, remedy))
-    path = _expand_path(source)
+    path = expand_path(source)
     if not path.exists():
-        raise _missing_file(path)
+        raise missing_file(path)
     reader = readers.find_reader(path)
     if path.is_file() and reader is not None and reader.read_table:
         known = known or KnownColumns(columns.feature_names, columns.target_names)
         return read_features(load_table(path, known, options), known, n_features).rows
+    if pictures := one_row_files(path) if path.is_dir() else []:
+        return np.concatenate([load_rows(picture, n_features, columns) for picture in pictures])
     if not path.is_file() or reader is None or reader.read_rows is None:
         suffixes = _suffixes(reader for reader in readers.READERS if reader.has_rows)
-        expects, remedy = f"a file {', '.join(suffixes)}", "convert it to one of these"
-        raise InputError(sentence("rows to predict", expects, path.name, remedy))
-    rows, shape = as_rows(reader.read_rows(path, n_features, columns), path.name)
+        remedy = rows_remedy(path) if path.is_dir() else reader.remedy if reader else "convert it to one of these"
+        raise InputError(sentence("rows to predict", f"a file {', '.join(suffixes)}", path.name, remedy))
+    stored = np.asarray(reader.read_rows(path, n_features, columns))
+    rows, shape = as_rows(flatten_images(stored, columns.image_shape), path.name)
     if rows.shape[1] != n_features:
         remedy = "give rows like those that the model was trained on"
         raise InputError(sentence(path.name, f"rows with {n_features} columns", rows.shape[1], remedy))
-    model_shape = columns.image_shape and tuple(columns.image_shape)
-    if shape and model_shape and _without_grey_axis(shape) != _without_grey_axis(model_shape):
-        raise InputError(sentence(path.name, f"images of shape {model_shape}", shape, "resize or transpose them"))
+    # images of the shape of the model are flat rows by now
+    if shape and columns.image_shape:
+        expects = f"images of shape {tuple(columns.image_shape)}"
+        raise InputError(sentence(path.name, expects, shape, "resize or transpose them"))
     check_finite(rows, path.name, columns.feature_names)
     return rows
-
-
-def _without_grey_axis(shape: Sequence[int]) -> Sequence[int]:
-    # (h, w) and (h, w, 1) are the same grey image
-    return shape[:2] if len(shape) == 3 and shape[2] == 1 else shape

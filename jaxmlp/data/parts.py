@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxmlp.data.labels import as_labels
-from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_unit
+from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_unit, without_grey_axis
 from jaxmlp.data.targets import encode
 from jaxmlp.data.tasks import Coding
 from jaxmlp.errors import InputError, InputTypeError, sentence
@@ -99,7 +99,7 @@ def make_part(
     if rows.shape[1] != n:
         expects = f"rows with {n} columns as in training"
         raise InputError(sentence(where, expects, rows.shape, "give every part the same columns"))
-    if image_shape != training.image_shape:
+    if without_grey_axis(image_shape or ()) != without_grey_axis(training.image_shape or ()):
         expects, got = f"images of the training shape {training.image_shape}", str(image_shape)
         raise InputError(sentence(where, expects, got, "give every part images of one shape"))
     if not isinstance(rows, TableRows):  # the gaps of a table have been counted by its encoder

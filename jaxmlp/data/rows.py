@@ -202,6 +202,25 @@ def find_columns(names: Sequence[str], available: tuple[str, ...], where: str) -
     return [available.index(name) for name in names]
 
 
+def without_grey_axis(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of an image, without the last axis of one grey channel: (h, w) for (h, w, 1)."""
+    return tuple(shape[:2] if len(shape) == 3 and shape[2] == 1 else shape)
+
+
+def flatten_images(array: np.ndarray, image_shape: Sequence[int] | None) -> np.ndarray:
+    """Return images of this shape as rows, one image as one row, and any other array unchanged.
+
+    The axis of one grey channel may be absent or present, as in Keras.
+
+    >>> [flatten_images(np.zeros(shape), (4, 3)).shape for shape in ((5, 4, 3), (5, 4, 3, 1), (4, 3, 1), (5, 12))]
+    [(5, 12), (5, 12), (1, 12), (5, 12)]
+    """
+    shape = without_grey_axis(image_shape or ())
+    if not shape or without_grey_axis(array.shape[1:]) == shape:
+        return array.reshape(len(array), -1) if shape else array
+    return array.reshape(1, -1) if without_grey_axis(array.shape) == shape else array
+
+
 def check_image_shape(shape: Sequence[int] | None, array_shape: ImageShape | None, n: int) -> ImageShape | None:
     """Return the image shape that the caller states or that the array shows; h·w·c must be n."""
     if shape is None:
@@ -211,7 +230,7 @@ def check_image_shape(shape: Sequence[int] | None, array_shape: ImageShape | Non
         shape = tuple(operator.index(size) for size in shape)
     except TypeError:
         raise InputTypeError(sentence("image_shape", expects, repr(shape), remedy)) from None
-    if array_shape is not None and shape != array_shape:
+    if array_shape is not None and without_grey_axis(shape) != without_grey_axis(array_shape):
         expects, remedy = f"the shape of the images, {array_shape}", "leave image_shape out, the array has it"
         raise InputError(sentence("image_shape", expects, shape, remedy))
     if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(shape) != n:

@@ -89,22 +89,30 @@ def target_of_frame(target: Target, frame: Any) -> Target:
     return as_text_name(target)
 
 
-def target_values(table: Table, names: Sequence[str]) -> np.ndarray:
+def target_values(table: Table, names: Sequence[str], source: Table | None = None) -> np.ndarray:
     """Return labels (m,) of one column, or (m, k) numbers of several.
+
+    Args:
+        table: the table, in which the user's words for a missing value are empty cells.
+        names: the target columns.
+        source: the table with these words, for the error text.
 
     Raises:
         InputError: rows without a target, an infinite number.
         InputTypeError: text in one of several target columns.
     """
-    problems = []
+    problems, remedies = [], []
     for name in names:
         cells = table.column(name)
         missing = np.flatnonzero(_is_missing_label(cells, table.number_format(name)))
         if len(missing):
-            problems.append(f"a missing value in {table.place(name, int(missing[0]))}{more_cells(len(missing))}")
+            row = int(missing[0])
+            word = as_text((source or table).column(name))[row]
+            label = f" ({word!r})" if word else ""
+            problems.append(f"a missing value{label} in {table.place(name, row)}{more_cells(len(missing))}")
+            remedies.append(_remedy_of_missing(word, as_text(cells)[row]))
     if problems:
-        remedy = "drop that line"
-        raise InputError(sentence(table.where, "a target in every row", first_problems(problems), remedy))
+        raise InputError(sentence(table.where, "a target in every row", first_problems(problems), remedies[0]))
     columns = [_labels_of(table, name) for name in names]
     if len(columns) == 1:
         return columns[0]
@@ -113,6 +121,15 @@ def target_values(table: Table, names: Sequence[str]) -> np.ndarray:
             got, remedy = f"{str(values[0])!r} in column {name!r}", "train one model per target, or write it as 0 and 1"
             raise InputTypeError(sentence(table.where, "numbers in several target columns", got, remedy))
     return np.stack(columns, axis=1)
+
+
+def _remedy_of_missing(word: str, cell: str) -> str:
+    """Return what to do about a target that is missing, by its word in the file and in the table that is read."""
+    if not word:
+        return "drop that line"
+    if not cell:
+        return f"drop that line, or leave {word!r} out of missing= (--missing) if it is a class"
+    return f"drop that line, or write another word for {word!r} if it is a class"
 
 
 def _is_missing_label(cells: Cells, form: NumberFormat) -> np.ndarray:

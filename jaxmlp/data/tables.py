@@ -94,14 +94,14 @@ def read_content(
         InputError, InputTypeError: names of no column, or cells that do not fit their column; one error lists all.
     """
     options = options or TableOptions()
-    table = empty_missing_words(table, options)
+    source, table = table, empty_missing_words(table, options)
     if len(table.names) < 2:
         remedy = "is the separator a comma, semicolon or tab?"
         raise InputError(sentence(table.where, "feature columns and a target", f"{len(table.names)} column", remedy))
     targets = target_columns(target, table.names, table.where)
     if known is None:
         _check_uses(table, target, targets, options)
-    labels = target_values(table, targets)
+    labels = target_values(table, targets, source)
     if known is None and len(targets) == 1:
         check_labels_repeat(table, targets[0], labels)
     weights = None if options.weights is None else weight_values(table, options.weights)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.data.rows import check_finite, check_unit, plain_array
+from jaxmlp.data.rows import check_finite, check_unit, flatten_images, plain_array
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.data.tables import read_features, rows_by_position
 from jaxmlp.errors import InputError, sentence
@@ -75,10 +75,7 @@ def _ignores(model: ModelOfRows, name: str) -> bool:
 
 
 def _check_array(rows: Any, model: ModelOfRows) -> np.ndarray:
-    array = plain_array(rows)
-    if model.image_shape and array.shape[1:] == model.image_shape:
-        _check_unit(array, model)
-        return array.reshape(len(array), -1)
+    array = flatten_images(plain_array(rows), model.image_shape)
     if array.ndim != 2 or array.shape[1] != model.n_features:
         raise _wrong_shape(array, model, has_names=hasattr(rows, "to_frame"))
     if isinstance(array, TableRows):
@@ -91,9 +88,7 @@ def _check_array(rows: Any, model: ModelOfRows) -> np.ndarray:
 def _wrong_shape(array: np.ndarray, model: ModelOfRows, *, has_names: bool) -> InputError:
     n, shape = model.n_features, array.shape
     remedy = "give the columns that it was trained on"
-    if shape == model.image_shape:
-        remedy = "pass image[None] for one image"
-    elif array.ndim == 0:
+    if array.ndim == 0:
         remedy = f"give an array; {READ_FILE}"
     elif array.ndim > 2 and model.image_shape:
         remedy = f"resize the images to {model.image_shape}; {READ_FILE}, and resizes a picture"

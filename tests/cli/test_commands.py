@@ -404,7 +404,7 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
         (
             "predict runs/cat my cat.jpg",
             "predict expects MODEL FILE, got further arguments cat.jpg: "
-            "give one at a time, and put a name with spaces in quotes",
+            "give one at a time, for several pictures their folder, and put a name with spaces in quotes",
         ),
         ("train nope", f"data source expects one of {NAMES}, got 'nope': take one of these names"),
         (

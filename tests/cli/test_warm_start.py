@@ -50,7 +50,8 @@ def test_columns_categories_and_classes_are_those_of_the_model(start, capsys):
     assert train(capsys, TABLE[["city", "b", "a", "y"]], "--out", "warm", *whole) == pytest.approx(expected)
     warm = jaxmlp.load_model("warm")
     assert (warm.feature_names, warm.classes) == (start.feature_names, start.classes)
-    jax.tree.map(np.testing.assert_array_equal, warm.preprocessing.columns, start.preprocessing.columns)
+    warm_columns, columns = (model.preprocessing.columns for model in (warm, start))  # pyright: ignore[reportAttributeAccessIssue]
+    jax.tree.map(np.testing.assert_array_equal, warm_columns, columns)
     # rows of two classes and of two cities only, in any order, keep their meaning
     some = TABLE[TABLE.city != "Bern"][::-1]
     correct = start.predict(some.drop(columns="y")) == some.y.to_numpy()

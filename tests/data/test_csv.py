@@ -215,6 +215,21 @@ def test_targets_it_refuses(table, refused):
             load(path, target=target)
 
 
+@pytest.mark.parametrize(
+    ("word", "options", "remedy"),
+    [
+        ("?", {}, "drop that line, or write another word for '?' if it is a class"),
+        ("0", {"missing": "0"}, "drop that line, or leave '0' out of missing= (--missing) if it is a class"),
+        ("none", {"missing": "none"}, "drop that line, or leave 'none' out of missing= (--missing) if it is a class"),
+    ],
+)
+def test_a_word_that_is_read_as_a_missing_target_is_named(table, refused, word, options, remedy):
+    text = "size,pet\n" + "".join(f"{i}.5,{('cat', word)[i % 2]}\n" for i in range(4))
+    got = f"a missing value ({word!r}) in column 'pet', line 3 (2 such cells)"
+    with refused(InputError, f"pets.csv expects a target in every row, got {got}: {remedy}"):
+        load(table(text), **options)
+
+
 def test_pandas_is_optional(table, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with refused(

@@ -2,12 +2,18 @@
 
 import sys
 
+import jax
 import numpy as np
 import pytest
 
-from jaxmlp.data.load import load_rows
+import jaxmlp
+from jaxmlp.cli.predict import read_rows
+from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.load import load, load_rows
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
+from jaxmlp.inference.model import Model
+from jaxmlp.tabular.options import TableOptions
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -58,6 +64,38 @@ def test_resizing_to_height_and_width(picture):
     rows = load_rows(picture(image), 32, Columns(image_shape=(8, 4))).reshape(8, 4)
     np.testing.assert_array_equal(rows[:3], 255)
     np.testing.assert_array_equal(rows[5:], 0)
+
+
+def test_a_folder_of_pictures_is_a_row_for_each_in_the_order_of_their_names(picture, tmp_path):
+    for name, image in (("b.png", COLOURS[::-1]), ("a.png", COLOURS), ("c.bmp", COLOURS[:, ::-1])):
+        picture(image, name)
+    (tmp_path / "notes.txt").touch()
+    rows = load_rows(tmp_path, 72, Columns(image_shape=(4, 6, 3)))
+    np.testing.assert_array_equal(rows.reshape(3, 4, 6, 3), [COLOURS, COLOURS[::-1], COLOURS[:, ::-1]])
+
+
+def test_the_command_names_each_picture_of_a_folder(picture, tmp_path):
+    data = Dataset.from_arrays(np.stack([COLOURS, COLOURS[::-1]]), [0, 1])
+    net = jaxmlp.network_for(data, ())
+    model = Model.of(net, jaxmlp.init(jax.random.key(0), net), data)
+    for name in ("b.png", "a.png"):
+        picture(COLOURS, name)
+    rows, identifiers = read_rows(model, str(tmp_path), None, TableOptions())
+    assert (rows.shape, identifiers) == ((2, 72), ("file", ["a.png", "b.png"]))
+    assert read_rows(model, str(tmp_path / "a.png"), None, TableOptions())[1] is None
+
+
+def test_a_folder_of_pictures_cannot_be_trained_on_but_says_what_can(picture, tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        picture(COLOURS, f"{name}/1.png")
+    arrays = r"write the pictures in one size as arrays, np\.savez\('pictures\.npz', X=X, y=y\)"
+    with pytest.raises(InputError, match=rf"got pictures in 2 folders, such as cats: {arrays}"):
+        load(tmp_path)
+    with pytest.raises(InputError, match=rf"got 1 pictures: {arrays}"):
+        load(tmp_path / "dogs")
+    with pytest.raises(InputError, match="give one folder of pictures, such as cats"):
+        load_rows(tmp_path, 72, Columns(image_shape=(4, 6, 3)))
 
 
 def test_transparency_becomes_white_unless_it_is_an_input(picture):

@@ -209,7 +209,7 @@ def test_rows_to_predict_it_refuses(tmp_path, refused):
         InputError,
         "rows to predict expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet, .pq, "
         ".png, .jpg, .jpeg, .bmp, .gif, .webp, "
-        f"got {tmp_path.name}: convert it to one of these",
+        f"got {tmp_path.name}: give a file in it, such as a.npz",
     ):
         load_rows(tmp_path, 3)
 

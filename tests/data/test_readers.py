@@ -3,18 +3,28 @@
 from pathlib import Path
 
 import click
+import h5py
 import numpy as np
 import pytest
 
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.train import train
-from jaxmlp.data import load, readers
+from jaxmlp.data import load, readers, stream
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.readers import READERS, Reader
-from jaxmlp.data.readers.arrays import Arrays
+from jaxmlp.data.readers.arrays import EXPECTED, Arrays
+from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
 
+X, Y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def write_h5(path, arrays):
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return path
 
 
 def help_of(command):
@@ -30,7 +40,7 @@ def test_readme_and_help_name_every_file_to_train_on(reader):
 
 @pytest.mark.parametrize("reader", [reader for reader in READERS if reader.read_rows], ids=lambda reader: reader.name)
 def test_the_help_names_every_file_to_predict(reader):
-    assert reader.suffixes[0] in help_of(predict)
+    assert (reader.suffixes[0] if reader.suffixes else f"{reader.name} file") in help_of(predict)
 
 
 @pytest.mark.parametrize("reader", [reader for reader in READERS if reader.read_folder], ids=lambda reader: reader.name)
@@ -68,3 +78,68 @@ def test_text_of_an_archive_in_either_byte_order(tmp_path):
     for dtype in ("<U1", ">U1"):
         np.savez(tmp_path / "t.npz", X=rows, y=np.array(["a", "b", "a", "b"]).astype(dtype))
         assert load(tmp_path / "t.npz", test_fraction=0).classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "X_train y_train X_test y_test",
+        "X_TRAIN Y_TRAIN X_TEST Y_TEST",
+        "Train_Set_X Train_Set_Y Test_Set_X Test_Set_Y",
+        "train/X train/y test/X test/y",
+        "training/rows training/labels test/rows test/labels",
+    ],
+)
+def test_names_in_any_case_and_in_groups(tmp_path, names):
+    arrays = dict(zip(names.split(), (X[:30], Y[:30], X[30:], Y[30:]), strict=True))
+    path = write_h5(tmp_path / "a.h5", arrays)
+    np.testing.assert_array_equal(stream(path).rows.read_all(), X[:30])
+    np.testing.assert_array_equal(load_rows(path, 4), X[30:])
+    np.savez(tmp_path / "a.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    for data in (load(path), load(tmp_path / "a.npz")):
+        assert data.test is not None
+        np.testing.assert_array_equal(data.test.rows, X[30:])
+        assert data.train.targets.tolist() == Y[:30].tolist()
+
+
+def test_groups_without_an_array_are_named(tmp_path, refused):
+    path = write_h5(tmp_path / "a.h5", {"run/first/X": X, "run/first/y": Y})
+    got, remedy = "the groups run without arrays", "write X and y to the root of the file"
+    with refused(InputError, f"a.h5 expects {EXPECTED}, got {got}: {remedy}"):
+        load(path)
+    with refused(InputError, f"a.h5 expects {EXPECTED}, got pets/X, pets/y: rename the arrays"):
+        load(write_h5(path, {"pets/X": X, "pets/y": Y}))
+
+
+def test_two_arrays_without_names_are_rows_and_labels(tmp_path, refused):
+    path = tmp_path / "a.npz"
+    np.savez(path, X, Y)
+    data = load(path, test_fraction=0)
+    np.testing.assert_array_equal(data.train.rows, X)
+    assert data.notes == ("the arrays have no names: arr_0 is read as the rows X, and arr_1 as the labels y",)
+    np.testing.assert_array_equal(load_rows(path, 4), X)
+    for arrays in ((Y, X), (X, X), (X, Y[1:])):
+        np.savez(path, *arrays)
+        with refused(InputError, f"a.npz expects {EXPECTED}, got arr_0, arr_1: name them, np.savez(path, X=X, y=y)"):
+            load(path)
+
+
+def test_npy_has_no_names(tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    for read in (load, lambda path: load_rows(path, 4)):
+        with pytest.raises(InputError, match=r"write it as \.npz with names, np\.savez\('data\.npz', X=X, y=y\)"):
+            read(tmp_path / "a.npy")
+
+
+def test_images_of_an_idx_file_to_predict(tmp_path, refused):
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 4), dtype=np.uint8)
+    header = bytes([0, 0, 8, 3]) + np.array(images.shape, ">u4").tobytes()
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes())
+    rows = load_rows(tmp_path / "t10k-images-idx3-ubyte", 16, Columns(image_shape=(4, 4)))
+    np.testing.assert_array_equal(rows, images.reshape(3, 16))
+    name = "t10k-labels-idx1-ubyte"
+    (tmp_path / name).touch()
+    with refused(InputError, f"rows to predict expects an idx file of images, got {name}: name the file of its images"):
+        load_rows(tmp_path / name, 16)
+    with pytest.raises(InputError, match="give a file in it, such as t10k-images-idx3-ubyte"):
+        load_rows(tmp_path, 16)

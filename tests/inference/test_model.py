@@ -330,6 +330,23 @@ def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
     assert "create the folder first" in refused(model_for(PAIRS).save, tmp_path / "no" / "m.h5")
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1)])
+def test_the_axis_of_one_grey_channel_may_be_there_or_not(shape, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (8, 2, 3), dtype=np.uint8)
+    data = Dataset.from_arrays(images.reshape(-1, *shape), [0, 1] * 4, test=(images[..., None], [0, 1] * 4))
+    net = jaxmlp.network_for(data, (2,))
+    model = Model.of(net, jaxmlp.init(jax.random.key(0), net), data)
+    expected = model.outputs(images.reshape(8, 6))
+    for given, outputs in ((images, expected), (images[0], expected[:1])):
+        for array in (given, given[..., None]):
+            np.testing.assert_allclose(model.outputs(array), outputs, rtol=1e-6)
+            np.savez(tmp_path / "a.npz", X=array)
+            rows = jaxmlp.data.load_rows(tmp_path / "a.npz", 6, model.columns)
+            np.testing.assert_allclose(model.outputs(rows), outputs, rtol=1e-6)
+    assert "expects rows of shape (m, 6), got (2, 1, 3)" in refused(model.predict, images[:2, :1])
+    assert "expects finite numbers, got nan" in refused(model.predict, np.full((1, *shape), np.nan))
+
+
 def test_rows_and_numbers_that_do_not_fit():
     model = model_for(IMAGES)
     assert refused(model.predict, np.zeros((6, 4))) == (

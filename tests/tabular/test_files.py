@@ -10,6 +10,7 @@ import pytest
 from jaxmlp.data import load
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
+from jaxmlp.data.readers.csv import read_table
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError, InputTypeError
 
@@ -227,7 +228,15 @@ def test_a_missing_value_of_a_single_column_is_a_row(written, text):
 def test_an_empty_line_in_a_single_column_is_not_passed_over(written):
     with pytest.raises(InputError, match="a value in every line of its only column, got an empty line 3: write NA"):
         load_rows(written("a\n1\n\n3\n4\n"), 1, Columns(("a",)))
+    # below the header, too, and in a text of two rows
+    for text, line in (("a\n\n3\n4\n", 2), ("a\n0.5\n\n-0.5", 3), ("\n\n3\n\n4\n\n\n5\n", 4)):
+        with pytest.raises(InputError, match=f"got an empty line {line}"):
+            load_rows(written(text), 1, Columns(("a",)))
     # a text whose line breaks were doubled
+    note = "line breaks are doubled: the empty lines between the rows are no rows"
+    for text in ("a\n\n1\n\n3\n", "a\r\r\n1\r\r\n3\r\r\n", "1\n\n3\n"):
+        table = read_table(written(text))
+        assert (table.columns, table.notes[-1]) == ((["1", "3"],), note)
     assert load_rows(written("\na\n\n1\n\n3\n\n4\n\n"), 1, Columns(("a",))).tolist() == [[1], [3], [4]]
 
 

@@ -77,6 +77,76 @@ def test_an_undecided_first_line_is_an_example_and_says_so(written, text):
     assert any("counts as a row: if it holds the names, say --header" in note for note in data.notes)
 
 
+def classes_below(header, *, rows=40, words=("cat", "dog")):
+    """A table of three columns of numbers and one of classes below a first line."""
+    return header + "\n" + "".join(f"{i * 0.5},{i % 7},{i % 5},{words[i % 2]}\n" for i in range(rows))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("400,410,420,species", "400.1,410.2,420.3,species", "4000,3998,3996,species", "850,200,37,species"),
+        *("2,3,4,label", "0,1,3,label", "0.0,1.0,2.0,label", "-1,0,1,label", "2018,2020,2022,label", "0,1,2,4"),
+    ],
+)
+@pytest.mark.parametrize("rows", [6, 40])
+def test_a_first_cell_that_is_none_of_the_classes_below_it_is_a_name(written, header, rows):
+    data = load(written(classes_below(header, rows=rows)), test_fraction=0)
+    assert ((*data.feature_names, *data.target_names), data.classes) == (tuple(header.split(",")), ("cat", "dog"))
+    assert len(data.train.rows) == rows
+    assert any("is the header" in note and "--no-header (header=False in Python)" in note for note in data.notes)
+
+
+def test_a_number_above_classes_of_numbers_is_a_name_in_a_line_of_equal_steps(written):
+    data = load(written(classes_below("10,20,30,40", words="12")), test_fraction=0)
+    assert (data.classes, len(data.train.rows)) == ((1, 2), 40)
+    data = load(written(classes_below("10,20,31,40", words="12")), test_fraction=0)
+    assert (data.classes, len(data.train.rows)) == ((1, 2, 40), 41)
+    assert any("although '40' occurs nowhere else in column 4" in note and "--header" in note for note in data.notes)
+
+
+def test_the_name_of_the_target_may_stand_first(written):
+    text = "label,400,410\n" + "".join(f"{('cat', 'dog')[i % 2]},{i * 0.5},{i % 7}\n" for i in range(40))
+    assert load(written(text), target=0, test_fraction=0).classes == ("cat", "dog")
+    # far below, in a line that no sample reads, the word is a class
+    long = text + text.partition("\n")[2] * 10 + "label,3.5,2\n"
+    assert load(written(long), target=0, test_fraction=0).classes == ("cat", "dog", "label")
+
+
+@pytest.mark.parametrize(("header", "rows"), [("5.1,3.5,1.4,rare", 40), ("0,1,2,label", 3)])
+def test_the_only_example_of_its_class_in_the_first_line_is_told(written, header, rows):
+    data = load(written(classes_below(header, rows=rows)), test_fraction=0)
+    assert (len(data.train.rows), len(data.classes)) == (rows + 1, 3)
+    assert any("occurs nowhere else in column 4: if it holds the names, say --header" in note for note in data.notes)
+    assert load(written(classes_below(header, rows=rows)), header=True, test_fraction=0).classes == ("cat", "dog")
+
+
+def test_a_new_table_for_a_model_has_its_header_found_by_the_names(written):
+    known = KnownColumns(("400", "410"), ("label",))
+    rows = load_rows(written("410,400\n5,6\n7,8\n"), 2, Columns(("400", "410")), known)
+    assert rows.tolist() == [[6, 5], [8, 7]]
+    # a model of a table without a header: its new table has none, either
+    known = KnownColumns(("0", "1", "2"), ("3",))
+    assert len(load_rows(written(classes_below("4,5,6,lynx")), 3, Columns(("0", "1", "2")), known)) == 41
+
+
+@pytest.mark.parametrize("names", ["wt,hp,am", "400,410,am"])
+@pytest.mark.parametrize("row_name", ["{}", "car {}"])
+def test_a_header_without_a_name_for_the_names_of_the_rows(written, names, row_name):
+    lines = "".join(f"{row_name.format(i * 7 % 41)},{i * 0.5},{i % 7},{i % 2}\n" for i in range(40))
+    data = load(written(f"{names}\n{lines}"), test_fraction=0)
+    assert (*data.feature_names, *data.target_names) == tuple(names.split(","))
+    assert data.train.rows[:2].tolist() == [[0, 0], [0.5, 1]]
+    assert any("one name less" in note for note in data.notes)
+    with pytest.raises(InputError, match="got 3 cells instead of 4 in line 42"):
+        load(written(f"{names}\n{lines}1,2,3\n"))
+
+
+def test_a_separator_too_many_below_a_header_makes_no_names_of_rows(written):
+    data = load(written("wt,hp,am\n" + "".join(f"{i},{i % 7},{i % 2},\n" for i in range(40))), test_fraction=0)
+    assert (data.feature_names, data.train.rows[:2].tolist()) == (("wt", "hp"), [[0, 0], [1, 1]])
+
+
 def test_a_model_with_numbers_as_names_finds_them_above_a_few_rows(written):
     known = KnownColumns(("2", "1"), ("0",))
     rows = load_rows(written("2,1\n5,6\n7,8\n"), 2, Columns(("2", "1")), known)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.data.readers.csv import read_table
 from jaxmlp.data.readers.hdf5 import read_hdf5, read_hdf5_folder, read_hdf5_rows
-from jaxmlp.data.readers.idx import IDX_NAME, read_idx_folder
+from jaxmlp.data.readers.idx import IDX_NAME, read_idx_folder, read_idx_rows
 from jaxmlp.data.readers.images import IMAGE_SUFFIXES, read_image
 from jaxmlp.data.readers.npz import read_npz, read_npz_rows
 from jaxmlp.data.readers.parquet import read_parquet
@@ -37,7 +37,8 @@ class Reader(NamedTuple):
         read_rows: path, n_features and the columns of a model -> rows to predict, unchecked.
         read_folder: folder and those of its files that belong to the format -> rows and labels, unchecked.
         file_name: a pattern of file names, for a format whose files are known by their whole names.
-        remedy: what to do with a file that alone has no labels, in error texts.
+        remedy: what to do with a file that alone has no labels, or cannot be read, in error texts.
+        is_one_row: whether a file is one row to predict, so that a folder of such files is several rows.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Reader(NamedTuple):
     file_name: re.Pattern[str] | None = None
     read_table: Callable[..., Table] | None = None
     remedy: str = "convert it to one of these"
+    is_one_row: bool = False
 
     @property
     def has_labels(self) -> bool:
@@ -85,8 +87,17 @@ READERS = (
         IMAGE_SUFFIXES,
         read_rows=read_image,
         remedy="a picture has no label: give it to jaxmlp predict",
+        is_one_row=True,
     ),
-    Reader("idx", read_folder=read_idx_folder, file_name=IDX_NAME, remedy="name the folder that holds it"),
+    # a single array without a name: rows and labels need two
+    Reader("npy", (".npy",), remedy="write it as .npz with names, np.savez('data.npz', X=X, y=y)"),
+    Reader(
+        "idx",
+        read_rows=read_idx_rows,
+        read_folder=read_idx_folder,
+        file_name=IDX_NAME,
+        remedy="name the folder that holds it",
+    ),
 )
 """The first reader that matches a file reads it."""
 

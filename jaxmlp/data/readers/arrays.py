@@ -3,6 +3,9 @@
     the course    train_set_x, train_set_y, test_set_x, test_set_y, list_classes
     Keras         x_train, y_train, x_test, y_test, x_val, y_val
     plain         x, X or rows, with y, Y, labels or targets
+    groups        train/X and train/y, test/X and test/y, val/X and val/y, read as the names of Keras
+
+The case of letters does not matter, except that x and X are two names.
 
 Rows are (m, n) or images (m, h, w[, c]); labels are (m,), (m, k), or (1, m) as in the files of the course. A label 2.0
 is read as 2. The arrays of test and validation may be absent; `list_classes` may occur beside any of these names.
@@ -13,6 +16,7 @@ flat rows under a plain name.
 """
 
 import itertools
+import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -33,6 +37,7 @@ class Arrays(NamedTuple):
         classes: labels of the class ids, if the source names them.
         columns: the names of its columns.
         pixels: whether rows of bytes are intensities, although they are flat and have no image shape.
+        notes: the decisions about the source, as texts for the user.
     """
 
     rows: np.ndarray
@@ -42,6 +47,7 @@ class Arrays(NamedTuple):
     columns: Columns = UNNAMED
     pixels: bool = False
     validation: tuple[np.ndarray | None, np.ndarray | None] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class ArrayNames(NamedTuple):
@@ -61,14 +67,37 @@ PLAIN = tuple(itertools.starmap(ArrayNames, itertools.product(("x", "X", "rows")
 CONVENTIONS = (COURSE, KERAS, *PLAIN)
 CLASSES = "list_classes"
 KNOWN_NAMES = frozenset(name for names in CONVENTIONS for name in names if name) | {CLASSES}
+_NAME_OF_LOWER = {name.lower(): name for name in sorted(KNOWN_NAMES)}
+_PART_OF_GROUP = {"train": "train", "training": "train", "test": "test", "val": "val", "validation": "val"}
+_LETTER_OF_ROLE = {"x": "x", "rows": "x", "y": "y", "labels": "y", "targets": "y"}
+_UNNAMED = re.compile(r"arr_\d+")  # as np.savez names what it gets without a name
 EXPECTED = "train_set_x and train_set_y, x_train and y_train, or one of x, X, rows with one of y, Y, labels, targets"
+
+
+def conventional_names(names: Iterable[str]) -> dict[str, str]:
+    """Return {name of a convention: name in the file} for the arrays that a convention names.
+
+    >>> conventional_names(["X_train", "Y_train", "mask"]), conventional_names(["train/X", "Test/y"])
+    ({'x_train': 'X_train', 'y_train': 'Y_train'}, {'x_train': 'train/X', 'y_test': 'Test/y'})
+    """
+    conventional: dict[str, list[str]] = {}
+    for name in names:
+        group, _, role = name.lower().rpartition("/")
+        known = name if name in KNOWN_NAMES else _NAME_OF_LOWER.get(name.lower())
+        if group in _PART_OF_GROUP and role in _LETTER_OF_ROLE:
+            known = f"{_LETTER_OF_ROLE[role]}_{_PART_OF_GROUP[group]}"
+        if known is not None:
+            conventional.setdefault(known, []).append(name)
+    # the exact name wins; of X_Train and X_TRAIN neither does
+    exact = {known: known if known in found else found[0] for known, found in conventional.items()}
+    return {known: name for known, name in exact.items() if name == known or len(conventional[known]) == 1}
 
 
 def assign_roles(arrays: Mapping[str, np.ndarray], names: Iterable[str], where: str) -> Arrays:
     """Return the arrays by their roles.
 
     Args:
-        arrays: those whose name is in `KNOWN_NAMES`.
+        arrays: by their names in `KNOWN_NAMES`.
         names: every name in the file, for the error text.
 
     Raises:
@@ -122,9 +151,12 @@ def find_array_names(available: Container[str], names: Iterable[str], where: str
     'y'
     """
     # "x" beside "y" and "labels" fits twice: to guess would mean to train on the wrong labels without an error
+    names = list(names)
     fitting = [roles for roles in CONVENTIONS if roles.rows in available and roles.labels in available]
     if len(fitting) != 1:
         remedy = "keep one pair of rows and labels" if fitting else "rename the arrays"
+        if names and all(map(_UNNAMED.fullmatch, names)):
+            remedy = "name them, np.savez(path, X=X, y=y)"
         # the course has two files, and test_catvnoncat.h5 alone has no rows to train on
         if any(str(roles.test_rows) in available and roles.rows not in available for roles in (COURSE, KERAS)):
             remedy = "give the folder that also contains the file of the training rows"
@@ -139,9 +171,10 @@ def choose_rows(names: Iterable[str], preferred: Iterable[str], where: str) -> s
         InputError: the file has several arrays, under none of these names.
     """
     names, preferred = list(names), list(preferred)
+    known = conventional_names(names)
     for name in preferred:
-        if name in names:
-            return name
+        if name in known:
+            return known[name]
     if len(names) != 1:
         expects = f"one of the arrays {', '.join(preferred)}, or a single array"
         raise InputError(sentence(where, expects, _list_names(names), "rename the array of rows"))

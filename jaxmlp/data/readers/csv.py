@@ -10,6 +10,7 @@ import lzma
 import mmap
 import re
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -197,7 +198,7 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
     if not rows:
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
     if n == 1:
-        _check_blank_lines(path.name, blank, len(rows))
+        notes += _check_blank_lines(path.name, blank, len(rows), text_format.names is not None)
     if n_trimmed:
         notes.append(f"{n_trimmed} rows end with a separator too many")
     if n_comments:
@@ -206,22 +207,30 @@ def _read_cells(path: Path, text_format: TextFormat, options: TableOptions) -> T
     return _make_table(path, text_format._replace(notes=tuple(notes)), columns, np.array(lines), options)
 
 
-def _check_blank_lines(where: str, blank: list[tuple[int, int]], n_rows: int) -> None:
-    """Raise for an empty line between the rows of a single column: it may be a row whose value is missing.
+def _check_blank_lines(where: str, blank: list[tuple[int, int]], n_rows: int, has_header: bool) -> list[str]:
+    """Raise for an empty line among the rows of a single column: it may be a row whose value is missing.
 
     Args:
         where: the name of the file.
         blank: the number of each empty line, and how many rows stand above it.
         n_rows: how many rows there are.
+        has_header: whether a header stands above the rows.
+
+    Returns:
+        A note if line breaks are doubled: then there are equally many empty lines between all rows.
 
     Raises:
-        InputError: such a line, unless there is one between all rows.
+        InputError: such a line.
     """
-    between = [line for line, n_above in blank if 0 < n_above < n_rows]
-    # an empty line between all rows comes from doubled line breaks, and stands for no value
-    if between and len(between) < n_rows - 1:
-        got, remedy = f"an empty line {between[0]}{more_cells(len(between))}", "write NA there, or delete the line"
-        raise InputError(sentence(where, "a value in every line of its only column", got, remedy))
+    start = 0 if has_header else 1
+    among = [(line, n_above) for line, n_above in blank if start <= n_above < n_rows]
+    if not among:
+        return []
+    counts = Counter(n_above for _, n_above in among)
+    if n_rows > 1 and len(counts) == n_rows - start and len({*counts.values()}) == 1:
+        return ["line breaks are doubled: the empty lines between the rows are no rows"]
+    got, remedy = f"an empty line {among[0][0]}{more_cells(len(among))}", "write NA there, or delete the line"
+    raise InputError(sentence(where, "a value in every line of its only column", got, remedy))
 
 
 def _count_columns(text_format: TextFormat) -> int:

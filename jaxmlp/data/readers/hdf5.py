@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmlp.data.limits import check_bytes
-from jaxmlp.data.readers.arrays import CLASSES, KNOWN_NAMES, Arrays, assign_roles, choose_rows
+from jaxmlp.data.readers.arrays import CLASSES, EXPECTED, Arrays, assign_roles, choose_rows, conventional_names
 from jaxmlp.data.readers.hdf5_checker import HDF5_ERRORS
 from jaxmlp.data.readers.hdf5_safety import find_danger
 from jaxmlp.data.rows import Columns
@@ -40,9 +40,10 @@ def read_hdf5(path: Path, *, is_ours: bool = False) -> Arrays:
         InputError: not an HDF5 file, a damaged file, or arrays under unknown names.
     """
     with open_hdf5(path, is_ours=is_ours) as file:
-        available = root_arrays(file)
+        available = stored_arrays(file)
         # arrays under other names are not read: they may be large
-        arrays = {name: read_array(array, path) for name, array in available.items() if name in KNOWN_NAMES}
+        names = conventional_names(available)
+        arrays = {name: read_array(available[stored], path) for name, stored in names.items()}
     return assign_roles(arrays, available, path.name)
 
 
@@ -56,9 +57,9 @@ def read_hdf5_folder(folder: Path, paths: list[Path]) -> Arrays:
     sources: dict[str, Path] = {}
     for path in paths:
         with open_hdf5(path) as file:
-            for name, array in (
-                (name, read_array(stored, path)) for name, stored in root_arrays(file).items() if name in KNOWN_NAMES
-            ):
+            available = stored_arrays(file)
+            for name, stored in conventional_names(available).items():
+                array = read_array(available[stored], path)
                 # Both files of the course carry list_classes, which is accepted as long as the two are equal.
                 if name in arrays and not (name == CLASSES and np.array_equal(array, arrays[name])):
                     got = f"{name} in {sources[name].name} and in {path.name}"
@@ -70,7 +71,7 @@ def read_hdf5_folder(folder: Path, paths: list[Path]) -> Arrays:
 def read_hdf5_rows(path: Path, _n_features: int, _columns: Columns) -> np.ndarray:
     """Return the rows to predict: the first array of `HDF5_ROWS` that the file has, else its only array."""
     with open_hdf5(path) as file:
-        arrays = root_arrays(file)
+        arrays = stored_arrays(file)
         return read_array(arrays[choose_rows(arrays, HDF5_ROWS, path.name)], path)
 
 
@@ -87,12 +88,31 @@ def read_array(array: "h5py.Dataset", path: Path) -> np.ndarray:
     return np.asarray(array[()])  # of a single value, too, which h5py returns as a number or text
 
 
-def root_arrays(file: "h5py.File") -> dict[str, "h5py.Dataset"]:
-    """Return the arrays at the root of the file, not yet read; groups and broken links are ignored."""
+def stored_arrays(file: "h5py.File") -> dict[str, "h5py.Dataset"]:
+    """Return the arrays at the root of the file, else those in its groups as group/name; none is read yet.
+
+    Raises:
+        InputError: arrays in groups of groups only.
+    """
+    arrays = _members(file)
+    if {*arrays} - {CLASSES}:
+        return arrays
     import h5py
 
-    # `get` gives None for a broken link, where file[name] would raise
-    return {str(name): array for name in file if isinstance(array := file.get(name), h5py.Dataset)}
+    groups = {str(name): group for name in file if isinstance(group := file.get(name), h5py.Group)}
+    arrays |= {f"{name}/{member}": a for name, group in groups.items() for member, a in _members(group).items()}
+    if groups and not arrays:
+        got, remedy = f"the groups {', '.join(groups)} without arrays", "write X and y to the root of the file"
+        raise InputError(sentence(Path(file.filename).name, EXPECTED, got, remedy))
+    return arrays
+
+
+def _members(group: "h5py.Group") -> dict[str, "h5py.Dataset"]:
+    """Return the arrays of a group by their names; broken links are ignored."""
+    import h5py
+
+    # `get` gives None for a broken link, where group[name] would raise
+    return {str(name): array for name in group if isinstance(array := group.get(name), h5py.Dataset)}
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ an empty cell above an index              as pandas and R write the numbers of t
 numbers in quotation marks                above numbers without them, as R writes names
 2, 1, 0 above another kind                above words, or above numbers of which whole ones are written 5.0 too
 text, if every column is text             and no cell of the first line occurs again in its column
+
+`unique_cells` has a further rule, for the cells that none of these decides.
 """
 
 import csv
@@ -35,13 +37,21 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
     >>> is_header(["0", "1", "label"], [["5", "2", "cat"], ["4", "7", "cat"]] * 5)
     True
     """
-    if known_names and not _are_digits(known_names) and set(known_names) <= set(first):
+    if known_names and not are_digits(known_names) and set(known_names) <= set(first):
         return True
     # a file without a header has the names 0, 1, 2, ...: a model with the names 2, 1 was trained on a header
     if len(known_names) > 1 and [*known_names] == [*first[: len(known_names)]] and known_names[0] != "0":
         return True
+    # a file without a header numbers its columns below their count: 400 and 420 are names, in any order
+    if (
+        len(known_names) > 1
+        and are_digits(known_names)
+        and max(map(int, known_names)) > len(first)
+        and (set(known_names) <= set(first))
+    ):
+        return True
     # 5% above 7% is an amount, and above 7 it is a name
-    if any(_is_amount(cell) and any(map(_is_amount, _column(below[:9], i))) for i, cell in enumerate(first)):
+    if any(is_amount(cell) and any(map(is_amount, column_of(below[:9], i))) for i, cell in enumerate(first)):
         return False
     if _has_index(first, below):
         return True
@@ -53,7 +63,7 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
     # names differ, but cells repeat: p,x,p is a row of the mushroom data
     if len(set(first)) < len(first):
         return False
-    if _are_run(first) and any(_is_another_kind(cell, _column(below, i)) for i, cell in enumerate(first)):
+    if is_run(first) and any(_is_another_kind(cell, column_of(below, i)) for i, cell in enumerate(first)):
         return True
     numbers = [cell for cell in first if is_number(cell)]
     words = [i for i, cell in enumerate(first) if not is_number(cell)]
@@ -67,20 +77,20 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
     if not numbers:
         # two texts in a single column may both be rows
         return len(below) > 1 or len(first) > 1
-    if known_names and len(numbers) > 2 and _are_digits(numbers):  # a model may name its columns 0, 1, 2, in any order
+    if known_names and len(numbers) > 2 and are_digits(numbers):  # a model may name its columns 0, 1, 2, in any order
         numbers = sorted(numbers, key=int)
     if not _are_numbered_names(numbers, bool(words)):
         return False
     if words:
-        # unless the words below repeat, a first row with a rare class would look like a header
-        return len(below) >= MIN_RECORDS and any(_repeats(_column(below, i)) for i in words)
+        # unless the words below repeat, they are free text, which differs in every row
+        return len(below) >= MIN_RECORDS and any(repeat(column_of(below, i)) for i in words)
     # numbers above numbers: 0, 1, 2, ... are names, unless the first row counts up too
     return not _are_numbered_names([cell for cell in below[0] if cell], False)
 
 
 def may_be_header(first: Sequence[str]) -> bool:
     """Whether a first record that counts as an example looks like names: 3, 2, 1, or a first cell that is empty."""
-    return len(first) > 1 and (_are_run(first) or (not first[0] and all(first[1:])))
+    return len(first) > 1 and (is_run(first) or (not first[0] and all(first[1:])))
 
 
 def has_quoted_names(lines: Sequence[str], separator: str) -> bool:
@@ -111,7 +121,7 @@ def _is_quoted(cell: str) -> bool:
 
 def _has_index(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether an empty first cell stands above an index, as pandas and R write it, and names stand beside it."""
-    index = _column(below, 0)
+    index = column_of(below, 0)
     if first[0] or len(first) < 2 or len(index) < len(below) or not index:
         return False
     if all(map(str.isdecimal, index)) and [int(cell) for cell in index] in (
@@ -119,7 +129,7 @@ def _has_index(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         [*range(1, len(index) + 1)] if len(index) > 1 else [],
     ):
         return True
-    if len(set(index)) < len(index) or not all(cell.isdecimal() or (cell and not is_number(cell)) for cell in index):
+    if not name_rows(index):
         return False
     names = first[1:]
     numbers = [cell for cell in names if is_number(cell)]
@@ -127,14 +137,23 @@ def _has_index(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         return False
     # a missing first value beside a word that is a value: of values at least one occurs again
     return all(
-        is_number(cell) or not (cell.lower() in MISSING_NUMBERS or cell in _column(below, i))
+        is_number(cell) or not (cell.lower() in MISSING_NUMBERS or cell in column_of(below, i))
         for i, cell in enumerate(names, 1)
     )
 
 
-def _are_run(cells: Sequence[str]) -> bool:
+def name_rows(cells: Sequence[str]) -> bool:
+    """Whether the cells of a column differ, and are whole numbers or words, as the names of rows are.
+
+    >>> name_rows(["1", "3"]), name_rows(["Mazda RX4", "Datsun 710"]), name_rows(["0.5", "1.5"])
+    (True, True, False)
+    """
+    return len(set(cells)) == len(cells) and all(cell.isdecimal() or (cell and not is_number(cell)) for cell in cells)
+
+
+def is_run(cells: Sequence[str]) -> bool:
     """Whether cells are whole numbers that count up or down, such as 3, 2, 1."""
-    if len(cells) < 2 or not _are_digits(cells):
+    if len(cells) < 2 or not are_digits(cells):
         return False
     numbers = [int(cell) for cell in cells]
     return {b - a for a, b in pairwise(numbers)} in ({1}, {-1})
@@ -151,7 +170,7 @@ def _is_another_kind(cell: str, column: Sequence[str]) -> bool:
     column = [text for text in column if text.lower() not in MISSING_NUMBERS]
     if len(column) < MIN_RECORDS or not cell.isdecimal():
         return False
-    if not any(is_number(text) or _is_amount(text) for text in column):
+    if not any(is_number(text) or is_amount(text) for text in column):
         return True
     decimals = [match[1] for text in column if (match := _DECIMALS.fullmatch(text))]
     if len(decimals) < len(column):
@@ -161,11 +180,13 @@ def _is_another_kind(cell: str, column: Sequence[str]) -> bool:
     return len({*lengths}) == 1 or max(lengths) >= MANY_DECIMALS or any(not text.strip("0") for text in decimals)
 
 
-def _are_digits(cells: Iterable[str]) -> bool:
+def are_digits(cells: Iterable[str]) -> bool:
+    """Whether all cells are whole numbers without a sign."""
     return all(cell.isdecimal() for cell in cells)
 
 
-def _repeats(cells: Sequence[str]) -> bool:
+def repeat(cells: Sequence[str]) -> bool:
+    """Whether the cells have at most half as many values as there are cells."""
     return len(set(cells)) <= len(cells) / 2
 
 
@@ -174,14 +195,15 @@ def has_word_above_number(first: Iterable[str], below: Sequence[Sequence[str]]) 
     for i, cell in enumerate(first):
         if is_number(cell) or cell.lower() in MISSING_NUMBERS:
             continue
-        column = [cell for cell in _column(below, i) if cell.lower() not in MISSING_NUMBERS]
+        column = [cell for cell in column_of(below, i) if cell.lower() not in MISSING_NUMBERS]
         column = column[:1] if len(column) < 3 else column
-        if column and all(is_number(cell) or _is_amount(cell) for cell in column):
+        if column and all(is_number(cell) or is_amount(cell) for cell in column):
             return True
     return False
 
 
-def _column(records: Sequence[Sequence[str]], i: int) -> list[str]:
+def column_of(records: Sequence[Sequence[str]], i: int) -> list[str]:
+    """Return the cells at one position of all records that have it."""
     return [record[i] for record in records if len(record) > i]
 
 
@@ -190,7 +212,7 @@ def _are_numbered_names(cells: Sequence[str], beside_words: bool) -> bool:
 
     Three years, or three numbers beside words, may also count down.
     """
-    if not _are_digits(cells):
+    if not are_digits(cells):
         return False
     numbers = [int(cell) for cell in cells]
     if len(numbers) > 2 and (beside_words or min(numbers) >= FIRST_YEAR):
@@ -210,7 +232,7 @@ def is_number(cell: str) -> bool:
     return value == value if value is not None else any(not form.unit for form in number_formats([cell]))
 
 
-def _is_amount(cell: str) -> bool:
+def is_amount(cell: str) -> bool:
     """Whether a cell is a number with a unit, such as $5 or 5%."""
     return parse_number(cell) is None and any(form.unit for form in number_formats([cell]))
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxmlp.data.limits import BoundedStream, check_bytes, check_regular
 from jaxmlp.data.readers.arrays import Arrays
+from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError, sentence
 
 # also train-images.idx3-ubyte, as some programs unpack it, and emnist-letters-train-images-idx3-ubyte.gz
@@ -40,6 +41,18 @@ def read_idx_folder(folder: Path, paths: list[Path]) -> Arrays:
     test = (arrays.get("test images"), arrays.get("test labels"))
     has_test = any(role.startswith("test") for role in roles)
     return Arrays(arrays["train images"], arrays["train labels"], test if has_test else None, pixels=True)
+
+
+def read_idx_rows(path: Path, _n_features: int, _columns: Columns) -> np.ndarray:
+    """Return the images of one file, to predict them.
+
+    Raises:
+        InputError: a file of labels, or a damaged file.
+    """
+    match = IDX_NAME.fullmatch(path.name)
+    if match is None or match["role"] != "images":
+        raise InputError(sentence("rows to predict", "an idx file of images", path.name, "name the file of its images"))
+    return read_idx(path, 3)
 
 
 def _assign_files(folder: Path, paths: list[Path]) -> dict[str, Path]:

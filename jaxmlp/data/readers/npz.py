@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from jaxmlp.data.limits import check_bytes, check_regular
-from jaxmlp.data.readers.arrays import KNOWN_NAMES, Arrays, assign_roles, choose_rows
+from jaxmlp.data.readers.arrays import Arrays, assign_roles, choose_rows, conventional_names
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError, sentence
 
@@ -24,6 +24,8 @@ NPZ_ERRORS = (
 )
 NPZ_ROWS = ("rows", "x", "X", "x_test", "test_set_x")
 """Where rows to predict are searched, in this order."""
+UNNAMED_PAIR = ("arr_0", "arr_1")
+"""The names that np.savez(path, X, y) gives to rows and labels."""
 
 
 def read_npz(path: Path) -> Arrays:
@@ -33,15 +35,22 @@ def read_npz(path: Path) -> Arrays:
         InputError: not an archive, a damaged one, pickled objects, or arrays under unknown names.
     """
     with _open_npz(path) as archive:
-        arrays = {name: _read_member(archive, name, path) for name in archive.files if name in KNOWN_NAMES}
         names = archive.files
+        if {*names} == {*UNNAMED_PAIR}:
+            rows, labels = (_read_member(archive, name, path) for name in UNNAMED_PAIR)
+            if rows.ndim > 1 == labels.ndim and len(rows) == len(labels):
+                note = "the arrays have no names: arr_0 is read as the rows X, and arr_1 as the labels y"
+                return assign_roles({"X": rows, "y": labels}, names, path.name)._replace(notes=(note,))
+        arrays = {name: _read_member(archive, stored, path) for name, stored in conventional_names(names).items()}
     return assign_roles(arrays, names, path.name)
 
 
 def read_npz_rows(path: Path, _n_features: int, _columns: Columns) -> np.ndarray:
     """Return the rows to predict: the first array of `NPZ_ROWS` that the archive has, else its only array."""
     with _open_npz(path) as archive:
-        return _read_member(archive, choose_rows(archive.files, NPZ_ROWS, path.name), path)
+        is_pair = {*archive.files} == {*UNNAMED_PAIR}
+        name = UNNAMED_PAIR[0] if is_pair else choose_rows(archive.files, NPZ_ROWS, path.name)
+        return _read_member(archive, name, path)
 
 
 def _read_member(archive: NpzFile, name: str, path: Path) -> np.ndarray:

@@ -3,7 +3,7 @@
     encoding     UTF-8, UTF-16 or UTF-32; any other bytes are read as Windows-1252
     comments     lines that begin with # or % above the first row are skipped; the last one may contain the column names
     separator    semicolon, tab, comma, pipe or blanks: what divides most rows into equally many cells
-    header       see `header`
+    header       see `header` and `unique_cells`
 
 The rules read the first 200 records. A note reports what they decide, and `TableOptions` overrides it.
 """
@@ -22,9 +22,11 @@ from jaxmlp.data.readers.header import (
     is_header,
     is_number,
     may_be_header,
+    name_rows,
 )
 from jaxmlp.data.readers.text_encoding import check_is_table, find_encoding, trim
 from jaxmlp.data.readers.text_records import BLANKS, is_blank, open_text, read_records
+from jaxmlp.data.readers.unique_cells import find_unique_label, find_unique_name
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.tabular.options import TableOptions
 
@@ -96,13 +98,26 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
         records, sample = records[n_titles:], sample[n_titles:]
         notes.append(f"{n_titles} line{'s' * (n_titles > 1)} above the header")
     first, below = sample[0], sample[1:]
+    # R writes the names of the rows in front of the columns, without a name of their own
+    n_unnamed = int(options.header is not False and _has_row_names(first, below))
+    cells_below = [record[n_unnamed:] for record in below]
+
+    def is_unique(position: int | None) -> bool:
+        return position is not None and not _occurs_below(
+            path, encoding, separator, records[0][0], first[position], position + n_unnamed
+        )
+
     comment_names, is_certain = _names_in_comment(comments[-1], separator, n_columns) if comments else (None, False)
     if n_comments := len(comments) - is_certain:
         notes.append(f"{n_comments} comment line{'s' * (n_comments > 1)} above the table")
-    has_header = options.header
+    has_header, unique_name = options.header, None
     if has_header is None:
         texts = [lines[n - 1] for n, _ in records]
-        has_header = not is_certain and (is_header(first, below, known_names) or has_quoted_names(texts, separator))
+        has_header = is_header(first, cells_below, known_names) or has_quoted_names(texts, separator)
+        if not has_header and not is_certain:
+            unique_name = find_unique_name(first, cells_below, known_names)
+            has_header = is_unique(unique_name)
+        has_header = has_header and not is_certain
         # "# 12,7,3" above three columns is a remark: names are words
         has_words = comment_names and not any(is_number(name) for name in comment_names)
         if not has_header and comment_names and has_words and options.header is None:
@@ -120,15 +135,54 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
     if not has_header:
         if options.header is None and len(sample) > 1:
             notes.append("no header: the columns are named 0, 1, 2, ...")
-            if may_be_header(first):
-                remedy = "if it holds the names, say --header (header=True in Python)"
-                notes.append(f"line {records[0][0]} ({', '.join(first[:5])}) counts as a row: {remedy}")
+            label = find_unique_label(first, below)
+            label = label if is_unique(label) else None
+            if label is not None or may_be_header(first):
+                notes.append(_note_of_row(records[0][0], first, label))
         return TextFormat(encoding, separator, None, start, n_columns, tuple(notes), sample)
     names = tuple(" ".join(trim(cell).split()) for cell in first)  # a name with a line break is one line here
     # a word above numbers is certainly a name; any other header may be a row, and the user is told
-    if options.header is None and not has_word_above_number(first, below):
-        notes.append(f"the first row is the header: {', '.join(names[:5])}")
+    if options.header is None and not has_word_above_number(first, cells_below):
+        notes.append(_note_of_header(records[0][0], names, unique_name))
+    if n_unnamed:
+        names = ("", *names)
+        notes.append("the header has one name less than the lines have cells: the first cell is the name of the row")
     return TextFormat(encoding, separator, names, records[0][0], n_columns, tuple(notes), below)
+
+
+def _has_row_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether the first record has one cell less than all others, whose first cells name the rows."""
+    is_longer = {len(record) for record in below} == {len(first) + 1}
+    # 1,2,0, below a,b,y has a separator too many at the end of its lines, and no names of rows
+    return is_longer and any(record[-1] for record in below) and name_rows([record[0] for record in below])
+
+
+def _occurs_below(path: Path, encoding: str, separator: str, n_lines: int, cell: str, position: int) -> bool:
+    """Whether a cell occurs in its column below the first lines: in the whole file, not only in its first records."""
+    with open_text(path, encoding) as file:
+        lines = itertools.islice(file, n_lines, None)
+        return any(
+            len(record) > position and _unquote(record[position]) == cell
+            for _, record in read_records(lines, separator)
+        )
+
+
+def _note_of_header(line: int, names: Sequence[str], unique: int | None) -> str:
+    """Return the note about a first line that may be a row, with the position of the cell that decided, if one did."""
+    because = "" if unique is None else f", because {_unique_cell(names, unique)}"
+    remedy = "if it is an example, say --no-header (header=False in Python)"
+    return f"line {line} is the header ({', '.join(names[:5])}){because}: {remedy}"
+
+
+def _note_of_row(line: int, first: Sequence[str], unique: int | None) -> str:
+    """Return the note about a first line that may be the header, with the position of the cell that says so, if any."""
+    although = "" if unique is None else f", although {_unique_cell(first, unique)}"
+    remedy = "if it holds the names, say --header (header=True in Python)"
+    return f"line {line} ({', '.join(first[:5])}) counts as a row{although}: {remedy}"
+
+
+def _unique_cell(first: Sequence[str], position: int) -> str:
+    return f"{first[position]!r} occurs nowhere else in column {position + 1}"
 
 
 def _unquote(cell: str) -> str:
@@ -189,7 +243,11 @@ def _count_titles(sample: Sequence[Sequence[str]], n_columns: int, known_names: 
     n = next((i for i, record in enumerate(sample) if not is_title(record)), 0)
     # without a whole header below them, short records are rows with missing values
     is_complete = 0 < n < len(sample) - 1 and len(sample[n]) == n_columns
-    return n if is_complete and is_header(sample[n], sample[n + 1 :], known_names) else 0
+    first, below = sample[n], sample[n + 1 :]
+    is_named = is_complete and (
+        is_header(first, below, known_names) or find_unique_name(first, below, known_names) is not None
+    )
+    return n if is_named else 0
 
 
 def _names_in_comment(line: str, separator: str, n_columns: int) -> tuple[list[str] | None, bool]:

@@ -13,7 +13,7 @@ All of these together, except the labels, take at most `memory` bytes.
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -23,8 +23,15 @@ from jaxmlp.data.dataset import Dataset, Part, check_two_classes, constant_scale
 from jaxmlp.data.labels import as_labels, decode_text
 from jaxmlp.data.limits import as_name, as_path
 from jaxmlp.data.preprocessing import Preprocessing
-from jaxmlp.data.readers.arrays import CLASSES, ArrayNames, find_array_names, flatten_labels, has_image_names
-from jaxmlp.data.readers.hdf5 import open_hdf5, read_array, root_arrays
+from jaxmlp.data.readers.arrays import (
+    CLASSES,
+    ArrayNames,
+    conventional_names,
+    find_array_names,
+    flatten_labels,
+    has_image_names,
+)
+from jaxmlp.data.readers.hdf5 import open_hdf5, read_array, stored_arrays
 from jaxmlp.data.rows import ImageShape, as_rows
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split, check_split
 from jaxmlp.data.streaming.file_rows import FileRows, choose_runs
@@ -220,8 +227,9 @@ class _FileContent(NamedTuple):
 
 def _read_content(path: Path, train: ArrayNames | None, test: tuple[str, str] | None, memory: int) -> _FileContent:
     with open_hdf5(path, streamed=True) as file:
-        arrays = root_arrays(file)  # no data is read before type and shape are checked: an array may be very large
-        names = _find_stream_names(arrays, train, test, path.name)
+        stored = stored_arrays(file)  # no data is read before type and shape are checked: an array may be very large
+        arrays = stored | {known: stored[name] for known, name in conventional_names(stored).items()}
+        names = _find_stream_names(arrays, stored, train, test, path.name)
         rows, image_shape = _describe_rows(path, arrays[names.rows], memory)
 
         def part_of(rows_name: str | None, labels_name: str | None) -> tuple[FileRows, np.ndarray] | None:
@@ -244,15 +252,19 @@ def _read_content(path: Path, train: ArrayNames | None, test: tuple[str, str] | 
 
 
 def _find_stream_names(
-    arrays: "Mapping[str, h5py.Dataset]", train: ArrayNames | None, test: tuple[str, str] | None, where: str
+    arrays: Collection[str],
+    stored: Collection[str],
+    train: ArrayNames | None,
+    test: tuple[str, str] | None,
+    where: str,
 ) -> ArrayNames:
     """Return the caller's names, or those of the only convention that the file follows."""
     if test is not None and (isinstance(test, str) or len(test) != 2):
         raise InputTypeError(sentence("stream", "test as two names (rows, labels)", repr(test), "give both names"))
     for name in (*(train[:2] if train else ()), *(test or ())):
         if name not in arrays:
-            raise unknown(f"an array of {where}", name, arrays)
-    names = train or find_array_names(arrays, arrays, where)
+            raise unknown(f"an array of {where}", name, stored)
+    names = train or find_array_names(arrays, stored, where)
     return names if test is None else names._replace(test_rows=test[0], test_labels=test[1])
 
 

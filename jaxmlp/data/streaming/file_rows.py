@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from jaxmlp.data.readers.hdf5 import open_hdf5, root_arrays
+from jaxmlp.data.readers.hdf5 import open_hdf5, stored_arrays
 from jaxmlp.data.rows import check_finite
 from jaxmlp.errors import InputError, InputTypeError, sentence
 
@@ -124,7 +124,7 @@ class FileRows:
             raise self._error("no such file any more", "put it back, and resume")
         # None is the default of HDF5; 0 would switch its cache off
         with open_hdf5(self.path, self.cache_bytes or None, streamed=True) as file:
-            array = root_arrays(file).get(self.name)
+            array = stored_arrays(file).get(self.name)
             if array is None or array.shape != self.array_shape or array.dtype != self.dtype:
                 got = "none" if array is None else f"{array.dtype} of shape {array.shape}"
                 raise self._error(got, "was the file replaced? then call jaxmlp.stream again")
