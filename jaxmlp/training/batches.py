@@ -19,6 +19,7 @@ from jaxmlp.data.aligned import empty_aligned
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.errors import InputError, check_type, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import costs
 from jaxmlp.nn.checks import check_network
 from jaxmlp.nn.costs import Cost
@@ -219,6 +220,7 @@ def make_batches(
     >>> batches.n_rows, batches.steps, int(batches.sizes()[-1])
     (1438, 15, 38)
     """
+    refuse_after_fork("make_batches")
     check_type("make_batches", data, Dataset, "a Dataset", "use jaxmlp.load or Dataset.from_arrays")
     check_network(net)
     check_type("objective", objective, (Objective, type(None)), "an Objective", "write jaxmlp.Objective(l2=0.01)")

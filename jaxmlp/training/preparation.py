@@ -19,7 +19,6 @@ from jaxmlp.nn.checks import check_key, check_network, check_params
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Objective, resolve_cost
 from jaxmlp.nn.penalties import PENALTIES
-from jaxmlp.parallel.fork import refuse_after_fork
 from jaxmlp.parallel.mesh import Sharding, make_sharding, shard
 from jaxmlp.training.batches import Batches, check_weights, make_batches
 from jaxmlp.training.config import TrainConfig, fading_decay, resolve_optimizer
@@ -68,7 +67,6 @@ def prepare(
     """
     # what the options come to for this network and these rows; nothing is on the device yet
     check_network(net)
-    refuse_after_fork("fit")
     check_monitor(config.early_stopping, data.validation is not None)
     dtype, compute_dtype = resolve_dtypes(config.precision, params if snapshot is None else snapshot.state.params, net)
     frozen = check_frozen(config.freeze, net)
