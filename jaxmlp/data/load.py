@@ -35,8 +35,11 @@ from jaxmlp.tabular.options import TableOptions, resolve_options
 from jaxmlp.tabular.table import Table, as_table, is_frame
 
 Source = str | os.PathLike[str]
-IDX_NAMES = ("mnist", "fashion-mnist", "fashion_mnist", "emnist", "kmnist")
-"""Names of data sets in idx files. The package does not contain them: an error says which files to download."""
+_IDX_FILES = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the two t10k-… files"
+_CAT_FILES = "the course's two HDF5 files, train_catvnoncat.h5 and test_catvnoncat.h5"
+FOLDERS = dict.fromkeys(("mnist", "fashionmnist", "emnist", "kmnist"), _IDX_FILES)
+FOLDERS |= dict.fromkeys(("cat", "cats", "catvnoncat"), _CAT_FILES)
+"""Names of data sets in folders, and their files. The package does not contain them: an error names the files."""
 
 
 def load(
@@ -211,25 +214,19 @@ def _existing_path(source: Source) -> Path:
     if not isinstance(source, str | os.PathLike):
         expects, got = "a name or a path", type(source).__name__
         raise InputTypeError(sentence("load", expects, got, "for arrays take Dataset.from_arrays"))
-    _refuse_address(source)
     path = _expand_path(source)
     if path.exists():
         return path
-    if str(source).lower() in IDX_NAMES:
-        expects = "a folder with train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the two t10k-… files"
-        remedy = "download the four files into a folder of that name, or give the path of their folder"
+    # other libraries write Fashion-MNIST, FashionMNIST and mnist_784
+    if files := FOLDERS.get(re.sub(r"[\W_]|784", "", str(source)).lower()):
+        expects = f"a folder with {files}"
+        remedy = "download these files into a folder of that name, or give the path of their folder"
         raise MissingFileError(sentence(f"the data source {str(source)!r}", expects, "no such folder", remedy))
     # a single word is probably a misspelled name, so the error lists the names; anything else is a path
     if isinstance(source, str) and not path.suffix and path.name == source:
-        raise unknown("data source", source, [*TOY_DATASETS, "or a path to a file or folder"])
+        otherwise = "the package has no other data, so give the path of a file, such as flowers.csv"
+        raise unknown("data source", source, [*TOY_DATASETS, "or a path to a file or folder"], otherwise)
     raise _missing_file(path)
-
-
-def _refuse_address(source: Source) -> None:
-    """Raise for an address on the web, such as https://…: the package downloads nothing."""
-    if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):  # not C://, which is a drive
-        remedy = "download the file, and give its path"
-        raise InputError(sentence("reading", "a file on this machine", f"the address {source!r}", remedy))
 
 
 def _expand_path(source: Source) -> Path:
@@ -287,7 +284,6 @@ def load_table(source: Source, known: KnownColumns, options: TableOptions | None
         MissingFileError: when there is no such file.
         InputError: when the file is not a table.
     """
-    _refuse_address(source)
     path = _expand_path(source)
     if not path.exists():
         raise _missing_file(path)
@@ -319,7 +315,6 @@ def load_rows(
         MissingFileError: when there is no such file.
         InputError: for rows of another width, for images of another shape, and for any file that `load` refuses.
     """
-    _refuse_address(source)
     if not isinstance(columns, Columns):
         remedy = "write Columns(image_shape=(28, 28)), or give model.columns"
         raise InputTypeError(sentence("load_rows", "columns as Columns", type(columns).__name__, remedy))

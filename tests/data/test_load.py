@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.data import load
+from jaxmlp.data.files import check_writable
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.rows import Columns
 from jaxmlp.data.toy import TOY_DATASETS
@@ -225,15 +227,31 @@ def test_a_source_with_its_own_test_part_takes_no_split(refused):
 
 def test_addresses_and_names_of_known_data(tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
-    for read in (load, lambda source: load_rows(source, 3)):
-        with refused(
-            InputError,
-            "reading expects a file on this machine, got the address 'https://example.org/a.csv': "
-            "download the file, and give its path",
-        ):
-            read("https://example.org/a.csv")
-    with pytest.raises(MissingFileError, match=r"'mnist' expects a folder with train-images-idx3-ubyte\.gz.*got no"):
-        load("mnist")
+    sentence = "expects a file on this machine, got the address {!r}: download the file, and give its path"
+    for read in (load, jaxmlp.stream, lambda source: load_rows(source, 3)):
+        for address in ("https://example.org/a.h5", "s3://bucket/a.csv", "www.example.org/a.csv"):
+            with refused(InputError, f"reading {sentence.format(address)}"):
+                read(address)
+    for address in ("https://example.org/a.h5", Path("https://example.org/a.h5")):  # a path has a single slash left
+        with refused(InputError, f"load_model {sentence.format(str(address))}"):
+            jaxmlp.load_model(address)
+    with refused(
+        InputError,
+        "writing expects a file on this machine, got the address 'https://example.org/a': "
+        "write to a path on this machine",
+    ):
+        check_writable("https://example.org/a")
+    (tmp_path / "www.notes").mkdir()
+    (tmp_path / "www.notes" / "a.csv").write_text("a,y\n1,0\n2,1\n")
+    assert load("www.notes/a.csv", test_fraction=0).train.rows.tolist() == [[1], [2]]  # it is here
+    for name in ("mnist", "MNIST", "FashionMNIST", "Fashion-MNIST", "fashion_mnist", "mnist_784"):
+        match = rf"'{name}' expects a folder with train-images-idx3-ubyte\.gz.*, got no such folder: download these"
+        with pytest.raises(MissingFileError, match=match):
+            load(name)
+    with pytest.raises(MissingFileError, match=r"'cat' .* train_catvnoncat\.h5 and test_catvnoncat\.h5, got no such"):
+        load("cat")
+    with pytest.raises(InputError, match=r"got 'iris': the package has no other data, so give the path of a file"):
+        load("iris")
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.csv").write_text("a,y\n1,0\n2,1\n")
     assert load("~/a.csv", test_fraction=0).train.rows.tolist() == [[1], [2]]
