@@ -10,8 +10,6 @@
 """
 
 import dataclasses
-import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,26 +18,20 @@ import numpy as np
 
 from jaxmlp.data import readers
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.data.limits import as_name, as_path
+from jaxmlp.data.limits import as_name
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite
+from jaxmlp.data.source_paths import Source, existing_path, expand_path, missing_file, refuse_bunch
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
 from jaxmlp.data.table_targets import Target, label_column, match_labels, target_of_frame
 from jaxmlp.data.tables import KnownColumns, TableContent, read_content, read_features
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.data.toy import TOY_DATASETS
-from jaxmlp.errors import InputError, InputTypeError, MissingFileError, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions, resolve_options
 from jaxmlp.tabular.table import Table, as_table, is_frame
-
-Source = str | os.PathLike[str]
-_IDX_FILES = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the two t10k-… files"
-_CAT_FILES = "the course's two HDF5 files, train_catvnoncat.h5 and test_catvnoncat.h5"
-FOLDERS = dict.fromkeys(("mnist", "fashionmnist", "emnist", "kmnist"), _IDX_FILES)
-FOLDERS |= dict.fromkeys(("cat", "cats", "catvnoncat"), _CAT_FILES)
-"""Names of data sets in folders, and their files. The package does not contain them: an error names the files."""
 
 
 def load(
@@ -85,23 +77,23 @@ def load(
         raise InputError(sentence("standardize", "True, False or 'auto'", repr(standardize), "take one of these"))
     options = resolve_options("load", table, table_options)
     # in this order: a frame, the name of a toy data set, a table in a file, arrays in a file or folder
+    refuse_bunch(source)
     if is_frame(source):
         content = _read_content(as_table(source), target_of_frame(target, source), options, known_columns, standardize)
         return _dataset_of_table(content, "table", test_fraction, seed, standardize, task, known_classes)
     if isinstance(source, str) and source in TOY_DATASETS:
+        _refuse_table_options(source, options)
         dataset = _load_toy(source, target, standardize is True, task)
         check_no_split(f"source {source!r}", dataset.test is not None, test_fraction, seed)
         return dataset
-    path = _existing_path(source)
+    path = existing_path(source)
     reader = readers.find_reader(path) if path.is_file() else None
     if reader and reader.read_table:
         names = () if known_columns is None else known_columns.feature_names
         content = _read_content(reader.read_table(path, options, names), target, options, known_columns, standardize)
         name = as_name(path.name.partition(".")[0] if path.suffix.lower() in readers.COMPRESSIONS else path.stem)
         return _dataset_of_table(content, name, test_fraction, seed, standardize, task, known_classes)
-    if options != TableOptions():
-        expects = "no table options, because it is not a table"
-        raise InputError(sentence(f"source {path.name!r}", expects, "some", "leave them out"))
+    _refuse_table_options(path.name, options)
     arrays = _read_arrays(path, target)
     check_no_split(f"source {path.name!r}", arrays.test is not None, test_fraction, seed)
     dataset = Dataset.from_arrays(
@@ -210,34 +202,10 @@ def _no_columns(name: str, target: Target) -> InputError:
     return InputError(sentence(f"source {name!r}", expects, got, "leave it out"))
 
 
-def _existing_path(source: Source) -> Path:
-    if not isinstance(source, str | os.PathLike):
-        expects, got = "a name or a path", type(source).__name__
-        raise InputTypeError(sentence("load", expects, got, "for arrays take Dataset.from_arrays"))
-    path = _expand_path(source)
-    if path.exists():
-        return path
-    # other libraries write Fashion-MNIST, FashionMNIST and mnist_784
-    if files := FOLDERS.get(re.sub(r"[\W_]|784", "", str(source)).lower()):
-        expects = f"a folder with {files}"
-        remedy = "download these files into a folder of that name, or give the path of their folder"
-        raise MissingFileError(sentence(f"the data source {str(source)!r}", expects, "no such folder", remedy))
-    # a single word is probably a misspelled name, so the error lists the names; anything else is a path
-    if isinstance(source, str) and not path.suffix and path.name == source:
-        otherwise = "the package has no other data, so give the path of a file, such as flowers.csv"
-        raise unknown("data source", source, [*TOY_DATASETS, "or a path to a file or folder"], otherwise)
-    raise _missing_file(path)
-
-
-def _expand_path(source: Source) -> Path:
-    """Return the path with "." and ".." resolved: a data set takes its name from the path, and these have none."""
-    path = as_path(source)
-    return path.resolve() if path.name in ("", "..") else path
-
-
-def _missing_file(path: Path) -> MissingFileError:
-    got, remedy = f"{str(path)!r}, which does not exist", "check the path"
-    return MissingFileError(sentence("reading", "an existing file or folder", got, remedy))
+def _refuse_table_options(name: str, options: TableOptions) -> None:
+    if options.changed:
+        expects = "no table options, because it is not a table"
+        raise InputError(sentence(f"source {name!r}", expects, ", ".join(options.changed), "leave them out"))
 
 
 def _read_arrays(path: Path, target: Target) -> Arrays:
@@ -273,7 +241,7 @@ def _read_folder(folder: Path) -> Arrays:
 
 def is_table(source: Source) -> bool:
     """Whether the suffix of a path is that of a table."""
-    reader = readers.find_reader(_expand_path(source))
+    reader = readers.find_reader(expand_path(source))
     return reader is not None and reader.read_table is not None
 
 
@@ -284,9 +252,9 @@ def load_table(source: Source, known: KnownColumns, options: TableOptions | None
         MissingFileError: when there is no such file.
         InputError: when the file is not a table.
     """
-    path = _expand_path(source)
+    path = expand_path(source)
     if not path.exists():
-        raise _missing_file(path)
+        raise missing_file(path)
     reader = readers.find_reader(path)
     if reader is None or reader.read_table is None:
         raise InputError(sentence("reading a table", "a table", path.name, "give a .csv file, for example"))
@@ -318,9 +286,9 @@ def load_rows(
     if not isinstance(columns, Columns):
         remedy = "write Columns(image_shape=(28, 28)), or give model.columns"
         raise InputTypeError(sentence("load_rows", "columns as Columns", type(columns).__name__, remedy))
-    path = _expand_path(source)
+    path = expand_path(source)
     if not path.exists():
-        raise _missing_file(path)
+        raise missing_file(path)
     reader = readers.find_reader(path)
     if path.is_file() and reader is not None and reader.read_table:
         known = known or KnownColumns(columns.feature_names, columns.target_names)

@@ -87,6 +87,16 @@ class TableOptions:
         """The choices about the text of a file, which a table in memory does not have."""
         return {name: getattr(self, name) for name in ("separator", "decimal", "thousands", "encoding", "header")}
 
+    @property
+    def changed(self) -> list[str]:
+        """The names of the choices that are not left to the table.
+
+        >>> TableOptions(drop="id", weights="w").changed
+        ['drop', 'weights']
+        """
+        defaults = TableOptions()
+        return [name for name in FIELDS if getattr(self, name) != getattr(defaults, name)]
+
 
 FIELDS = tuple(field.name for field in dataclasses.fields(TableOptions))
 

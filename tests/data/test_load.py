@@ -225,6 +225,27 @@ def test_a_source_with_its_own_test_part_takes_no_split(refused):
     assert load("digits", test_fraction=0).test is not None
 
 
+def test_options_of_a_table_are_named_where_there_is_none(tmp_path, refused):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=[0, 1])
+    for source, name in ((tmp_path / "a.npz", "a.npz"), ("moons", "moons")):
+        with refused(
+            InputError,
+            f"source {name!r} expects no table options, because it is not a table, got drop, weights: leave them out",
+        ):
+            load(source, weights="w", drop="id")
+
+
+def test_rows_and_targets_in_a_dictionary_are_no_table(refused):
+    with refused(
+        InputTypeError,
+        "load expects a table, a name or a path, got dict with data and target: "
+        "write Dataset.from_arrays(x.data, x.target)",
+    ):
+        load({"data": np.zeros((4, 3)), "target": [0, 1, 0, 1]})
+    columns = {"data": np.arange(4.0), "target": [0, 1, 0, 1]}
+    assert load(columns, test_fraction=0).feature_names == ("data",)  # a table whose columns have these names
+
+
 def test_addresses_and_names_of_known_data(tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
     sentence = "expects a file on this machine, got the address {!r}: download the file, and give its path"

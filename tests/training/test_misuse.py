@@ -39,6 +39,17 @@ def test_class_weights_are_named_by_label():
     assert by_digit.history[-1].cost == by_label.history[-1].cost
     with pytest.raises(InputError, match="class_weight expects labels among 1, 2, got 1: write '1'"):
         jaxmlp.fit(net, digits, epochs=1, class_weight={1: 50.0})
+    for spec, text in (
+        ([50, 1], r"a dict \{label: weight\}, got \[50, 1\]: write \{1: 50, 2: 1\}"),
+        ([50, 1, 1], r"a dict \{label: weight\}, got \[50, 1, 1\]: write 'balanced', say"),
+        ({2: -5}, "finite weights ≥ 0, got -5 for class 2: take 1 for no change"),
+    ):
+        with pytest.raises(InputError, match=f"class_weight expects .*{text}"):
+            jaxmlp.fit(net, data, epochs=1, class_weight=spec)
+        with pytest.raises(InputError, match=f"class_weight expects .*{text}"):
+            jaxmlp.MLPClassifier(class_weight=spec).fit(X, labels)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="got -5 for class 'b': take 1"):
+        jaxmlp.fit(net, words, epochs=1, class_weight={"b": -5})
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(60, 1), (1, "full")])
@@ -127,6 +138,26 @@ def test_numbers_are_not_taken_for_the_words_of_a_table():
     np.testing.assert_array_equal(model.outputs([[1.0, "a"]]), model.outputs({"city": ["a"], "size": [1.0]}))
     with pytest.raises(InputError, match="the model expects text or dates in 'city', got an array of numbers"):
         model.predict(np.ones((2, 2)))
+
+
+def test_weights_of_rows_may_be_a_column_of_a_frame():
+    weights = np.arange(1.0, 61.0)
+    frame = {"a": X[:, 0], "w": weights, "b": X[:, 1]}
+    data = jaxmlp.Dataset.from_arrays(frame, X[:, 0] > 0, weights="w", test_fraction=0.5)
+    assert data.feature_names == ("a", "b")
+    for part in ("train", "test"):
+        rows = getattr(data, part).rows[:, 0]
+        expected = [weights[np.flatnonzero(X[:, 0] == x)[0]] for x in rows]  # they follow their rows
+        np.testing.assert_array_equal(data.part_weights(part), expected)
+    with pytest.raises(InputError, match="expects names of its columns a, w, b, got 'v'"):
+        jaxmlp.Dataset.from_arrays(frame, X[:, 0] > 0, weights="v")
+    for wrong, text in (
+        ("w", "got 'w': give one number for each row"),
+        (weights[:, None], r"got shape \(60, 1\): write numpy.ravel\(weights\)"),
+        (-weights, "expects finite numbers ≥ 0, got -1.0"),
+    ):
+        with pytest.raises(InputError, match=f"weights expects .*{text}|weights {text}"):
+            jaxmlp.Dataset.from_arrays(X, X[:, 0] > 0, weights=wrong)
 
 
 def _predict_in_a_fork(model, connection):
