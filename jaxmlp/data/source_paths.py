@@ -12,7 +12,7 @@ from jaxmlp.errors import InputTypeError, MissingFileError, sentence, unknown
 Source = str | os.PathLike[str]
 _IDX_FILES = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the two t10k-… files"
 _CAT_FILES = "the course's two HDF5 files, train_catvnoncat.h5 and test_catvnoncat.h5"
-FOLDERS = dict.fromkeys(("mnist", "fashionmnist", "emnist", "kmnist"), _IDX_FILES)
+FOLDERS: dict[str, str] = dict.fromkeys(("mnist", "fashionmnist", "emnist", "kmnist"), _IDX_FILES)
 FOLDERS |= dict.fromkeys(("cat", "cats", "catvnoncat"), _CAT_FILES)
 """Names of data sets in folders, and their files. The package does not contain them: an error names the files."""
 

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -142,7 +143,7 @@ def test_numbers_are_not_taken_for_the_words_of_a_table():
 
 def test_weights_of_rows_may_be_a_column_of_a_frame():
     weights = np.arange(1.0, 61.0)
-    frame = {"a": X[:, 0], "w": weights, "b": X[:, 1]}
+    frame: Any = {"a": X[:, 0], "w": weights, "b": X[:, 1]}
     data = jaxmlp.Dataset.from_arrays(frame, X[:, 0] > 0, weights="w", test_fraction=0.5)
     assert data.feature_names == ("a", "b")
     for part in ("train", "test"):
