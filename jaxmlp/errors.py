@@ -22,6 +22,7 @@ MAX_QUOTED_LETTERS = 240  # of one part of a sentence
 MAX_NAME_LETTERS = 60  # of one name in a list of names
 MAX_MESSAGE_LETTERS = 1500
 MAX_PROBLEMS = 5  # that one sentence lists
+MIN_LIKENESS = 0.61  # of a name to the one that was probably meant: "acu" is 0.67 like "auc", "iris" 0.6 like "digits"
 SYNONYMS = {
     "alpha": "learning_rate",
     "bce": "binary_cross_entropy",
@@ -153,15 +154,17 @@ def is_listed(value: object) -> TypeGuard[Iterable[Any]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and not is_scalar
 
 
-def unknown(category: str, name: object, known: Iterable[str]) -> InputError:
-    """Return the error for a name that is not in a table, with the nearest name as its remedy.
+def unknown(
+    category: str, name: object, known: Iterable[str], otherwise: str = "take one of these names"
+) -> InputError:
+    """Return the error for a name that is not in a table, with the nearest name as its remedy; else `otherwise`.
 
     >>> print(unknown("activation", "rellu", ["relu", "tanh"]))
     activation expects one of relu, tanh, got 'rellu': did you mean 'relu'?
     """
     known = list(known)
     near = nearest_name(str(name), known)
-    remedy = f"did you mean {near!r}?" if near else "take one of these names"
+    remedy = f"did you mean {near!r}?" if near else otherwise
     return InputError(sentence(category, f"one of {', '.join(known)}", repr(name), remedy))
 
 
@@ -176,8 +179,9 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
         return None
     same = [entry for entry in known if plain in (_plain(entry), _plain(entry.partition("_")[0]))]
     same += [SYNONYMS[plain]] if SYNONYMS.get(plain) in known else []
-    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(name.lower(), known, n=1)
-    return next(iter(same + near), None)
+    for spelling in (name, name.lower()):
+        same += difflib.get_close_matches(spelling, known, n=1, cutoff=MIN_LIKENESS)
+    return next(iter(same), None)
 
 
 def _plain(name: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import activations
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.checks import check_network
@@ -32,6 +33,7 @@ def draw_activation(axes: Axes, activation: str | Activation, limit: float = 5.0
       InputError: for an activation that is not elementwise, which is no function of one number.
     """
     _check_axes(axes)
+    refuse_after_fork("draw_activation")
     g = activations.find(activation)
     if not g.elementwise:
         remedy = (
@@ -210,6 +212,7 @@ def draw_boundary(axes: Axes, params: Params, net: Network, X: np.ndarray, label
       InputError: if network or points do not have two features, or labels and points differ in number.
     """
     _check_axes(axes)
+    refuse_after_fork("draw_boundary")
     check_network(net)
     X, labels = np.asarray(X), np.asarray(labels)
     if net.sizes[0] != 2:

@@ -22,8 +22,10 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxmlp.errors import InputError, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.backprop import backprop
 from jaxmlp.nn.checks import check_params
+from jaxmlp.nn.compiled import compiled
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Objective
 
@@ -33,7 +35,7 @@ MAX_PARAMETERS = 4096  # H of so many takes 128 MiB in float64; for more use `hv
 COLUMNS_PER_PASS = 64  # each column of H holds the activations of a whole pass: P at once would need P times as much
 
 
-@jax.jit
+@compiled
 def hvp(
     params: Params,
     V: Params,
@@ -101,6 +103,7 @@ def hessian(
     >>> hessian(params, jnp.array([[3.0]]), jnp.array([[0.0]]), net).tolist()
     [[9.0, 3.0], [3.0, 1.0]]
     """
+    refuse_after_fork("hessian")
     check_params(params, net)
     if net.n_parameters > MAX_PARAMETERS:
         remedy = "compute products with jaxmlp.hvp instead"
@@ -169,6 +172,7 @@ def largest_eigenvalue(
     >>> round(pair.value, 3)    # of [[9, 3], [3, 1]]
     10.0
     """
+    refuse_after_fork("largest_eigenvalue")
     for name, value in (("tolerance", tolerance), ("steps", steps)):
         if not value > 0:
             raise InputError(sentence(name, "a positive number", value, "leave it out for the default"))

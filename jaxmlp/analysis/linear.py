@@ -7,14 +7,15 @@
 The gradient of the cost is the mean of the examples' gradients, because J is the mean of the c_i.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from jaxmlp.errors import InputError, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import costs
 from jaxmlp.nn.checks import check_params, check_single
+from jaxmlp.nn.compiled import compiled
 from jaxmlp.nn.dense import LayerParams
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Objective, check_batch
@@ -49,6 +50,7 @@ def collapse(params: Params, net: Network | None = None) -> LayerParams:
     >>> layer["W"].tolist(), layer["b"].tolist()    # 10 (x₁ + 2 x₂ + 3) + 4
     ([[10.0, 20.0]], [[34.0]])
     """
+    refuse_after_fork("collapse")
     if net is None:
         net = _all_linear_network(params)
     check_params(params, net)
@@ -104,7 +106,7 @@ def _example_passes(
     return layer_passes(params, batch.X, net, lambda Z: costs.find(objective.cost, g).delta(g, Z, batch.Y))
 
 
-@jax.jit
+@compiled
 def example_gradients(params: Params, X: Array, Y: Array, net: Network, objective: Objective | None = None) -> Params:
     """Return the gradient of every example's loss c_i, along a first axis of length m.
 
@@ -131,7 +133,7 @@ def example_gradients(params: Params, X: Array, Y: Array, net: Network, objectiv
     return tuple({"W": jnp.einsum("jm,km->mjk", p.dZ, p.A_prev), "b": p.dZ.T[:, :, None]} for p in passes)
 
 
-@jax.jit
+@compiled
 def example_gradient_norms(
     params: Params, X: Array, Y: Array, net: Network, objective: Objective | None = None
 ) -> Array:

@@ -59,7 +59,7 @@ def claimed(out: str | None, name: str) -> Iterator[Path]:
 
 
 def _claim_path(claims: ExitStack, out: str) -> Path:
-    path = as_path(out, "--out")
+    path = as_path(out, "--out", writes=True)
     above = next((folder for folder in path.absolute().parents if folder.exists()), Path("/"))
     # before the training: an error after it would lose its result
     if not above.is_dir() or not os.access(above, os.W_OK):

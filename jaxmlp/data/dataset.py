@@ -14,9 +14,10 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxmlp.data.parts import ArrayPair, Meaning, as_weights, check_pair, check_two_classes, make_part, pair_of
+from jaxmlp.data.parts import ArrayPair, Meaning, check_pair, check_two_classes, make_part, pair_of
 from jaxmlp.data.parts import Part as Part
 from jaxmlp.data.preprocessing import Preprocessing
+from jaxmlp.data.row_weights import check_row_weights, take_weights
 from jaxmlp.data.rows import (
     UNNAMED,
     Columns,
@@ -121,7 +122,8 @@ class Dataset:
             name: for titles, folders and error texts.
             shorthand: feature_names, target_names and image_shape in place of `columns`; test_rows and test_labels in
                 place of `test`, and the same for validation; test_fraction and seed for `split_test`; weights (m,) of
-                the rows, which follow every split; for a frame the fields of `TableOptions`.
+                the rows, or their column in a frame, which follow every split; for a frame also the other fields of
+                `TableOptions`.
 
         Raises:
             InputError, InputTypeError: arrays that cannot be trained on, in one sentence that says where.
@@ -134,7 +136,7 @@ class Dataset:
         validation = pair_of("validation", validation, shorthand)
         test = pair_of("test", test, shorthand)
         content: TableContent | None = shorthand.pop("content", None)  # of a table that `load` has read
-        weights = shorthand.pop("weights", None)
+        rows, weights = take_weights(rows, shorthand.pop("weights", None))
         # a frame brings the names of its columns, and may have an encoder for those that are not numbers
         if content is None and is_frame(rows):
             options = TableOptions(**{key: shorthand.pop(key) for key in FIELDS if key in shorthand})
@@ -168,7 +170,7 @@ class Dataset:
             target_names=tuple(columns.target_names),
             image_shape=shape,
             preprocessing=Preprocessing.images() if is_pixels else Preprocessing(),
-            weights=None if weights is None else as_weights(weights, len(training.rows)),
+            weights=None if weights is None else check_row_weights(weights, len(training.rows)).astype(np.float64),
         )
         if content is not None:
             dataset = dataclasses.replace(dataset, roles=content.roles, notes=content.notes)

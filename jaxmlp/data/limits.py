@@ -9,6 +9,7 @@ at most the memory      of this machine
 
 import io
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,22 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 RATIO = 200
 SMALL_BYTES = 2**28
 SMALL_TEXT_BYTES = 2**22
+# https://…, but not C://, which is a drive; with one slash where a Path has taken the other
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/|www\.[^/\\]+/")
 _KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
 
 
-def as_path(path: str | os.PathLike[str], where: str = "reading") -> Path:
+def as_path(path: str | os.PathLike[str], where: str = "reading", *, writes: bool = False) -> Path:
     """Return a path with its home folder in full; raise for one that the system cannot have.
 
+    Args:
+        path: of a file or folder, which need not exist.
+        where: what takes it, for the errors.
+        writes: whether it is written, and not read; for the errors too.
+
     Raises:
-        InputError: a name that is too long or holds a NUL, a home folder of no user, a folder without access.
+        InputError: an address on the web, because the package downloads nothing; a name that is too long or holds a
+            NUL, a home folder of no user, a folder without access.
         InputTypeError: something that is no path.
 
     >>> as_path("a.csv").name
@@ -33,12 +42,15 @@ def as_path(path: str | os.PathLike[str], where: str = "reading") -> Path:
     """
     try:
         full = Path(path).expanduser()
-        full.exists()  # for its errors: a name that is too long, a folder without access
+        exists = full.exists()  # also for its errors: a name that is too long, a folder without access
     except TypeError:
         raise InputTypeError(sentence(where, "a path", type(path).__name__, "give the name of a file")) from None
     except (OSError, ValueError, RuntimeError) as error:
         got = f"{str(path)!r} ({(isinstance(error, OSError) and error.strerror) or error})"
         raise InputError(sentence(where, "a path of this machine", got, "check the path")) from None
+    if not exists and _ADDRESS.match(text := os.fspath(path)):
+        remedy = "write to a path on this machine" if writes else "download the file, and give its path"
+        raise InputError(sentence(where, "a file on this machine", f"the address {text!r}", remedy))
     return full
 
 

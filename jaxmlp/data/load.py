@@ -22,10 +22,10 @@ from jaxmlp.data.folders import one_row_files, read_folder, rows_remedy
 from jaxmlp.data.frames import table_of_frame
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.limits import as_name
-from jaxmlp.data.paths import Source, existing_path, expand_path, missing_file, refuse_address
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite, flatten_images
+from jaxmlp.data.source_paths import Source, existing_path, expand_path, missing_file, refuse_bunch
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
 from jaxmlp.data.table_targets import Target, match_labels, name_target, target_of_frame
 from jaxmlp.data.tables import TableContent, read_content, read_features
@@ -80,12 +80,14 @@ def load(
         raise InputError(sentence("standardize", "True, False or 'auto'", repr(standardize), "take one of these"))
     options = resolve_options("load", table, table_options)
     # in this order: a frame, the name of a toy data set, a table in a file, arrays in a file or folder
+    refuse_bunch(source)
     if is_frame(source):
         table_in_memory = table_of_frame(source, options)
         of_frame = target_of_frame(target, source)
         content = _read_content(table_in_memory, of_frame, options, known_columns, standardize)
         return _dataset_of_table(content, "table", test_fraction, seed, standardize, task, known_classes)
     if isinstance(source, str) and source in TOY_DATASETS:
+        _refuse_table_options(source, options)
         dataset = _load_toy(source, target, standardize is True, task)
         check_no_split(f"source {source!r}", dataset.test is not None, test_fraction, seed)
         return dataset
@@ -96,9 +98,7 @@ def load(
         content = _read_content(reader.read_table(path, options, names), target, options, known_columns, standardize)
         name = as_name(path.name.partition(".")[0] if path.suffix.lower() in readers.COMPRESSIONS else path.stem)
         return _dataset_of_table(content, name, test_fraction, seed, standardize, task, known_classes)
-    if options != TableOptions():
-        expects = "no table options, because it is not a table"
-        raise InputError(sentence(f"source {path.name!r}", expects, "some", "leave them out"))
+    _refuse_table_options(path.name, options)
     arrays = _read_arrays(path, target)
     check_no_split(f"source {path.name!r}", arrays.test is not None, test_fraction, seed)
     dataset = Dataset.from_arrays(
@@ -197,6 +197,12 @@ def _no_columns(name: str, target: Target) -> InputError:
     return InputError(sentence(f"source {name!r}", expects, got, "leave it out"))
 
 
+def _refuse_table_options(name: str, options: TableOptions) -> None:
+    if options.changed:
+        expects = "no table options, because it is not a table"
+        raise InputError(sentence(f"source {name!r}", expects, ", ".join(options.changed), "leave them out"))
+
+
 def _read_arrays(path: Path, target: Target) -> Arrays:
     """Return the arrays of a file or folder."""
     reader = readers.find_reader(path) if path.is_file() else None
@@ -230,7 +236,6 @@ def load_table(source: Source, known: KnownColumns, options: TableOptions | None
         MissingFileError: when there is no such file.
         InputError: when the file is not a table.
     """
-    refuse_address(source)
     path = expand_path(source)
     if not path.exists():
         raise missing_file(path)
@@ -263,7 +268,6 @@ def load_rows(
         MissingFileError: when there is no such file.
         InputError: for rows of another width, for images of another shape, and for any file that `load` refuses.
     """
-    refuse_address(source)
     if not isinstance(columns, Columns):
         remedy = "write Columns(image_shape=(28, 28)), or give model.columns"
         raise InputTypeError(sentence("load_rows", "columns as Columns", type(columns).__name__, remedy))

@@ -117,13 +117,3 @@ def check_two_classes(train: Part, coding: Coding) -> None:
     if coding.task in ("binary", "multiclass") and (train.targets == train.targets[0]).all():
         got, remedy = f"only {coding.classes[train.targets[0]]}", "a classifier needs examples of two or more"
         raise InputError(sentence("the training part", "at least 2 classes", got, remedy))
-
-
-def as_weights(weights: ArrayLike, m: int) -> np.ndarray:
-    """Return the weights of m rows in float64, or raise unless they are numbers ≥ 0, one for each row."""
-    array = np.asarray(weights)
-    if array.dtype.kind not in "biuf" or array.shape != (m,) or not (np.isfinite(array) & (array >= 0)).all():
-        got = f"{array.dtype} of shape {array.shape}"
-        remedy = "give each row a finite weight of at least 0"
-        raise InputError(sentence("weights", f"a number ≥ 0 for each of the {m} rows", got, remedy))
-    return array.astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmlp.data.labels import as_whole, preview
 from jaxmlp.data.tasks import ALWAYS_CLASSES, guess_task
-from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, nearest_name, sentence, unknown
 from jaxmlp.tabular.cells import MISSING, MISSING_NUMBERS, NumberFormat, date_formats, number_formats, parse_numbers
 from jaxmlp.tabular.frame_cells import as_text
 from jaxmlp.tabular.odd_cells import MAX_TYPING_ERRORS
@@ -33,13 +33,18 @@ def check_infinite(table: Table, names: Sequence[str]) -> None:
         raise InputError(sentence(table.where, "finite numbers", got, "drop that line or correct the value"))
 
 
-def target_columns(target: Target, names: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return the names of the target columns, among the names of all columns.
+def target_columns(target: Target, names: Sequence[str], where: str, known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names of the target columns, among the names of all columns; `known` are those of a trained model.
 
     Raises:
         InputError: a name or number of no column, or a column that is named twice.
     """
     requested = target if isinstance(target, list | tuple) else [target]
+    for name in requested:
+        if name in known and name not in names and nearest_name(str(name), names) is None:
+            expects, got = f"the target column {name!r} of the training", f"the columns {preview(names)}"
+            remedy = "add it, or name another as the target; predict needs none"
+            raise InputError(sentence(where, expects, got, remedy))
     chosen = tuple(_target_name(column, names, where) for column in requested)
     if len(set(chosen)) < len(chosen) or not chosen:
         got, remedy = ", ".join(chosen) or "none", "name each target once"
@@ -57,6 +62,9 @@ def _target_name(target: object, names: Sequence[str], where: str) -> str:
         # int(target) would accept 1.5 and True as 1
         position = int(target) if isinstance(target, str) else _whole_number(target)
     except (ValueError, TypeError):
+        if isinstance(target, str) and "," in target and {name.strip() for name in target.split(",")} & {*names}:
+            expects, remedy = "the name of one column", "give several as a list, or repeat --target"
+            raise InputError(sentence(f"the target of {where}", expects, repr(target), remedy)) from None
         raise unknown(f"the target of {where}", target, names) from None
     if not -len(names) <= position < len(names):
         expects = f"a column number from {-len(names)} to {len(names) - 1}"

@@ -98,7 +98,7 @@ def read_content(
     if len(table.names) < 2:
         remedy = "is the separator a comma, semicolon or tab?"
         raise InputError(sentence(table.where, "feature columns and a target", f"{len(table.names)} column", remedy))
-    targets = target_columns(target, table.names, table.where)
+    targets = target_columns(target, table.names, table.where, () if known is None else known.target_names)
     if known is None:
         _check_uses(table, target, targets, options)
     labels = target_values(table, targets, source)

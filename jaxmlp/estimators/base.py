@@ -30,6 +30,7 @@ from jaxmlp.estimators.memory import Memory, coefficient_units, network_params
 from jaxmlp.estimators.monitor import Curves, FitMonitor, Patience
 from jaxmlp.estimators.recipes import preset_parameters
 from jaxmlp.estimators.training import Job, Start
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.inference.model import Model
 from jaxmlp.tabular.encoder import TableEncoder
 
@@ -92,8 +93,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return self._train(Arguments(X, y, sample_weight, ValidationInput(X_val, y_val, sample_weight_val)))
 
     def _train(self, arguments: Arguments) -> Self:
-        settings.check_parameters(self)
         incremental = arguments.incremental
+        refuse_after_fork("partial_fit" if incremental else "fit")
+        settings.check_parameters(self)
         if incremental and self.early_stopping:
             raise InputError(sentence("partial_fit", "early_stopping=False", "True", "call fit, or switch it off"))
         if self.n_members > 1:

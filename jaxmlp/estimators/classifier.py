@@ -243,9 +243,7 @@ def _weights_of_classes(spec: Any, classes: list[Any]) -> np.ndarray:
     if unexpected:
         expects, remedy = f"the classes {preview(classes)} as keys", "name the classes by their labels"
         raise InputError(sentence("class_weight", expects, repr(unexpected[0]), remedy))
-    if isinstance(weights, Mapping):
-        weights = {classes.index(key): weight for key, weight in weights.items()}
-    return class_weights(np.arange(len(classes)), len(classes), weights)
+    return class_weights(np.arange(len(classes)), len(classes), weights, classes)
 
 
 def _as_labels(y: Any) -> np.ndarray:

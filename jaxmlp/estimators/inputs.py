@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import validate_data
 
+from jaxmlp.data.row_weights import NUMBERS, check_row_weights
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.estimators.frames import (
     check_frame,
@@ -24,7 +25,6 @@ from jaxmlp.estimators.frames import (
 from jaxmlp.inference.model import ROWS_PER_CALL
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.frame_cells import masked_as_missing
-from jaxmlp.training.batches import check_weights
 
 FLOATS = (np.float64, np.float32)
 SPARSE = ("csr", "csc")
@@ -202,12 +202,12 @@ def row_weights(estimator: object, weights: object, m: int, name: str = "sample_
     if weights is None:
         return None
     array = np.asarray(weights)
-    if array.ndim == 0 and array.dtype.kind in "biuf":
+    if array.ndim == 0 and array.dtype.kind in NUMBERS:
         array = np.full(m, array)  # scikit-learn allows one number for all rows
-    if array.shape == (m,) and array.dtype.kind in "biuf" and not array.any():
+    if array.shape == (m,) and array.dtype.kind in NUMBERS and not array.any():
         where = f"{name} of {type(estimator).__name__}"
         raise InputError(sentence(where, "a weight that is not zero", "zero weights only", "leave it out"))
-    return check_weights(array, m).astype(np.float64)
+    return check_row_weights(array, m, name).astype(np.float64)
 
 
 def without_zero_weights(table: Table) -> Table:

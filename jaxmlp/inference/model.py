@@ -21,6 +21,7 @@ from jaxmlp.data.rows import Columns
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, check_type, sentence, unknown
+from jaxmlp.fork import is_forked, refuse_after_fork
 from jaxmlp.inference import model_file, numpy_cost, numpy_forward
 from jaxmlp.inference.compiled_forward import run_compiled, without_bfloat16
 from jaxmlp.inference.description import names_line, network_line, preprocessing_line
@@ -34,7 +35,6 @@ from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.checks import check_network, check_params
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Objective
-from jaxmlp.parallel.fork import is_forked, refuse_after_fork
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.training.batches import target_rows
 

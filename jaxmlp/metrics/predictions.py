@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxmlp.data.row_weights import check_row_weights
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 
@@ -107,21 +108,14 @@ def check_example_weights(weights: ArrayLike | None, m: int) -> np.ndarray:
     """Return the weights of m examples, (m,) float64; ones for None.
 
     Raises:
-      InputError: for another shape, a negative number, or only zeros.
+      InputError: as `check_row_weights`.
 
     >>> check_example_weights(None, 2).tolist(), check_example_weights([0, 3], 2).tolist()
     ([1.0, 1.0], [0.0, 3.0])
     """
     if weights is None:
         return np.ones(m)
-    w = _finite_numbers(weights, "weights").astype(np.float64)
-    if w.shape != (m,):
-        raise InputError(sentence("weights", f"shape ({m},), one for each row", w.shape, "give as many as rows"))
-    if (w < 0).any():
-        raise InputError(sentence("weights", "numbers ≥ 0", w[w < 0][0], "take 0 to leave a row out"))
-    if not w.any():
-        raise InputError(sentence("weights", "a number above 0", "only zeros", "leave them out for equal weights"))
-    return w
+    return check_row_weights(weights, m).astype(np.float64)
 
 
 # --- one form for each task -------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import jax
 
+from jaxmlp.fork import refuse_after_fork
+
 T = TypeVar("T")
 
 NO_NUMBERS = tuple("OSUMm")  # kinds of NumPy's dtypes that JAX does not have: objects, bytes, text, dates, durations
@@ -16,7 +18,8 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
 
     The checks of the function run when it is traced, so a compiled call does not repeat them. (Checks before every call
     would take 30 to 80 µs; a call of a small network takes 20 µs.) But `jit` raises its own error for an argument that
-    it cannot trace, such as a text instead of an array. With such an argument the function is called without `jit`.
+    it cannot trace, such as a text instead of an array. With such an argument the function is called without `jit`. In
+    a forked process, where JAX would hang, the call raises.
 
     >>> @compiled
     ... def double(x):
@@ -33,6 +36,7 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(function)
     def call(*arguments: Any, **keywords: Any) -> T:
+        refuse_after_fork(function.__name__)
         traceable = all(map(_is_traceable, jax.tree.leaves((arguments, keywords))))
         return jitted(*arguments, **keywords) if traceable else function(*arguments, **keywords)
 

@@ -18,6 +18,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import initializers
 from jaxmlp.nn.checks import check_key, check_network
 from jaxmlp.nn.dense import LayerParams
@@ -52,6 +53,7 @@ def init(key: Array, net: Network, initializer: str | Initializer = "auto", dtyp
     >>> [(layer["W"].shape, layer["b"].shape) for layer in params]
     [((4, 3), (4, 1)), ((1, 4), (1, 1))]
     """
+    refuse_after_fork("init")
     return unstack_layers(init_stacks(key, net, initializer, dtype), net.runs)
 
 

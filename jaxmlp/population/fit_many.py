@@ -10,6 +10,7 @@ import numpy as np
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.split import assign_folds
 from jaxmlp.errors import InputError, InputTypeError, check_type, sentence, unknown
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.metrics.definitions import select_metrics
 from jaxmlp.nn.forward import forward
 from jaxmlp.nn.network import Network
@@ -118,6 +119,7 @@ def fit_many(
     >>> [row.numbers["learning_rate"] for row in population.leaderboard], population.leaderboard[0].accuracy
     ([0.05, 1e-06], 1.0)
     """
+    refuse_after_fork("fit_many")
     config = resolve_config("fit_many", config, options, lambda option: option.in_population)
     grid = {} if grid is None else grid
     expects, remedy = "a dictionary of numbers by name", "write {'learning_rate': [0.001, 0.01]}"

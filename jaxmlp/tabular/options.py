@@ -91,6 +91,16 @@ class TableOptions:
         """Whether no column of this name is a feature, because it is dropped, or is not among the chosen ones."""
         return name in self.drop or (bool(self.features) and name not in self.features)
 
+    @property
+    def changed(self) -> list[str]:
+        """The names of the choices that are not left to the table.
+
+        >>> TableOptions(drop="id", weights="w").changed
+        ['drop', 'weights']
+        """
+        defaults = TableOptions()
+        return [name for name in FIELDS if getattr(self, name) != getattr(defaults, name)]
+
 
 FIELDS = tuple(field.name for field in dataclasses.fields(TableOptions))
 

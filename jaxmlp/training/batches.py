@@ -18,7 +18,9 @@ from jax import Array
 from jaxmlp.data.aligned import empty_aligned
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.preprocessing import Preprocessing
+from jaxmlp.data.row_weights import check_row_weights
 from jaxmlp.errors import InputError, check_type, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import costs
 from jaxmlp.nn.checks import check_network
 from jaxmlp.nn.costs import Cost
@@ -219,6 +221,7 @@ def make_batches(
     >>> batches.n_rows, batches.steps, int(batches.sizes()[-1])
     (1438, 15, 38)
     """
+    refuse_after_fork("make_batches")
     check_type("make_batches", data, Dataset, "a Dataset", "use jaxmlp.load or Dataset.from_arrays")
     check_network(net)
     check_type("objective", objective, (Objective, type(None)), "an Objective", "write jaxmlp.Objective(l2=0.01)")
@@ -264,31 +267,11 @@ def _without_zero_weights(part: Part, weights: object) -> tuple[Part, np.ndarray
     """Return the rows of positive weight: a batch whose weights are all 0 would have no mean."""
     if weights is None:
         return part, None
-    weights = check_weights(weights, len(part.rows))
+    weights = check_row_weights(weights, len(part.rows), "sample_weight", "training rows")
     positive = weights > 0
     if positive.all():
         return part, weights
     return Part(part.rows[positive], part.targets[positive]), weights[positive]
-
-
-def check_weights(weights: object, m: int, name: str = "sample_weight", part: str = "training") -> np.ndarray:
-    """Return the weights of the m rows of a part as an array.
-
-    Raises:
-      InputError: unless they are finite numbers ≥ 0, one for each row, not all 0.
-    """
-    try:
-        weights = np.asarray(weights)
-    except ValueError:  # nested lists of different lengths
-        weights = np.empty(0, object)
-    if weights.shape != (m,) or weights.dtype.kind not in "biuf":
-        got = weights.shape if weights.dtype.kind in "biuf" else weights.dtype
-        raise InputError(sentence(name, f"a number for each of the {m} {part} rows", got, "leave it out"))
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        # the error shows the first weight that is not finite, or else the lowest
-        invalid = weights[np.argmin(np.where(np.isfinite(weights), weights, -np.inf))]
-        raise InputError(sentence(name, "finite numbers ≥ 0, not all 0", invalid, "leave it out for equal weights"))
-    return weights
 
 
 def target_rows(

@@ -16,6 +16,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jaxmlp.errors import DivergenceError, InputError, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.layer_stacks import stack_layers, unstack_layers
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
@@ -100,6 +101,7 @@ def epochs(
     >>> report.accuracy
     1.0
     """
+    refuse_after_fork("epochs")
     if rates is not None and (shape := np.shape(rates(int(state.epoch)))) != (batches.steps,):
         expects = f"an array of {batches.steps}, one for each step of an epoch"
         raise InputError(sentence("rates", expects, f"shape {shape}", "give each step its α"))

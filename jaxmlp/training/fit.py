@@ -10,6 +10,7 @@ import jax
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.errors import DivergenceError, InputError, InputTypeError, sentence, warn_user
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.activations import Activation
 from jaxmlp.nn.members import Widths
 from jaxmlp.nn.network import Network, Params
@@ -149,6 +150,7 @@ def fit(
     >>> len(more.history), more.history[:200] == result.history
     (201, True)
     """
+    refuse_after_fork("fit")
     # prepare: everything is checked, and rows and state are on the device
     config, data = resolve_config("fit", config, options), as_dataset(data)
     user_callbacks = as_callbacks(callbacks)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.errors import DivergenceError, InputError, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.layer_stacks import stack_layers
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.training.batches import Batches, seed_words
@@ -81,6 +82,7 @@ def lr_find(
     >>> 1e-4 < test.suggestion < 0.1
     True
     """
+    refuse_after_fork("lr_find")
     name = options.get("optimizer", config and config.optimizer)
     if isinstance(name, str) and default_rate(name, None) is None:
         raise InputError(sentence("lr_find", "an optimizer with a learning rate", repr(name), "train with it as it is"))

@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxmlp.errors import InputError, sentence
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import initializers
 from jaxmlp.nn.checks import check_network
 from jaxmlp.nn.network import Network, Params
@@ -44,6 +45,7 @@ def init_numpy(
     >>> [round(float(w) * 2**0.5, 4) for w in params[0]["W"][0]]    # randn(1, 2) after seed 1
     [1.6243, -0.6118]
     """
+    refuse_after_fork("init_numpy")
     check_network(net)
     if net.members is not None or net.parametric:  # no course has such a network
         got = "parametric activations" if net.parametric else f"{net.members} members"

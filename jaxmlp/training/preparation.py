@@ -12,16 +12,16 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.row_weights import check_row_weights
 from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.errors import InputError, InputTypeError, sentence
-from jaxmlp.metrics.example_weights import class_weights, ids_of_labels
+from jaxmlp.metrics.example_weights import class_weights
 from jaxmlp.nn.checks import check_key, check_network, check_params
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Objective, resolve_cost
 from jaxmlp.nn.penalties import PENALTIES
-from jaxmlp.parallel.fork import refuse_after_fork
 from jaxmlp.parallel.mesh import Sharding, make_sharding, shard
-from jaxmlp.training.batches import Batches, check_weights, make_batches
+from jaxmlp.training.batches import Batches, make_batches
 from jaxmlp.training.config import TrainConfig, fading_decay, resolve_optimizer
 from jaxmlp.training.early_stopping import MetricTracker, check_monitor
 from jaxmlp.training.engine import Hyperparameters
@@ -68,7 +68,6 @@ def prepare(
     """
     # what the options come to for this network and these rows; nothing is on the device yet
     check_network(net)
-    refuse_after_fork("fit")
     check_monitor(config.early_stopping, data.validation is not None)
     dtype, compute_dtype = resolve_dtypes(config.precision, params if snapshot is None else snapshot.state.params, net)
     frozen = check_frozen(config.freeze, net)
@@ -191,7 +190,8 @@ def row_weights(data: Dataset, config: TrainConfig) -> np.ndarray | None:
         remedy = "use class_weight, or read the file with jaxmlp.load"
         raise InputError(sentence("fit", "no sample_weight for a streamed data set", "one", remedy))
     if sample_weight is not None:
-        sample_weight = check_weights(_of_training_rows(sample_weight, data), len(data.train.rows))
+        weights = _of_training_rows(sample_weight, data)
+        sample_weight = check_row_weights(weights, len(data.train.rows), "sample_weight", "training rows")
     of_data = data.part_weights("train")
     if of_data is not None:
         sample_weight = of_data if sample_weight is None else of_data * sample_weight
@@ -200,8 +200,7 @@ def row_weights(data: Dataset, config: TrainConfig) -> np.ndarray | None:
     if data.task not in ("binary", "multiclass"):
         expects = "a task with one class for each row"
         raise InputError(sentence("class_weight", expects, data.task, "give sample_weight instead"))
-    spec = ids_of_labels(config.class_weight, data.classes)
-    weights = class_weights(data.train.targets, len(data.classes), spec)
+    weights = class_weights(data.train.targets, len(data.classes), config.class_weight, data.classes)
     return weights if sample_weight is None else weights * sample_weight
 
 
@@ -218,7 +217,7 @@ def _validation_weights(data: Dataset, config: TrainConfig) -> np.ndarray | None
         remedy = "make one with data.split_validation(0.1), or leave it out"
         raise InputError(sentence("validation_weight", "a validation part", "none", remedy))
     name = "test" if data.validation is None else "validation"
-    return check_weights(config.validation_weight, len(part.rows), "validation_weight", name)
+    return check_row_weights(config.validation_weight, len(part.rows), "validation_weight", f"{name} rows")
 
 
 def _of_training_rows(weights: Any, data: Dataset) -> Any:

@@ -16,6 +16,7 @@ import optax
 from jax import Array
 from jax.typing import DTypeLike
 
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.checks import check_key, check_network, check_params
 from jaxmlp.nn.forward import fold
 from jaxmlp.nn.initializers import Initializer
@@ -165,6 +166,7 @@ def init_state(
     >>> int(state.step), state.params[0]["W"].shape
     (0, (1, 2))
     """
+    refuse_after_fork("init_state")
     check_key(key)
     check_network(net)
     check_optimizer(optimizer)

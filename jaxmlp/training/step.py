@@ -23,6 +23,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.metrics.decisions import default_task, n_correct
 from jaxmlp.nn.augmentation import draw_noise
 from jaxmlp.nn.backprop import evaluate
@@ -289,6 +290,7 @@ def make_step(
     compiled = jax.jit(one_step, donate_argnums=0)
 
     def step(state: TrainState, X: Array, Y: Array, weights: Array | None = None) -> tuple[TrainState, Report]:
+        refuse_after_fork("step")
         if not isinstance(state, TrainState):
             remedy = "make one with jaxmlp.init_state(key, net, optimizer)"
             raise InputTypeError(sentence("step", "a TrainState", type(state).__name__, remedy))

@@ -406,7 +406,11 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
             "predict expects MODEL FILE, got further arguments cat.jpg: "
             "give one at a time, for several pictures their folder, and put a name with spaces in quotes",
         ),
-        ("train nope", f"data source expects one of {NAMES}, got 'nope': take one of these names"),
+        (
+            "train nope",
+            f"data source expects one of {NAMES}, got 'nope': "
+            "the package has no other data, so give the path of a file, such as flowers.csv",
+        ),
         (
             "train no.csv",
             "reading expects an existing file or folder, got 'no.csv', which does not exist: check the path",

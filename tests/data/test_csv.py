@@ -200,6 +200,23 @@ def test_tables_it_refuses(table, refused, kind, text, content):
 
 def test_targets_it_refuses(table, refused):
     path = table(PETS)
+    for target in ("age, pet", "pet,nothing"):
+        with refused(
+            InputError,
+            f"the target of pets.csv expects the name of one column, got {target!r}: "
+            "give several as a list, or repeat --target",
+        ):
+            load(path, target=target)
+    # a model is evaluated on rows that were meant for a prediction
+    known = KnownColumns(("size", "age"), ("name",))
+    with refused(
+        InputError,
+        "pets.csv expects the target column 'name' of the training, got the columns size, age, pet: "
+        "add it, or name another as the target; predict needs none",
+    ):
+        load(path, target=["name"], known_columns=known, test_fraction=0)
+    with refused(InputError, "the target of pets.csv expects one of size, age, pet, got 'ages': did you mean 'age'?"):
+        load(path, target=["ages"], known_columns=known._replace(target_names=("ages",)), test_fraction=0)
     with refused(InputError, "the target of pets.csv expects one of size, age, pet, got 'pets': did you mean 'pet'?"):
         load(path, target="pets")
     with refused(

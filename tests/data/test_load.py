@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.data import load
+from jaxmlp.data.files import check_writable
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.rows import Columns
 from jaxmlp.data.toy import TOY_DATASETS
@@ -223,17 +225,54 @@ def test_a_source_with_its_own_test_part_takes_no_split(refused):
     assert load("digits", test_fraction=0).test is not None
 
 
-def test_addresses_and_names_of_known_data(tmp_path, monkeypatch, refused):
-    monkeypatch.chdir(tmp_path)
-    for read in (load, lambda source: load_rows(source, 3)):
+def test_options_of_a_table_are_named_where_there_is_none(tmp_path, refused):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=[0, 1])
+    for source, name in ((tmp_path / "a.npz", "a.npz"), ("moons", "moons")):
         with refused(
             InputError,
-            "reading expects a file on this machine, got the address 'https://example.org/a.csv': "
-            "download the file, and give its path",
+            f"source {name!r} expects no table options, because it is not a table, got drop, weights: leave them out",
         ):
-            read("https://example.org/a.csv")
-    with pytest.raises(MissingFileError, match=r"'mnist' expects a folder with train-images-idx3-ubyte\.gz.*got no"):
-        load("mnist")
+            load(source, weights="w", drop="id")
+
+
+def test_rows_and_targets_in_a_dictionary_are_no_table(refused):
+    with refused(
+        InputTypeError,
+        "load expects a table, a name or a path, got dict with data and target: "
+        "write Dataset.from_arrays(x.data, x.target)",
+    ):
+        load({"data": np.zeros((4, 3)), "target": [0, 1, 0, 1]})
+    columns = {"data": np.arange(4.0), "target": [0, 1, 0, 1]}
+    assert load(columns, test_fraction=0).feature_names == ("data",)  # a table whose columns have these names
+
+
+def test_addresses_and_names_of_known_data(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    sentence = "expects a file on this machine, got the address {!r}: download the file, and give its path"
+    for read in (load, jaxmlp.stream, lambda source: load_rows(source, 3)):
+        for address in ("https://example.org/a.h5", "s3://bucket/a.csv", "www.example.org/a.csv"):
+            with refused(InputError, f"reading {sentence.format(address)}"):
+                read(address)
+    for address in ("https://example.org/a.h5", Path("https://example.org/a.h5")):  # a path has a single slash left
+        with refused(InputError, f"load_model {sentence.format(str(address))}"):
+            jaxmlp.load_model(address)
+    with refused(
+        InputError,
+        "writing expects a file on this machine, got the address 'https://example.org/a': "
+        "write to a path on this machine",
+    ):
+        check_writable("https://example.org/a")
+    (tmp_path / "www.notes").mkdir()
+    (tmp_path / "www.notes" / "a.csv").write_text("a,y\n1,0\n2,1\n")
+    assert load("www.notes/a.csv", test_fraction=0).train.rows.tolist() == [[1], [2]]  # it is here
+    for name in ("mnist", "MNIST", "FashionMNIST", "Fashion-MNIST", "fashion_mnist", "mnist_784"):
+        match = rf"'{name}' expects a folder with train-images-idx3-ubyte\.gz.*, got no such folder: download these"
+        with pytest.raises(MissingFileError, match=match):
+            load(name)
+    with pytest.raises(MissingFileError, match=r"'cat' .* train_catvnoncat\.h5 and test_catvnoncat\.h5, got no such"):
+        load("cat")
+    with pytest.raises(InputError, match=r"got 'iris': the package has no other data, so give the path of a file"):
+        load("iris")
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.csv").write_text("a,y\n1,0\n2,1\n")
     assert load("~/a.csv", test_fraction=0).train.rows.tolist() == [[1], [2]]

@@ -131,7 +131,9 @@ def test_named_metrics_come_with_the_cost_alone():
         "metric for task 'binary' expects one of accuracy, balanced_accuracy, f1, auc, log_loss, calibration_error, "
         "got 'rmse': take one of these names"
     )
-    assert "weights expects shape (6,)" in refused(model.evaluate, PAIRS.train, None, [1])
+    assert "weights expects a number ≥ 0 for each of the 6 rows, got shape (1,)" in refused(
+        model.evaluate, PAIRS.train, None, [1]
+    )
 
 
 def test_outputs_that_are_no_probabilities_have_no_metrics_of_them():

@@ -414,17 +414,17 @@ BINARY = "accuracy, balanced_accuracy, f1, auc, log_loss, calibration_error"
         (
             ("binary", [0, 1], [0.1, 0.9]),
             {"weights": [1, -1]},
-            "weights expects numbers ≥ 0, got -1.0: take 0 to leave a row out",
+            "weights expects finite numbers ≥ 0, got -1: take 0 to leave a row out",
         ),
         (
             ("binary", [0, 1], [0.1, 0.9]),
             {"weights": [1]},
-            "weights expects shape (2,), one for each row, got (1,): give as many as rows",
+            "weights expects a number ≥ 0 for each of the 2 rows, got shape (1,): give one number for each row",
         ),
         (
             ("binary", [0, 1], [0.1, 0.9]),
             {"weights": [0, 0]},
-            "weights expects a number above 0, got only zeros: leave them out for equal weights",
+            "weights expects a number above 0, got only zeros: leave it out for equal weights",
         ),
         (("binary", [], []), {}, "targets expects at least one row, got (0,): no metric is defined on no examples"),
         (("binary", [0, 1], None), {}, "task 'binary' expects outputs or predictions, got neither: give one of them"),
@@ -488,7 +488,7 @@ KEEP = "take 1 for no change and 0 to leave the class out"
     [
         ("balance", f"{SPEC} 'balance': write 'balanced', say"),
         (None, f"{SPEC} None: write 'balanced', say"),
-        ([1, 2], f"{SPEC} [1, 2]: write 'balanced', say"),
+        ([1, 2], f"{SPEC} [1, 2]: write {{0: 1, 1: 2}}"),
         ({2: 1.0}, f"{IDS} 2: name classes by id, not by label"),
         ({"cat": 1.0}, f"{IDS} 'cat': name classes by id, not by label"),
         ({True: 1.0}, f"{IDS} True: name classes by id, not by label"),

@@ -1,16 +1,21 @@
 """What would train or predict in silence and be wrong: it is read as it is meant, or refused in one sentence."""
 
+import inspect
 import multiprocessing
 import os
+import subprocess
+import sys
+from typing import Any
 
 import jax
 import numpy as np
+import optax
 import pandas as pd
 import pytest
 
 import jaxmlp
+from jaxmlp import fork
 from jaxmlp.errors import InputError
-from jaxmlp.parallel import fork
 
 G = np.random.default_rng(0)
 X = G.normal(size=(60, 2))
@@ -36,6 +41,17 @@ def test_class_weights_are_named_by_label():
     assert by_digit.history[-1].cost == by_label.history[-1].cost
     with pytest.raises(InputError, match="class_weight expects labels among 1, 2, got 1: write '1'"):
         jaxmlp.fit(net, digits, epochs=1, class_weight={1: 50.0})
+    for spec, text in (
+        ([50, 1], r"a dict \{label: weight\}, got \[50, 1\]: write \{1: 50, 2: 1\}"),
+        ([50, 1, 1], r"a dict \{label: weight\}, got \[50, 1, 1\]: write 'balanced', say"),
+        ({2: -5}, "finite weights ≥ 0, got -5 for class 2: take 1 for no change"),
+    ):
+        with pytest.raises(InputError, match=f"class_weight expects .*{text}"):
+            jaxmlp.fit(net, data, epochs=1, class_weight=spec)
+        with pytest.raises(InputError, match=f"class_weight expects .*{text}"):
+            jaxmlp.MLPClassifier(class_weight=spec).fit(X, labels)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="got -5 for class 'b': take 1"):
+        jaxmlp.fit(net, words, epochs=1, class_weight={"b": -5})
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(60, 1), (1, "full")])
@@ -134,6 +150,26 @@ def test_numbers_are_not_taken_for_the_words_of_a_table():
         model.predict(np.ones((2, 2)))
 
 
+def test_weights_of_rows_may_be_a_column_of_a_frame():
+    weights = np.arange(1.0, 61.0)
+    frame: Any = {"a": X[:, 0], "w": weights, "b": X[:, 1]}
+    data = jaxmlp.Dataset.from_arrays(frame, X[:, 0] > 0, weights="w", test_fraction=0.5)
+    assert data.feature_names == ("a", "b")
+    for part in ("train", "test"):
+        rows = getattr(data, part).rows[:, 0]
+        expected = [weights[np.flatnonzero(X[:, 0] == x)[0]] for x in rows]  # they follow their rows
+        np.testing.assert_array_equal(data.part_weights(part), expected)
+    with pytest.raises(InputError, match="expects names of its columns a, w, b, got 'v'"):
+        jaxmlp.Dataset.from_arrays(frame, X[:, 0] > 0, weights="v")
+    for wrong, text in (
+        ("w", "got 'w': give one number for each row"),
+        (weights[:, None], r"got shape \(60, 1\): write numpy.ravel\(weights\)"),
+        (-weights, "expects finite numbers ≥ 0, got -1.0"),
+    ):
+        with pytest.raises(InputError, match=f"weights expects .*{text}|weights {text}"):
+            jaxmlp.Dataset.from_arrays(X, X[:, 0] > 0, weights=wrong)
+
+
 def _predict_in_a_fork(model, connection):
     many = 0
     try:
@@ -164,3 +200,76 @@ def test_a_forked_process_predicts_and_refuses_to_train():
         "fit expects a process that was not forked from one that has used JAX, got a forked one: use"
     )
     assert not fork.is_forked()
+
+
+# public functions that do not compute: in a forked process they do what they do everywhere
+NO_COMPUTATION = {"activation", "load", "load_model", "make_step", "network_for", "stream"}
+NO_COMPUTATION |= {"params_from_dict", "params_to_dict"}
+
+
+def _answers_in_a_fork(calls, connection):
+    """Send what each call raises, or that it has returned; what hangs is answered by no message."""
+    for name, call in calls.items():
+        try:
+            answer = call()
+            connection.send((name, "returned" if not inspect.isgenerator(answer) else str(next(answer))))
+        except Exception as error:
+            connection.send((name, str(error)))
+    connection.send(None)
+
+
+def _call_with_nothing(function):
+    """Return a call whose required arguments are None: a forked process is refused before they are looked at."""
+    required = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind < 2]
+    return lambda: function(*[None] * len(required))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore")
+def test_everything_that_computes_says_so_in_a_forked_process():
+    jax.devices()  # the threads of JAX are there
+    net = jaxmlp.Network((2, 1), (), "sigmoid")
+    public = {name: getattr(jaxmlp, name) for name in jaxmlp.__all__}
+    calls = {
+        name: _call_with_nothing(function)
+        for name, function in public.items()
+        if not inspect.isclass(function) and name not in NO_COMPUTATION
+    }
+    step = jaxmlp.make_step(net, optax.sgd(0.1))
+    classifier, regressor = jaxmlp.MLPClassifier(), jaxmlp.MLPRegressor(warm_start=True)
+    calls["step"] = lambda: step(None, X.T, X.T)  # pyright: ignore[reportArgumentType]
+    calls["partial_fit"] = lambda: classifier.partial_fit(X, X[:, 0] > 0, classes=[False, True])
+    calls["fit of an estimator"] = lambda: regressor.fit(X, X[:, 0])
+    here, there = multiprocessing.get_context("fork").Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_answers_in_a_fork, args=(calls, there))
+    process.start()
+    answers = {}
+    while here.poll(20) and (answer := here.recv()) is not None:
+        answers[answer[0]] = answer[1]
+    process.kill()
+    process.join(20)
+    assert answers.keys() == calls.keys(), f"these hang: {list(calls.keys() - answers.keys())[:1]}"
+    for name, text in answers.items():
+        where = {"assert_vjp": "check_vjp", "fit of an estimator": "fit"}.get(name, name)
+        assert text.startswith(f"{where} expects a process that was not forked from one that has used JAX"), name
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_the_fork_of_a_process_that_has_only_imported_jax_may_compute():
+    """Also where only the parent's own code has used JAX, and jaxmlp has computed nothing there."""
+    code = """
+import os, warnings
+import jax, jaxmlp.fork
+warnings.simplefilter("ignore")
+
+def forked():
+    if (child := os.fork()) == 0:
+        os._exit(jaxmlp.fork.is_forked())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+print(forked(), end=" ")
+jax.numpy.ones(2)
+print(forked(), jaxmlp.fork.is_forked())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "0 1 False\n", done.stderr

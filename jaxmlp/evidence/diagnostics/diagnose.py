@@ -28,6 +28,7 @@ from jaxmlp.evidence.diagnostics.findings import Finding, RuleInput, without_con
 from jaxmlp.evidence.diagnostics.gradient_rules import gradient_factors, update_ratios
 from jaxmlp.evidence.diagnostics.measurements import measure
 from jaxmlp.evidence.diagnostics.unit_rules import distinct_units, is_dead, saturated_fraction
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import costs
 from jaxmlp.nn.checks import check_single
 from jaxmlp.nn.network import Network, Params
@@ -184,6 +185,7 @@ def diagnose(
     >>> sick.findings[0].name, sick.findings[0].number
     ('symmetric units', 1)
     """
+    refuse_after_fork("diagnose")
     learning_rate = _check_learning_rate(learning_rate)
     check_single(net, "diagnose")
     batch, objective = check_batch(params, X, Y, net, objective, weights)

@@ -18,6 +18,7 @@ from jaxmlp.evidence.certificate import Certificate, Row, judge
 from jaxmlp.evidence.network_check.cases import ParamsLike, make_generator, random_example
 from jaxmlp.evidence.network_check.witnesses import relative_difference
 from jaxmlp.evidence.precision import float64
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import costs
 from jaxmlp.nn.backprop import backprop, cost
 from jaxmlp.nn.forward import forward
@@ -48,6 +49,7 @@ def verify_device(net: Network | None = None, *, params: ParamsLike | None = Non
     >>> report.passed, report.rows[0].check, report.rows[0].where
     (True, 'forward A_2', 'default')
     """
+    refuse_after_fork("verify_device")
     net = DEVICE_NETWORK if net is None else net
     example = random_example(net, costs.find(None, net.activations[-1]), make_generator(seed), DEVICE_EXAMPLES)
     if params is None:

@@ -33,6 +33,7 @@ from jaxmlp.evidence.network_check.members import first_member, member_rows, who
 from jaxmlp.evidence.network_check.parametric import parametric_rows, plain_case
 from jaxmlp.evidence.network_check.parts import activation_rows, cost_rows
 from jaxmlp.evidence.precision import float64
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.inference.description import network_extensions
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.activations import Activation
@@ -91,6 +92,7 @@ def verify(
     >>> report.failures[0].check
     'BP2 dZ_1'
     """
+    refuse_after_fork("verify")
     user, rng = _user_equations(equations), make_generator(seed)
     if net is None:
         arguments = {"objective": objective, "params": params, "X": X, "Y": Y, "weights": weights, **equations}
@@ -139,6 +141,7 @@ def verify_all(seed: int = 0) -> Certificate:
     Returns:
       A `Certificate`.
     """
+    refuse_after_fork("verify_all")
     rng, heads = make_generator(seed), every_head()
     with float64():
         rows = [*_part_rows(map(activations.find, ACTIVATIONS), heads, rng)]

@@ -38,6 +38,7 @@ from jaxmlp.evidence.numpy_check.numpy_backprop import (
 )
 from jaxmlp.evidence.numpy_check.trials import Backward, check_problem, draw_problem, move_to_kinks
 from jaxmlp.evidence.numpy_check.verify_numpy import examine
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.network import Network, Params
 from jaxmlp.nn.objective import Batch, Objective
@@ -315,6 +316,7 @@ def mutants(seeds: int = 200) -> MutantsReport:
 
     Source: mutation testing, DeMillo, Lipton and Sayward 1978.
     """
+    refuse_after_fork("mutants")
     if seeds < 1:
         raise InputError(sentence("mutants", "at least one seed", seeds, "200 take a minute at most"))
     rows: list[Mutant] = []

@@ -30,6 +30,7 @@ from jaxmlp.evidence.numpy_check.trials import (
     problems_for,
     run_trial,
 )
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.checks import check_network, check_single
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective, check_objective
@@ -100,6 +101,7 @@ def verify_numpy(
     first error: BP3 db_1, db1[0, 0] = -2.81574, correct -0.402248: ratio 7
     cause: sum in place of mean: the sum over the examples without 1/m
     """
+    refuse_after_fork("verify_numpy")
     net = _check_plain_network(net)
     if not callable(backward):
         remedy = "give the function itself, without calling it"

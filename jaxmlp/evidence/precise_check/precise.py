@@ -31,6 +31,7 @@ from jaxmlp.evidence.precise_check.reference import (
     load_mpmath,
 )
 from jaxmlp.evidence.precision import float64
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn import activations, costs
 from jaxmlp.nn.activations import Activation
 
@@ -120,6 +121,7 @@ def verify_precise(points: int = POINTS) -> DigitsReport:
       InputError: for fewer than 2 points.
       MissingPackageError: without mpmath.
     """
+    refuse_after_fork("verify_precise")
     if points < 2:
         raise InputError(sentence("verify_precise", "at least 2 points", points, "200 take a few seconds"))
     mp = load_mpmath()

@@ -19,6 +19,7 @@ from jaxmlp.errors import unknown
 from jaxmlp.evidence.speed.backward import Comparison, compare_backward
 from jaxmlp.evidence.speed.products import by_columns, by_rows, flops, random_weights, scan_products
 from jaxmlp.evidence.speed.timing import Spread, count_calls, ratios, repeat, times_by_turns
+from jaxmlp.fork import refuse_after_fork
 from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective
 from jaxmlp.parallel.processors import n_processors
@@ -106,6 +107,7 @@ def bench(names: tuple[str, ...] = tuple(WORKLOADS), *, rounds: int = ROUNDS) ->
     Raises:
       InputError: for an unknown name.
     """
+    refuse_after_fork("bench")
     for name in names:  # checked before the first measurement, not after minutes of it
         if name not in WORKLOADS:
             raise unknown("workload", name, WORKLOADS)

@@ -64,6 +64,7 @@ from jaxmlp.evidence.vjp_check.spaces import Space
 from jaxmlp.evidence.vjp_check.taylor import sparsity_pattern, taylor_checks
 from jaxmlp.evidence.vjp_check.transformations import transformation_checks
 from jaxmlp.evidence.vjp_check.types import shape_text, type_checks
+from jaxmlp.fork import refuse_after_fork
 
 TIME_LIMIT = 20.0  # seconds
 UserPoints = int | Sequence[Sequence[Any]]
@@ -121,6 +122,7 @@ def check_vjp(
     >>> report.passed, report.failures[0].check, report.failures[0].where, report.failures[0].note
     (False, 'gradient', 'x', '1.001 times the correct gradient')
     """
+    refuse_after_fork("check_vjp")
     for function in (f,) if reference is None else (f, reference):
         if not callable(function):
             raise InputTypeError(sentence("check_vjp", "a function", type(function).__name__, "give f itself"))

@@ -1,0 +1,66 @@
+"""The path of a data source; or, where nothing is there, what the user may have meant by it."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxmlp.data.limits import as_path
+from jaxmlp.data.toy import TOY_DATASETS
+from jaxmlp.errors import InputTypeError, MissingFileError, sentence, unknown
+
+Source = str | os.PathLike[str]
+_IDX_FILES = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the two t10k-… files"
+_CAT_FILES = "the course's two HDF5 files, train_catvnoncat.h5 and test_catvnoncat.h5"
+FOLDERS: dict[str, str] = dict.fromkeys(("mnist", "fashionmnist", "emnist", "kmnist"), _IDX_FILES)
+FOLDERS |= dict.fromkeys(("cat", "cats", "catvnoncat"), _CAT_FILES)
+"""Names of data sets in folders, and their files. The package does not contain them: an error names the files."""
+
+
+def refuse_bunch(source: object) -> None:
+    """Raise for rows and targets in one dictionary, as scikit-learn has them: as a table each key would be a column.
+
+    Raises:
+        InputTypeError: such a dictionary.
+    """
+    if isinstance(source, Mapping) and "target" in source and getattr(source.get("data"), "ndim", 1) == 2:
+        got, remedy = f"{type(source).__name__} with data and target", "write Dataset.from_arrays(x.data, x.target)"
+        raise InputTypeError(sentence("load", "a table, a name or a path", got, remedy))
+
+
+def existing_path(source: Source) -> Path:
+    """Return the path of a file or folder that exists.
+
+    Raises:
+        MissingFileError: there is none; for the name of data that the package does not contain it says what to get.
+        InputError: a word that is no name of a data set, and an address on the web.
+        InputTypeError: neither a name nor a path.
+    """
+    if not isinstance(source, str | os.PathLike):
+        expects, got = "a name or a path", type(source).__name__
+        raise InputTypeError(sentence("load", expects, got, "for arrays take Dataset.from_arrays"))
+    path = expand_path(source)
+    if path.exists():
+        return path
+    # other libraries write Fashion-MNIST, FashionMNIST and mnist_784
+    if files := FOLDERS.get(re.sub(r"[\W_]|784", "", str(source)).lower()):
+        expects = f"a folder with {files}"
+        remedy = "download these files into a folder of that name, or give the path of their folder"
+        raise MissingFileError(sentence(f"the data source {str(source)!r}", expects, "no such folder", remedy))
+    # a single word is probably a misspelled name, so the error lists the names; anything else is a path
+    if isinstance(source, str) and not path.suffix and path.name == source:
+        otherwise = "the package has no other data, so give the path of a file, such as flowers.csv"
+        raise unknown("data source", source, [*TOY_DATASETS, "or a path to a file or folder"], otherwise)
+    raise missing_file(path)
+
+
+def expand_path(source: Source) -> Path:
+    """Return the path with "." and ".." resolved: a data set takes its name from the path, and these have none."""
+    path = as_path(source)
+    return path.resolve() if path.name in ("", "..") else path
+
+
+def missing_file(path: Path) -> MissingFileError:
+    """Return the error for a path where nothing is."""
+    got, remedy = f"{str(path)!r}, which does not exist", "check the path"
+    return MissingFileError(sentence("reading", "an existing file or folder", got, remedy))
