@@ -12,7 +12,7 @@ from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING, Any
 
-from jaxmlp.fork import watch_forks as _watch_forks
+from jaxmlp.fork import register_fork_hook as _register_fork_hook
 from jaxmlp.lazy_modules import lazy_modules as _lazy_modules
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 __version__: str
 
-_watch_forks()  # not only with the first training: a program may have used JAX by itself, and forked, before it
+_register_fork_hook()  # at import, because a program may use JAX and fork before it calls jaxmlp
 
 # Names and rooms are imported when they are first used: `jaxmlp --help` then starts without waiting for JAX, and a
 # script that trains does not load the checks of `evidence`.

@@ -22,7 +22,7 @@ MAX_QUOTED_LETTERS = 240  # of one part of a sentence
 MAX_NAME_LETTERS = 60  # of one name in a list of names
 MAX_MESSAGE_LETTERS = 1500
 MAX_PROBLEMS = 5  # that one sentence lists
-MIN_LIKENESS = 0.61  # of a name to the one that was probably meant: "acu" is 0.67 like "auc", "iris" 0.6 like "digits"
+MIN_SIMILARITY = 0.61  # of a name to a suggestion: "acu" and "auc" have 0.67, "iris" and "digits" 0.6
 SYNONYMS = {
     "alpha": "learning_rate",
     "bce": "binary_cross_entropy",
@@ -155,16 +155,16 @@ def is_listed(value: object) -> TypeGuard[Iterable[Any]]:
 
 
 def unknown(
-    category: str, name: object, known: Iterable[str], otherwise: str = "take one of these names"
+    category: str, name: object, known: Iterable[str], default_remedy: str = "take one of these names"
 ) -> InputError:
-    """Return the error for a name that is not in a table, with the nearest name as its remedy; else `otherwise`.
+    """Return the error for an unknown name; its remedy is the nearest known name, else `default_remedy`.
 
     >>> print(unknown("activation", "rellu", ["relu", "tanh"]))
     activation expects one of relu, tanh, got 'rellu': did you mean 'relu'?
     """
     known = list(known)
     near = nearest_name(str(name), known)
-    remedy = f"did you mean {near!r}?" if near else otherwise
+    remedy = f"did you mean {near!r}?" if near else default_remedy
     return InputError(sentence(category, f"one of {', '.join(known)}", repr(name), remedy))
 
 
@@ -177,11 +177,11 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
     plain = _plain(name)
     if not plain:
         return None
-    same = [entry for entry in known if plain in (_plain(entry), _plain(entry.partition("_")[0]))]
-    same += [SYNONYMS[plain]] if SYNONYMS.get(plain) in known else []
+    candidates = [entry for entry in known if plain in (_plain(entry), _plain(entry.partition("_")[0]))]
+    candidates += [SYNONYMS[plain]] if SYNONYMS.get(plain) in known else []
     for spelling in (name, name.lower()):
-        same += difflib.get_close_matches(spelling, known, n=1, cutoff=MIN_LIKENESS)
-    return next(iter(same), None)
+        candidates += difflib.get_close_matches(spelling, known, n=1, cutoff=MIN_SIMILARITY)
+    return next(iter(candidates), None)
 
 
 def _plain(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Forked processes, in which JAX cannot compute: its threads exist in the parent only, and a call would never return.
+"""Refuse JAX in forked processes: its threads exist in the parent only, and a call would never return.
 
 The default start method of `multiprocessing` on Linux was fork before Python 3.14. JAX starts its threads with its
-first array or its first look at the devices: a fork of a process that has only imported it can compute.
+first array or its first list of devices: a fork of a process that has only imported it can compute.
 """
 
 import os
@@ -18,10 +18,10 @@ def is_forked() -> bool:
 
 
 def refuse_after_fork(where: str) -> None:
-    """Raise in a forked process; everything public that computes with JAX begins with this call, which takes 70 ns.
+    """Raise in the fork of a process that has used JAX. Public functions call this before JAX; it takes 70 ns.
 
     Raises:
-      InputError: with what to use instead of fork.
+      InputError: in such a fork; it says what to use instead.
 
     >>> refuse_after_fork("fit")
     """
@@ -31,14 +31,14 @@ def refuse_after_fork(where: str) -> None:
         raise InputError(sentence(where, expects, "a forked one", remedy))
 
 
-def watch_forks() -> None:
-    """Let every later fork of this process note whether JAX was in use; `import jaxmlp` calls this once."""
+def register_fork_hook() -> None:
+    """Make each later fork record whether JAX was in use; `import jaxmlp` calls this once."""
     if hasattr(os, "register_at_fork"):  # Windows has no fork
         os.register_at_fork(after_in_child=_after_fork)
 
 
 def _after_fork() -> None:
-    """Note in the child whether the threads of JAX were running in its parent."""
+    """Record in the child whether the threads of JAX were running in its parent."""
     global _is_forked
     # JAX has no public function for this that does not start the threads; without the private one no fork is refused
     bridge = sys.modules.get("jax._src.xla_bridge")

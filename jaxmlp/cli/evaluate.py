@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from jaxmlp.cli import run_folder
-from jaxmlp.cli.loading import one_or_several, open_data, open_model, split_as_trained, text_loading
+from jaxmlp.cli.loading import one_or_several, open_data, open_model, split_for_options, text_loading
 from jaxmlp.cli.options import text_options
 from jaxmlp.cli.output import console, facts_table, json_option, print_json
 from jaxmlp.cli.overlap import overlap_note
@@ -105,7 +105,7 @@ def load_for(
         dataset = _load_training_data(data, training, strict=is_same_source and target is None)
         if dataset is not None and _has_target(dataset, target, trained):
             if digest_of(dataset) == settings.get("fingerprint"):  # split as in training: its test part is unseen
-                return _in_order(split_as_trained(dataset, settings.get("options", {})), trained)
+                return _in_order(split_for_options(dataset, settings.get("options", {})), trained)
             if is_same_source:
                 got, remedy = "changed ones", "put new rows into a separate file"
                 raise InputError(sentence(f"{data!r}, the training data of {model},", "unchanged rows", got, remedy))

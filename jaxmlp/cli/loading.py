@@ -28,7 +28,7 @@ _FOLDERS = " or ".join(f"{reader.name} files" for reader in READERS if reader.re
 _ROW_FILES = ", ".join(suffix for reader in READERS if reader.has_rows for suffix in reader.suffixes[:5])
 _NAMED_FILES = " or ".join(reader.name for reader in READERS if reader.has_rows and reader.file_name)
 DATA_HELP = f"DATA is a name ({', '.join(TOY_DATASETS)}), or a path: {_FILES}, or a folder with {_FOLDERS}."
-FILE_HELP = f"FILE is one of: {_ROW_FILES}, an {_NAMED_FILES} file of images, or a folder of pictures."
+FILE_HELP = f"FILE is one of: {_ROW_FILES}, an {_NAMED_FILES} file of images, or a folder of image files."
 MODEL_SUFFIXES = (".h5", ".hdf5")
 
 TEXT_OPTIONS = ("missing", "separator", "decimal", "thousands", "encoding", "header")
@@ -119,11 +119,11 @@ def prepare_data(options: Options, data: Dataset, output: str | Activation | Non
     if fraction is not None and not 0 <= fraction < 1:
         remedy = f"write {VALIDATION:g}, for example"
         raise InputError(sentence("--validation-fraction", "a fraction from 0 to below 1", fraction, remedy))
-    return split_as_trained(data, options)
+    return split_for_options(data, options)
 
 
-def split_as_trained(data: Dataset, options: Options) -> Dataset:
-    """Return the data set with the validation part that a training with these options has, if it has one."""
+def split_for_options(data: Dataset, options: Options) -> Dataset:
+    """Return the data set, with a validation part if these options ask for one."""
     fraction = options.get("validation_fraction")
     if fraction is None:
         is_monitored = options.get("patience") is not None or str(options.get("schedule")).startswith("plateau")

@@ -39,7 +39,7 @@ COMMANDS = {
     "train": CommandEntry("train", "train", "Train a network on a data set and write a run folder."),
     "sweep": CommandEntry("sweep", "sweep_command", "Train many networks at once and rank their settings."),
     "evaluate": CommandEntry("evaluate", "evaluate_command", "Measure a model on a data set."),
-    "predict": CommandEntry("predict", "predict", "Predict the rows of a file, or a picture."),
+    "predict": CommandEntry("predict", "predict", "Predict the rows of a file, an image file, or a folder of them."),
     "info": CommandEntry("info", "info", "Show the layers, shapes and parameters of a model, or of sizes."),
     "trace": CommandEntry("trace", "trace_command", "Print every number of both passes, with its equation."),
     "verify": CommandEntry("verify", "verify_command", "Check every formula on this machine, three ways."),
@@ -142,7 +142,7 @@ def _explain_extra(error: click.UsageError) -> click.ClickException | InputError
     takes = " ".join(piece for piece in error.ctx.command.collect_usage_pieces(error.ctx) if piece != "[OPTIONS]")
     remedy = "give one at a time, and put a name with spaces in quotes"
     if error.ctx.info_name == "predict":
-        remedy = "give one at a time, for several pictures their folder, and put a name with spaces in quotes"
+        remedy = "give one; for several images give their folder; put a name with spaces in quotes"
     if re.fullmatch(r"[-+.,\d\s]+", extra[1]):
         remedy = "write the numbers of one value together, as in 3-4-1 or 1,2,3"
     got = f"further arguments {extra[1]}"

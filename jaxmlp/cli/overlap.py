@@ -20,7 +20,7 @@ MAX_BYTES = 2**24  # of the table of the training, so that the second reading ta
 
 
 def overlap_note(model: str, trained: Model, data: Dataset, part: Part) -> str | None:
-    """Return a note if rows of a part are, or may be, among those that a run was trained on; else None.
+    """Return a note if rows of a part are among those that a run was trained on, None if not or if it is not known.
 
     Args:
       model, trained: the path of the model, and the model.
@@ -29,10 +29,7 @@ def overlap_note(model: str, trained: Model, data: Dataset, part: Part) -> str |
     # with a test part it is the data of the training itself, split in the same way
     if data.test is not None:
         return None
-    settings = run_folder.read_settings(model)
-    if not settings:
-        return "there is no run.json beside the model: if it was trained on some of these rows, new data may do worse"
-    training = _training_part(settings, trained)
+    training = _training_part(run_folder.read_settings(model), trained)
     if training is None:
         return None
     known = set(_keys(match_part(training, trained)))

@@ -53,11 +53,11 @@ def predict(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Predict every row of FILE, one picture, or every picture in a folder.
+    """Predict every row of FILE, an image file, or every image file in a folder.
 
     MODEL is a run folder (of one network or of an ensemble) or a model.h5. The columns of a table are matched by name,
-    in any order. A picture is resized to the size of the training images. The output is CSV with one line per row, in
-    the order of FILE, or of the names of the pictures. It has the identifier of the row (if there is one), the
+    in any order. An image file is resized to the size of the training images. The output is CSV with one line per row,
+    in the order of FILE, or of the names in the folder. It has the identifier of the row (if there is one), the
     prediction, for a classifier the probability of each class, and for an ensemble the disagreement of its members.
     """
     out = None if out == "-" else out

@@ -59,7 +59,7 @@ def claimed(out: str | None, name: str) -> Iterator[Path]:
 
 
 def _claim_path(claims: ExitStack, out: str) -> Path:
-    path = as_path(out, "--out", writes=True)
+    path = as_path(out, "--out", for_writing=True)
     above = next((folder for folder in path.absolute().parents if folder.exists()), Path("/"))
     # before the training: an error after it would lose its result
     if not above.is_dir() or not os.access(above, os.W_OK):
@@ -269,13 +269,13 @@ def read_unfinished(run: str, parameters: Iterable[click.Parameter], epochs: int
             raise InputError(sentence("--resume", "a run with a checkpoint", f"{run!r} without", _next_run(settings)))
         trained = (settings.get("result") or {}).get("epochs")
         if settings.get("finished") and isinstance(trained, int) and trained < before:
-            got = f"{run!r}, which --patience stopped after epoch {trained}"
-            raise InputError(sentence("--resume", "a run that may go on", got, _next_run(settings)))
+            got = f"{run!r}, which --patience ended after epoch {trained}"
+            raise InputError(sentence("--resume", "a run that --epochs ended", got, _next_run(settings)))
         settings["options"]["epochs"] = epochs
         return settings
     if settings.get("finished"):
         got = f"the finished run {run!r}"
-        raise InputError(sentence("--resume", "a run that was stopped", got, _next_run(settings)))
+        raise InputError(sentence("--resume", "an interrupted run", got, _next_run(settings)))
     return settings
 
 

@@ -19,7 +19,7 @@ from jaxmlp.cli.run_folder import CHECKPOINTS, History, Settings, write_history
 from jaxmlp.cli.signals import stop_on_signal
 from jaxmlp.cli.summary import draw_pictures, readable, summarize
 from jaxmlp.cli.training_options import apply_preset, config_of, find_rate, network_of, training_options
-from jaxmlp.cli.warm_start import known_loading, warm_start_model, with_preprocessing_of
+from jaxmlp.cli.warm_start import loading_of_model, use_preprocessing, warm_start_model
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.load import is_table
 from jaxmlp.data.locks import owned
@@ -52,7 +52,9 @@ from jaxmlp.training.progress import progress_bar
     help="Start from a model or run: its network, columns, classes and scaling [a new network].",
 )
 @click.option(
-    "--resume", metavar="RUN", help="Continue a stopped run with its settings; a finished run needs more --epochs."
+    "--resume",
+    metavar="RUN",
+    help="Continue an interrupted run with its settings, a finished one for more --epochs.",
 )
 @click.option("--tensorboard", is_flag=True, help="Also write scalars for TensorBoard.")
 @click.option("--stream", "streamed", is_flag=True, help="Read rows from an HDF5 file as they are needed.")
@@ -124,7 +126,7 @@ def _train(
                 # once more, as the last owner has left them
                 settings = run_folder.read_unfinished(resume, parameters, more_epochs)
             model = warm_start_model(settings["options"])
-            known = known_loading(model, settings["data"])
+            known = loading_of_model(model, settings["data"], settings["loading"])
             folder, dataset = Path(resume), open_data(settings["data"], {**settings["loading"], **known})
             # the rows decide, not the path: a file may have been replaced under its name
             if digest_of(dataset) != settings["fingerprint"]:
@@ -132,10 +134,10 @@ def _train(
                 raise InputError(sentence(f"--resume {resume}", "the data that it began with", "other data", remedy))
         else:
             loading = loading_options(options)
-            if options["preset"] is not None and is_table(str(data)):
-                loading.setdefault("numbers", PRESETS[options["preset"]].numbers)
             model = warm_start_model(options)
-            dataset = open_data(str(data), {**loading, **known_loading(model, str(data))})
+            if options["preset"] is not None and is_table(str(data)) and model is None:
+                loading.setdefault("numbers", PRESETS[options["preset"]].numbers)
+            dataset = open_data(str(data), {**loading, **loading_of_model(model, str(data), loading)})
             if options["preset"] is not None:
                 apply_preset(options, explicit, dataset)
             else:
@@ -145,12 +147,12 @@ def _train(
             folder = Path(broadcast_from_first(claim))
             source = str(data) if data in TOY_DATASETS else str(Path(str(data)).resolve())
             settings = {"data": source, "fingerprint": digest_of(dataset), "loading": loading, "options": options}
-        sources = _Sources(dataset, model)
-        return _train_in(folder, sources, settings, membership, devices, as_json=as_json, resumed=resume is not None)
+        begin = _TrainingInputs(dataset, model)
+        return _train_in(folder, begin, settings, membership, devices, as_json=as_json, resumed=resume is not None)
 
 
-class _Sources(NamedTuple):
-    """What a run begins with: the data, and the model of --warm-start or None."""
+class _TrainingInputs(NamedTuple):
+    """A run begins with this data, and with the model of --warm-start or None."""
 
     data: Dataset
     model: Model | None
@@ -158,7 +160,7 @@ class _Sources(NamedTuple):
 
 def _train_in(
     folder: Path,
-    sources: _Sources,
+    begin: _TrainingInputs,
     settings: Settings,
     membership: Membership | None,
     devices: str | None,
@@ -178,10 +180,10 @@ def _train_in(
         if devices is not None:
             got = f"--devices {devices}" if membership is None else "--coordinator"
             raise InputError(sentence("--ensemble", "neither --devices nor --coordinator", got, "leave it out"))
-        return train_ensemble(sources.data, folder, settings, as_json, resumed=resumed)
+        return train_ensemble(begin.data, folder, settings, as_json, resumed=resumed)
     if membership is not None and membership.index:
-        return _run_silently(folder, sources, settings)
-    return _run(folder, sources, settings, as_json, resumed=resumed)
+        return _run_silently(folder, begin, settings)
+    return _run(folder, begin, settings, as_json, resumed=resumed)
 
 
 def _check_same_data(fingerprint: str) -> None:
@@ -190,18 +192,18 @@ def _check_same_data(fingerprint: str) -> None:
         raise InputError(sentence("train", "the data of process 0", "other data", remedy))
 
 
-def _run_silently(folder: Path, sources: _Sources, settings: Settings) -> int:
+def _run_silently(folder: Path, begin: _TrainingInputs, settings: Settings) -> int:
     """Train in a process that is not the first: it computes the same epochs, and prints and writes nothing."""
-    inputs = _prepare_run(settings["options"], sources)
+    inputs = _prepare_run(settings["options"], begin)
     with stop_on_signal() as stop:
         _fit(inputs, folder, settings, [stop])
     return stop.exit_code
 
 
-def _run(folder: Path, sources: _Sources, settings: Settings, as_json: bool, *, resumed: bool) -> int:
+def _run(folder: Path, begin: _TrainingInputs, settings: Settings, as_json: bool, *, resumed: bool) -> int:
     """Train in the first process, or the only one: write the run folder, and print the summary."""
     options = settings["options"]
-    inputs = _prepare_run(options, sources)
+    inputs = _prepare_run(options, begin)
     data, net, objective = inputs.data, inputs.net, inputs.config.objective
     show_columns(data)
     facts = ["-".join(map(str, net.sizes)), *network_extensions(net), f"{net.n_parameters:,} parameters"]
@@ -308,14 +310,14 @@ class _RunInputs(NamedTuple):
     range_test: RangeTest | None
 
 
-def _prepare_run(options: Options, sources: _Sources) -> _RunInputs:
-    model = sources.model
+def _prepare_run(options: Options, begin: _TrainingInputs) -> _RunInputs:
+    model = begin.model
     output = options["output"] if model is None else model.net.output
-    data = prepare_data(options, sources.data, output)
+    data = prepare_data(options, begin.data, output)
     if model is None:
         net, params = network_of(options, data), None
     else:
-        data = with_preprocessing_of(model, data)
+        data = use_preprocessing(model, data)
         net, params = model.net, model.params
     config, range_test = find_rate(options, net, data, config_of(options, data, output), params)
     return _RunInputs(data, net, params, config, range_test)

@@ -1,8 +1,10 @@
 """`--warm-start MODEL`: training goes on from a model, whose columns, classes and preprocessing the new data gets."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
+from jaxmlp.cli.loading import one_or_several
 from jaxmlp.cli.options import Options
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.labels import preview
@@ -13,14 +15,22 @@ from jaxmlp.errors import InputError, sentence
 from jaxmlp.inference.model import Model, load_model
 from jaxmlp.inference.new_rows import check_new_rows
 
+_REMEDY = "take a model of data like these"
+
 
 def warm_start_model(options: Options) -> Model | None:
     """Return the model to start from, or None."""
     return None if options["warm_start"] is None else load_model(options["warm_start"])
 
 
-def known_loading(model: Model | None, source: str) -> dict[str, Any]:
-    """Return the arguments of `load` by which the data gets the columns and the classes of a model, by their names."""
+def loading_of_model(model: Model | None, source: str, loading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `load` for the columns and the classes of a model, which are found by name.
+
+    Args:
+      model: the model to start from, or None.
+      source: name or path of the data.
+      loading: the arguments that the user has chosen; another target is one of them.
+    """
     known: dict[str, Any] = {}
     if model is None or source in TOY_DATASETS:
         return known
@@ -28,22 +38,24 @@ def known_loading(model: Model | None, source: str) -> dict[str, Any]:
         known["known_classes"] = model.classes
     if is_table(source):
         known["known_columns"] = model.known_columns
+        if model.target_names and "target" not in loading:
+            known["target"] = one_or_several(model.target_names)
     return known
 
 
-def with_preprocessing_of(model: Model, data: Dataset) -> Dataset:
-    """Return the data with the preprocessing of the model: its parameters fit no other scale.
+def use_preprocessing(model: Model, data: Dataset) -> Dataset:
+    """Return the data with the preprocessing of the model, for which its parameters were trained.
 
     Raises:
-      InputError: for other inputs, outputs or classes than those of the model, and images of another unit.
+      InputError: for other features, outputs or classes than those of the model, and images in memory of another unit.
     """
-    if (model.n_features, model.net.sizes[-1]) != (data.n_features, data.n_outputs):
-        got = f"{model.n_features} and {model.net.sizes[-1]}"
-        expects = f"a model of {data.n_features} features and {data.n_outputs} outputs"
-        raise InputError(sentence("--warm-start", expects, got, "take a model of data like these"))
+    sizes = ((data.n_features, data.n_outputs), (model.n_features, model.net.sizes[-1]))
+    if sizes[0] != sizes[1]:
+        needed, got = (f"{n} features and {k} outputs" for n, k in sizes)
+        raise InputError(sentence("--warm-start", f"a model of {needed}", f"one of {got}", _REMEDY))
     if model.task != data.task or model.classes != data.classes:
-        expects, got = (f"{of.task} data{_classes_text(of.classes)}" for of in (model, data))
-        raise InputError(sentence("--warm-start", expects, got, "take a model of data like these"))
+        needed, got = (f"{of.task} data{_classes_text(of.classes)}" for of in (data, model))
+        raise InputError(sentence("--warm-start", f"a model of {needed}", f"one of {got}", _REMEDY))
     if not isinstance(data, StreamedDataset):
         check_new_rows(data.train.rows, model)
     scales = {"preprocessing": model.preprocessing, "target_preprocessing": model.target_preprocessing}

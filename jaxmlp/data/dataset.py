@@ -136,10 +136,11 @@ class Dataset:
         validation = pair_of("validation", validation, shorthand)
         test = pair_of("test", test, shorthand)
         content: TableContent | None = shorthand.pop("content", None)  # of a table that `load` has read
-        rows, weights = take_weights(rows, shorthand.pop("weights", None))
+        weights = shorthand.pop("weights", None)
         # a frame brings the names of its columns, and may have an encoder for those that are not numbers
         if content is None and is_frame(rows):
             options = TableOptions(**{key: shorthand.pop(key) for key in FIELDS if key in shorthand})
+            rows, weights = take_weights(rows, weights, options.ignores)
             content = content_of_frame(rows, options)
             test, validation = (pair and (rows_of_frame(pair[0], content), pair[1]) for pair in (test, validation))
             rows, columns = content.rows, content.columns(columns, labels)

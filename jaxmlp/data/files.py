@@ -104,7 +104,7 @@ def check_writable(path: str | os.PathLike[str], *sources: str | os.PathLike[str
         path: of a file to write.
         sources: files and run folders that the same command reads: none of their files may be written.
     """
-    path = _follow(as_path(path, "writing", writes=True))
+    path = _follow(as_path(path, "writing", for_writing=True))
     # every reason to refuse is checked before the work whose result would be written
     folder, writing = path.parent, f"writing {path.name}"
     if not folder.is_dir():

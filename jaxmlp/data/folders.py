@@ -6,7 +6,7 @@ from jaxmlp.data import readers
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.errors import InputError, sentence
 
-_ARRAYS_OF_PICTURES = (
+_PICTURES_REMEDY = (
     "write the pictures in one size as arrays, np.savez('pictures.npz', X=X, y=y), with X (m, height, width[, 3]) "
     "and y a label for each (jaxmlp predict reads a folder of pictures)"
 )
@@ -16,7 +16,7 @@ def read_folder(folder: Path) -> Arrays:
     """Return the arrays of the files in a folder.
 
     Raises:
-        InputError: no files of a format that a folder may hold, pictures above all.
+        InputError: no files of a format that is read from a folder; for pictures it says what to do.
     """
     paths = _files(folder)
     for reader in readers.READERS:
@@ -25,14 +25,14 @@ def read_folder(folder: Path) -> Arrays:
     names = [reader.name for reader in readers.READERS if reader.read_folder]
     got, remedy = f"{len(paths)} other files" if paths else "no files", "for any other format give the path of the file"
     if classes := picture_folders(folder):
-        got, remedy = f"pictures in {len(classes)} folders, such as {classes[0].name}", _ARRAYS_OF_PICTURES
+        got, remedy = f"folders of pictures, such as {classes[0].name}", _PICTURES_REMEDY
     if pictures := one_row_files(folder):
-        got, remedy = f"{len(pictures)} pictures", _ARRAYS_OF_PICTURES
+        got, remedy = f"{len(pictures)} pictures", _PICTURES_REMEDY
     raise InputError(sentence(folder.name, f"{' or '.join(names)} files in the folder", got, remedy))
 
 
 def one_row_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that are one row each, which are pictures, in the order of their names."""
+    """Return the picture files of a folder, each of which is one row, in the order of their names."""
     return [path for path in _files(folder) if (reader := readers.find_reader(path)) and reader.is_one_row]
 
 
@@ -52,4 +52,5 @@ def rows_remedy(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())  # iterdir has no fixed order
+    # iterdir has no fixed order; a name such as ._0.png is hidden, and no picture
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))

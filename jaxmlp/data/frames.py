@@ -1,36 +1,45 @@
 """Read a frame of pandas or polars, or another table in memory, as the table of a training."""
 
-from jaxmlp.data.readers.number_formats import file_formats
 from jaxmlp.errors import InputError, sentence
+from jaxmlp.tabular.cells import number_formats
 from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Table, as_table
 
+_REMEDY = "convert the column to numbers first"
+
 
 def table_of_frame(frame: object, options: TableOptions, where: str = "the table") -> Table:
-    """Return a frame as a table; numbers in text are read as those of a file are.
+    """Return a frame as the table of a training.
+
+    A frame has no options for the signs in its numbers: a model does not store them, and would read a new frame without
+    them in another way.
 
     Args:
         frame: anything that `is_frame` accepts.
-        options: the options of the user; columns that they leave out may have cells of any kind.
+        options: the options of the user; a column that is no feature may have cells of any kind.
         where: the name of the table in error texts.
 
     Raises:
-        InputError: options that only a file has, and numbers that can be read in two ways.
+        InputError: options that only a file has, and numbers that can be read in two ways, such as 1,234.
         InputTypeError: cells that are neither numbers, text nor dates.
 
-    >>> from jaxmlp.tabular.cells import parse_numbers
-    >>> table = table_of_frame({"people": ["1,234", "56,789"]}, TableOptions(thousands=","))
-    >>> parse_numbers(table.column("people"), table.number_format("people"))[0].tolist()
-    [1234.0, 56789.0]
+    >>> table_of_frame({"size": ["1,5", "2"], "y": [0, 1]}, TableOptions()).number_format("size").decimal
+    ','
     """
-    for name in ("separator", "encoding", "header"):
-        if getattr(options, name) is not None:
-            expects = f"no {name}, which is for tables in text"
-            raise InputError(sentence(where, expects, "one", "leave it out"))
+    for name, value in options.text_choices.items():
+        if value is not None:
+            expects = f"no option {name}, which is for text files"
+            remedy = _REMEDY if name in ("decimal", "thousands") else "leave it out"
+            raise InputError(sentence(where, expects, repr(value), remedy))
     table = as_table(frame, where, options.ignores)
     # a word for a missing value must not hide the format of the numbers beside it
-    columns = zip(table.names, empty_missing_words(table, options).columns, strict=True)
-    used = {name: cells for name, cells in columns if name not in table.categories and not options.ignores(name)}
-    formats, notes = file_formats(where, used, "", options)
-    return table._replace(formats=formats, notes=(*table.notes, *notes))
+    for name, cells in zip(table.names, empty_missing_words(table, options).columns, strict=True):
+        is_decided = name in table.formats or name in table.categories or name in options.roles
+        if not isinstance(cells, list) or is_decided or options.ignores(name):
+            continue
+        if len(number_formats(set(cells))) > 1:
+            cell = next(cell for cell in cells if "," in cell)
+            got = f"{cell!r} in column {name!r}"
+            raise InputError(sentence(where, "numbers that can be read in one way", got, _REMEDY))
+    return table

@@ -43,9 +43,9 @@ def match_columns(table: Table, known: KnownColumns, n: int) -> tuple[Table, tup
     """Return the table with the columns of a model, in its order and under its names, and notes about it.
 
     If the table has a header and the model has feature names, columns are found by name. Otherwise their number
-    decides: as many as the features, and all of them are features. Of one column more, the target column is left out,
-    or else the last column, which a note says. If the model has names and the table has none, the last column must be
-    text beside a model of numbers: otherwise the first column may just as well be the one too many.
+    decides. As many as the features: all of them are features. More: the targets are left out, or else the last column,
+    and a note names it. But if the model has names and the table has none, only a last column of text is left out,
+    beside a model of numbers: any other column may be the one that is too many.
 
     Args:
         table: new rows.
@@ -69,14 +69,14 @@ def match_columns(table: Table, known: KnownColumns, n: int) -> tuple[Table, tup
     without_targets = tuple(name for name in table.names if name not in known.target_names)
     # the most certain choice first: all columns, then those without the targets, then those without the last
     choices = [table.names, without_targets, table.names[:-1]]
-    if is_named and not (known.encoder is None and isinstance(table.columns[-1], list)):
+    if is_named and not (known.encoder is None and _is_text(table, table.names[-1])):
         choices = [table.names]
     for selected in choices:
         if len(selected) == n:
             matched = table.take(selected)
             left_out = [old for old, new in zip(header, table.names, strict=True) if new not in selected]
-            is_known = not left_out or (selected == without_targets and not table.has_names)
-            notes = () if is_known else (f"columns are taken by position: {preview(left_out)} is left out",)
+            is_expected = not left_out or (selected == without_targets and not table.has_names)
+            notes = () if is_expected else (f"columns are taken by position, without {preview(left_out)}",)
             return (matched.rename(names) if names else matched), notes
     remedy, got = "give the columns that the model was trained on", str(len(header))
     if is_named and not table.has_names:
@@ -84,9 +84,15 @@ def match_columns(table: Table, known: KnownColumns, n: int) -> tuple[Table, tup
     raise InputError(sentence(table.where, f"{n} feature columns", got, remedy))
 
 
-def number_rows(table: Table, fill: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _is_text(table: Table, name: str) -> bool:
+    """Whether a column has cells that are no numbers; a table with a gap holds its numbers as text, too."""
+    cells = table.column(name)
+    return isinstance(cells, list) and bool(parse_numbers(cells, table.number_format(name))[1].any())
+
+
+def read_number_columns(table: Table, fill: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return columns of numbers as rows (m, n), with gaps replaced, and notes about the gaps."""
-    # all columns are read before the error, which then lists ten bad columns at once
+    # all columns are read before the error, which then lists the bad ones together
     columns, text, gaps, notes = [], {}, [], []
     for i, name in enumerate(table.names):
         cells = table.column(name)

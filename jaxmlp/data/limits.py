@@ -19,18 +19,18 @@ from jaxmlp.errors import InputError, InputTypeError, sentence
 RATIO = 200
 SMALL_BYTES = 2**28
 SMALL_TEXT_BYTES = 2**22
-# https://…, but not C://, which is a drive; with one slash where a Path has taken the other
+# https://… or www.…/, but not C://, which is a drive; a Path keeps one slash of two
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/|www\.[^/\\]+/")
 _KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
 
 
-def as_path(path: str | os.PathLike[str], where: str = "reading", *, writes: bool = False) -> Path:
+def as_path(path: str | os.PathLike[str], where: str = "reading", *, for_writing: bool = False) -> Path:
     """Return a path with its home folder in full; raise for one that the system cannot have.
 
     Args:
         path: of a file or folder, which need not exist.
-        where: what takes it, for the errors.
-        writes: whether it is written, and not read; for the errors too.
+        where: the name of the caller in errors.
+        for_writing: whether the errors speak of writing, not of reading.
 
     Raises:
         InputError: an address on the web, because the package downloads nothing; a name that is too long or holds a
@@ -48,8 +48,10 @@ def as_path(path: str | os.PathLike[str], where: str = "reading", *, writes: boo
     except (OSError, ValueError, RuntimeError) as error:
         got = f"{str(path)!r} ({(isinstance(error, OSError) and error.strerror) or error})"
         raise InputError(sentence(where, "a path of this machine", got, "check the path")) from None
-    if not exists and _ADDRESS.match(text := os.fspath(path)):
-        remedy = "write to a path on this machine" if writes else "download the file, and give its path"
+    # a folder may be called www.site: its files need not exist yet
+    if not exists and _ADDRESS.match(text := os.fspath(path)) and not Path(text.partition("/")[0]).exists():
+        remedy = "write to a path on this machine" if for_writing else "download the file, and give its path"
+        remedy = "give the path without file:" if text.startswith("file:") else remedy
         raise InputError(sentence(where, "a file on this machine", f"the address {text!r}", remedy))
     return full
 

@@ -25,16 +25,16 @@ from jaxmlp.data.limits import as_name
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite, flatten_images
-from jaxmlp.data.source_paths import Source, existing_path, expand_path, missing_file, refuse_bunch
+from jaxmlp.data.source_paths import Source, existing_path, expand_path, missing_file, refuse_dataset_dict
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
-from jaxmlp.data.table_targets import Target, match_labels, name_target, target_of_frame
+from jaxmlp.data.table_targets import Target, add_target_name, match_labels, target_of_frame
 from jaxmlp.data.tables import TableContent, read_content, read_features
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
 from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions, resolve_options
-from jaxmlp.tabular.table import Table, is_frame
+from jaxmlp.tabular.table import Table, as_table, is_frame
 
 
 def load(
@@ -80,11 +80,11 @@ def load(
         raise InputError(sentence("standardize", "True, False or 'auto'", repr(standardize), "take one of these"))
     options = resolve_options("load", table, table_options)
     # in this order: a frame, the name of a toy data set, a table in a file, arrays in a file or folder
-    refuse_bunch(source)
+    refuse_dataset_dict(source)
     if is_frame(source):
-        table_in_memory = table_of_frame(source, options)
-        of_frame = target_of_frame(target, source)
-        content = _read_content(table_in_memory, of_frame, options, known_columns, standardize)
+        table_in_memory = table_of_frame(source, options) if known_columns is None else as_table(source)
+        frame_target = target_of_frame(target, source)
+        content = _read_content(table_in_memory, frame_target, options, known_columns, standardize)
         return _dataset_of_table(content, "table", test_fraction, seed, standardize, task, known_classes)
     if isinstance(source, str) and source in TOY_DATASETS:
         _refuse_table_options(source, options)
@@ -168,7 +168,7 @@ def _dataset_of_table(
             weights=content.weights,
         )
     except InputError as error:
-        raise name_target(error, content.target_names[0], [role.name for role in content.roles]) from None
+        raise add_target_name(error, content.target_names[0], [role.name for role in content.roles]) from None
     if fraction := DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction:
         dataset = dataset.split_test(fraction, seed or 0)
     # the columns of a table have different units, so "auto" standardizes it
@@ -198,9 +198,9 @@ def _no_columns(name: str, target: Target) -> InputError:
 
 
 def _refuse_table_options(name: str, options: TableOptions) -> None:
-    if options.changed:
+    if options.non_default:
         expects = "no table options, because it is not a table"
-        raise InputError(sentence(f"source {name!r}", expects, ", ".join(options.changed), "leave them out"))
+        raise InputError(sentence(f"source {name!r}", expects, ", ".join(options.non_default), "leave them out"))
 
 
 def _read_arrays(path: Path, target: Target) -> Arrays:

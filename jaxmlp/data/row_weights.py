@@ -1,5 +1,6 @@
-"""Weights of rows, one number for each: checked in one place, for training, validation and metrics alike."""
+"""Check the weights of rows in one place, for training, validation and metrics."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxmlp.data.table_targets import weight_values
 from jaxmlp.errors import InputError, quoted, sentence
 from jaxmlp.tabular.table import as_table, is_frame
 
-NUMBERS = "biuf"  # kinds of NumPy's dtypes
+NUMERIC_KINDS = "biuf"  # kinds of NumPy's dtypes
 _MAX_LETTERS = 40  # of a text that was given in place of an array
 
 
@@ -30,7 +31,7 @@ def check_row_weights(weights: object, m: int, where: str = "weights", rows: str
         array = np.asarray(weights)
     except ValueError:  # nested lists of different lengths
         array = np.array("lists of unequal length")
-    if array.shape != (m,) or array.dtype.kind not in NUMBERS:
+    if array.shape != (m,) or array.dtype.kind not in NUMERIC_KINDS:
         expects = f"a number ≥ 0 for each of the {m} {rows}"
         raise InputError(sentence(where, expects, _description(array), _how_to_convert(array, m, where)))
     if not array.any():
@@ -47,11 +48,11 @@ def _description(array: np.ndarray) -> str:
         return "none"
     if not array.ndim:
         return quoted(repr(array.item()), _MAX_LETTERS)
-    return f"shape {array.shape}" if array.dtype.kind in NUMBERS else f"{array.dtype} of shape {array.shape}"
+    return f"shape {array.shape}" if array.dtype.kind in NUMERIC_KINDS else f"{array.dtype} of shape {array.shape}"
 
 
 def _how_to_convert(array: np.ndarray, m: int, where: str) -> str:
-    """Return the call that makes weights of an array, if there is one."""
+    """Return the remedy for an array that is no list of weights."""
     try:
         array.astype(np.float64)
     except (ValueError, TypeError):
@@ -62,8 +63,8 @@ def _how_to_convert(array: np.ndarray, m: int, where: str) -> str:
     return f"write numpy.ravel({where})" if array.ndim > 1 else f"write numpy.asarray({where}, float)"
 
 
-def take_weights(rows: Any, weights: Any) -> tuple[Any, Any]:
-    """Return the rows of a training part and their weights, where they may be a column of a frame, by its name.
+def take_weights(rows: Any, weights: Any, ignores: Callable[[str], bool] | None = None) -> tuple[Any, Any]:
+    """Return the rows of a training part and their weights; weights given as a name are that column of the frame.
 
     >>> rows, weights = take_weights({"size": [1.5, 2.5], "w": [1, 2]}, "w")
     >>> rows.names, weights.tolist()
@@ -71,6 +72,6 @@ def take_weights(rows: Any, weights: Any) -> tuple[Any, Any]:
     """
     if not (isinstance(weights, str) and is_frame(rows)):
         return rows, weights
-    table = as_table(rows, "the training part")
+    table = as_table(rows, "the training part", ignores)
     values = weight_values(table, weights)
     return table.without([weights]), values

@@ -99,7 +99,7 @@ def plain_array(rows: ArrayLike) -> np.ndarray:
 
 
 def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> None:
-    """Raise if images have another scale than in training: 0..1 in place of 0..255, or standardised intensities.
+    """Raise, or warn in doubt, if images have another scale than in training: 0..1 for 0..255, or standardised ones.
 
     Args:
         rows: (m, n) intensities.
@@ -123,7 +123,7 @@ def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> N
         text = sentence(where, expects, "intensities 0..1", "give the images as in training, images * 255")
         if has_fractions or rows.dtype.kind == "b":
             raise InputError(text)
-        # whole numbers are not refused: a dark image in 0..255 may have intensities 0 and 1 only
+        # whole numbers give a warning at most: dark images in 0..255 may have intensities 0 and 1 only
         if len(rows) >= MANY_IMAGES:
             warn_user(text)
     if high <= 1 and top > 2:

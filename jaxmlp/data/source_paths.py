@@ -11,20 +11,20 @@ from jaxmlp.errors import InputTypeError, MissingFileError, sentence, unknown
 
 Source = str | os.PathLike[str]
 _IDX_FILES = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the two t10k-… files"
-_CAT_FILES = "the course's two HDF5 files, train_catvnoncat.h5 and test_catvnoncat.h5"
-FOLDERS: dict[str, str] = dict.fromkeys(("mnist", "fashionmnist", "emnist", "kmnist"), _IDX_FILES)
-FOLDERS |= dict.fromkeys(("cat", "cats", "catvnoncat"), _CAT_FILES)
-"""Names of data sets in folders, and their files. The package does not contain them: an error names the files."""
+_CAT_FILES = "the two HDF5 files train_catvnoncat.h5 and test_catvnoncat.h5"
+FILES_OF_DATASETS: dict[str, str] = dict.fromkeys(("mnist", "fashionmnist", "emnist", "kmnist"), _IDX_FILES)
+FILES_OF_DATASETS |= dict.fromkeys(("cat", "cats", "catvnoncat"), _CAT_FILES)
+"""The files of data sets that the package does not contain, by the name of the data set; an error lists them."""
 
 
-def refuse_bunch(source: object) -> None:
+def refuse_dataset_dict(source: object) -> None:
     """Raise for rows and targets in one dictionary, as scikit-learn has them: as a table each key would be a column.
 
     Raises:
         InputTypeError: such a dictionary.
     """
     if isinstance(source, Mapping) and "target" in source and getattr(source.get("data"), "ndim", 1) == 2:
-        got, remedy = f"{type(source).__name__} with data and target", "write Dataset.from_arrays(x.data, x.target)"
+        got, remedy = f"{type(source).__name__} with data and target", "give data and target to Dataset.from_arrays"
         raise InputTypeError(sentence("load", "a table, a name or a path", got, remedy))
 
 
@@ -43,7 +43,7 @@ def existing_path(source: Source) -> Path:
     if path.exists():
         return path
     # other libraries write Fashion-MNIST, FashionMNIST and mnist_784
-    if files := FOLDERS.get(re.sub(r"[\W_]|784", "", str(source)).lower()):
+    if files := FILES_OF_DATASETS.get(re.sub(r"[\W_]|784", "", str(source)).lower()):
         expects = f"a folder with {files}"
         remedy = "download these files into a folder of that name, or give the path of their folder"
         raise MissingFileError(sentence(f"the data source {str(source)!r}", expects, "no such folder", remedy))
@@ -55,7 +55,7 @@ def existing_path(source: Source) -> Path:
 
 
 def expand_path(source: Source) -> Path:
-    """Return the path with "." and ".." resolved: a data set takes its name from the path, and these have none."""
+    """Return the path, with "." and a final ".." resolved, which would give a data set no name."""
     path = as_path(source)
     return path.resolve() if path.name in ("", "..") else path
 

@@ -41,7 +41,9 @@ def target_columns(target: Target, names: Sequence[str], where: str, known: Sequ
     """
     requested = target if isinstance(target, list | tuple) else [target]
     for name in requested:
-        if name in known and name not in names and nearest_name(str(name), names) is None:
+        # the name of a column without a header is its position
+        is_position = str(name).isdecimal() and int(str(name)) < len(names)
+        if name in known and name not in names and not is_position and nearest_name(str(name), names) is None:
             expects, got = f"the target column {name!r} of the training", f"the columns {preview(names)}"
             remedy = "add it, or name another as the target; predict needs none"
             raise InputError(sentence(where, expects, got, remedy))
@@ -260,14 +262,16 @@ def last_column_notes(target: str, features: Sequence[str]) -> list[str]:
     """Return a note about a target that is the last column only because no target was named.
 
     >>> last_column_notes("pixel1", ["label", "pixel0"])
-    ["the target is the last column, 'pixel1'; --target label takes 'label' instead"]
+    ["the target is the last column, 'pixel1'; for 'label' say --target label (target= in Python)"]
     >>> last_column_notes("class", ["y", "pixel0"])
     []
     """
-    usual = next((name for name in features if name.lower() in _TARGET_NAMES), None)
+    # y beside x is a coordinate
+    skipped = "y" if "x" in features else ""
+    usual = next((name for name in features if name.lower() in _TARGET_NAMES and name != skipped), None)
     if usual is None or target.lower() in _TARGET_NAMES:
         return []
-    return [f"the target is the last column, {target!r}; --target {usual} takes {usual!r} instead"]
+    return [f"the target is the last column, {target!r}; for {usual!r} say --target {usual} (target= in Python)"]
 
 
 def spelling_notes(labels: np.ndarray) -> list[str]:
@@ -305,8 +309,8 @@ def match_labels(labels: np.ndarray, classes: Sequence[object]) -> np.ndarray:
     return np.array([matched[label] for label in labels.tolist()])
 
 
-def name_target(error: InputError, target: str, columns: Sequence[str]) -> InputError:
-    """Return an error about too few classes with the name of the target column: the user may have meant another."""
+def add_target_name(error: InputError, target: str, columns: Sequence[str]) -> InputError:
+    """Return the error; one about too few classes then names the target column, as the user may have meant another."""
     if "at least 2 classes" not in str(error):
         return error
     got = f"{str(error).partition(', got ')[2].partition(':')[0]} in column {target!r}"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmlp.data.frames import table_of_frame
-from jaxmlp.data.known_columns import KnownColumns, match_columns, number_rows
+from jaxmlp.data.known_columns import KnownColumns, match_columns, read_number_columns
 from jaxmlp.data.rows import UNNAMED, Columns
 from jaxmlp.data.table_targets import (
     Target,
@@ -203,9 +203,6 @@ def _plain_numbers(table: Table, name: str) -> np.ndarray:
 
 def content_of_frame(frame: object, options: TableOptions) -> TableContent:
     """Return the rows of a frame of training features; the arguments are those of `feature_content`."""
-    if options.weights is not None or any(value is not None for value in options.of_file.values()):
-        remedy = "leave them out, or use jaxmlp.load with the file or the frame"
-        raise InputError(sentence("from_arrays", "options of columns", "options of a file or a target", remedy))
     return feature_content(empty_missing_words(table_of_frame(frame, options, "the training part"), options), options)
 
 
@@ -260,6 +257,6 @@ def read_features(table: Table, known: KnownColumns, n_features: int | None = No
         rows = known.encoder.rows(table)
         return TableContent(rows, known.names, known.encoder, known.encoder.roles, notes=position_notes)
     names = known.names or table.names
-    rows, notes = number_rows(table, known.fill)
+    rows, notes = read_number_columns(table, known.fill)
     roles = tuple(ColumnRole(name, NUMBER) for name in names)
     return TableContent(rows, names, None, roles, notes=(*position_notes, *notes))

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import validate_data
 
-from jaxmlp.data.row_weights import NUMBERS, check_row_weights
+from jaxmlp.data.row_weights import NUMERIC_KINDS, check_row_weights
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.estimators.frames import (
     check_frame,
@@ -202,9 +202,9 @@ def row_weights(estimator: object, weights: object, m: int, name: str = "sample_
     if weights is None:
         return None
     array = np.asarray(weights)
-    if array.ndim == 0 and array.dtype.kind in NUMBERS:
+    if array.ndim == 0 and array.dtype.kind in NUMERIC_KINDS:
         array = np.full(m, array)  # scikit-learn allows one number for all rows
-    if array.shape == (m,) and array.dtype.kind in NUMBERS and not array.any():
+    if array.shape == (m,) and array.dtype.kind in NUMERIC_KINDS and not array.any():
         where = f"{name} of {type(estimator).__name__}"
         raise InputError(sentence(where, "a weight that is not zero", "zero weights only", "leave it out"))
     return check_row_weights(array, m, name).astype(np.float64)

@@ -56,7 +56,7 @@ def check_new_rows(rows: Any, model: ModelOfRows) -> np.ndarray:
     """
     encoder = model.preprocessing if isinstance(model.preprocessing, TableEncoder) else None
     if is_frame(rows):
-        table = as_table(rows, "the model", partial(_ignores, model))
+        table = as_table(rows, "the model", partial(_is_no_feature, model))
         array = read_features(table, model.known_columns, model.n_features).rows
         _check_unit(array, model)
     elif encoder is not None and not isinstance(rows, TableRows):
@@ -68,7 +68,7 @@ def check_new_rows(rows: Any, model: ModelOfRows) -> np.ndarray:
     return array
 
 
-def _ignores(model: ModelOfRows, name: str) -> bool:
+def _is_no_feature(model: ModelOfRows, name: str) -> bool:
     """Whether the model does not read a column of this name; without names it reads the columns by position."""
     names = model.known_columns.names
     return bool(names) and name not in names

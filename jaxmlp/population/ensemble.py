@@ -177,7 +177,7 @@ class Ensemble:
         Raises:
           InputError: when the folder holds members already.
         """
-        folder = as_path(path, "Ensemble.save", writes=True)
+        folder = as_path(path, "Ensemble.save", for_writing=True)
         folder.mkdir(exist_ok=True)
         if any(folder.glob(MEMBERS)):
             raise InputError(sentence(str(folder), "a folder without members", "members", "choose another"))

@@ -83,7 +83,7 @@ class TableOptions:
             raise InputError(sentence("thousands", "another sign than decimal", repr(self.thousands), "change one"))
 
     @property
-    def of_file(self) -> dict[str, Any]:
+    def text_choices(self) -> dict[str, Any]:
         """The choices about the text of a file, which a table in memory does not have."""
         return {name: getattr(self, name) for name in ("separator", "decimal", "thousands", "encoding", "header")}
 
@@ -92,10 +92,10 @@ class TableOptions:
         return name in self.drop or (bool(self.features) and name not in self.features)
 
     @property
-    def changed(self) -> list[str]:
-        """The names of the choices that are not left to the table.
+    def non_default(self) -> list[str]:
+        """The names of the choices that differ from their defaults.
 
-        >>> TableOptions(drop="id", weights="w").changed
+        >>> TableOptions(drop="id", weights="w").non_default
         ['drop', 'weights']
         """
         defaults = TableOptions()

@@ -99,7 +99,7 @@ def _role_of_numbers(name: str, cells: np.ndarray) -> ColumnRole:
 
 def _is_row_number(name: str, present: np.ndarray, m: int) -> bool:
     """Whether a column with the name of an identifier has a different whole number in every row."""
-    if m < MIN_ROWS or len(present) < m or not _is_identifier_name(name):
+    if m < MIN_ROWS or len(present) < m or not is_identifier_name(name):
         return False
     return bool((present == np.floor(present)).all()) and len(np.unique(present)) == m
 
@@ -122,10 +122,11 @@ def identifies_rows(name: str, table: Table) -> bool:
     True
     """
     texts = as_text(table.column(name))
-    return (name == table.index_name or _is_identifier_name(name)) and len(set(texts)) == len(texts)
+    return (name == table.index_name or is_identifier_name(name)) and len(set(texts)) == len(texts)
 
 
-def _is_identifier_name(name: str) -> bool:
+def is_identifier_name(name: str) -> bool:
+    """Whether a name is that of an identifier, such as id, CustomerID or row number."""
     # pandas calls a column without a name Unnamed: 0
     if _plain_name(name) in _INDEX_NAMES or name.lower().replace(" ", "").startswith("unnamed:"):
         return True

@@ -144,7 +144,7 @@ def as_table(source: object, where: str = "the table", ignores: Callable[[str], 
     Args:
         source: the table.
         where: its name in error texts.
-        ignores: whether a column of this name is not used; if its cells cannot be read, they become empty.
+        ignores: whether a column of this name is no feature; cells in it that cannot be read become empty.
 
     Raises:
         InputError: columns of unequal length, repeated names, no column at all.

@@ -59,7 +59,7 @@ class Checkpointer(Callback):
             raise InputTypeError(sentence("checkpoints", "a folder", repr(folder), "write checkpoints='run', say"))
         if not every >= 0:
             raise InputError(sentence("checkpoints", "seconds ≥ 0", every, f"write {EVERY:g}, say"))
-        self.folder = as_path(folder, "checkpoints", writes=True).absolute()
+        self.folder = as_path(folder, "checkpoints", for_writing=True).absolute()
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(sentence("checkpoints", "a folder", f"the file {self.folder}", "take another name"))
         self.every = every

@@ -184,7 +184,8 @@ def figures(folder):
 def test_every_option_of_train_changes_the_run(option, table, plain, place, capsys):
     standard = [] if option == "--standardize" else ["--no-standardize"]
     value = {None: [], "PLAIN": [str(plain)]}.get(OPTIONS[option], [OPTIONS[option]])
-    quick = QUICK[2:] if option == "--warm-start" else QUICK  # the network is then the model's
+    quick = QUICK[2:] if option == "--warm-start" else QUICK  # the network is then the model's, and so is the scaling
+    standard = [] if option == "--warm-start" else standard
     if option in quick:
         place_of_it = quick.index(option)
         quick = [*quick[:place_of_it], *quick[place_of_it + 2 :]]
@@ -404,7 +405,7 @@ NAMES = "digits, planar, xor, moons, circles, spirals, or a path to a file or fo
         (
             "predict runs/cat my cat.jpg",
             "predict expects MODEL FILE, got further arguments cat.jpg: "
-            "give one at a time, for several pictures their folder, and put a name with spaces in quotes",
+            "give one; for several images give their folder; put a name with spaces in quotes",
         ),
         (
             "train nope",

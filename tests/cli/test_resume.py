@@ -116,7 +116,7 @@ def test_what_cannot_be_resumed(tmp_path, capsys, monkeypatch):
     Path("t.csv").write_text("a,b\n" + "".join(f"{i},{i % 2}\n" for i in range(20)))
     assert run(["train", "t.csv", "--hidden", "2", "--epochs", "1"]) == 0
     assert mistake(capsys, "train", "--resume", "runs/t") == (
-        "error: --resume expects a run that was stopped, got the finished run 'runs/t': "
+        "error: --resume expects an interrupted run, got the finished run 'runs/t': "
         "train on from its parameters with --warm-start"
     )
     settings = json.loads(Path("runs/t/run.json").read_text())
@@ -134,7 +134,7 @@ def test_what_had_stopped_early_and_an_ensemble_are_not_resumed(tmp_path, capsys
     epochs = len(history(Path("r")))
     assert epochs < 20
     assert mistake(capsys, "train", "--resume", "r", "--epochs", "30") == (
-        f"error: --resume expects a run that may go on, got 'r', which --patience stopped after epoch {epochs}: "
+        f"error: --resume expects a run that --epochs ended, got 'r', which --patience ended after epoch {epochs}: "
         "train on from its parameters with --warm-start"
     )
     settings = json.loads(Path("r/run.json").read_text())

@@ -289,8 +289,6 @@ def test_rows_of_the_training_among_those_that_are_measured_are_a_note(place, ca
     assert "rows of the training" not in answer(capsys, "evaluate", "r", write("e.csv", [header, *rows]))[1]
     Path("a.csv").unlink()
     assert "rows of the training" not in answer(capsys, "evaluate", "r", mixed)[1]
-    Path("r/model.h5").rename("alone.h5")
-    assert "note: there is no run.json beside the model" in answer(capsys, "evaluate", "alone.h5", mixed)[1]
 
 
 @pytest.mark.slow

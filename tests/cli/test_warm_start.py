@@ -47,7 +47,7 @@ def test_columns_categories_and_classes_are_those_of_the_model(start, capsys):
     expected = start.evaluate(jaxmlp.load(TABLE, target="y", test_fraction=0).train)["accuracy"]
     assert expected > 0.9
     whole = ("--test-fraction", "0")
-    assert train(capsys, TABLE[["city", "b", "a", "y"]], "--out", "warm", *whole) == pytest.approx(expected)
+    assert train(capsys, TABLE[["y", "city", "b", "a"]], "--out", "warm", *whole) == pytest.approx(expected)
     warm = jaxmlp.load_model("warm")
     assert (warm.feature_names, warm.classes) == (start.feature_names, start.classes)
     warm_columns, columns = (model.preprocessing.columns for model in (warm, start))  # pyright: ignore[reportAttributeAccessIssue]
@@ -81,7 +81,9 @@ def test_options_that_choose_columns_are_refused(start, capsys, option):
 def test_a_model_of_another_task_is_refused(start, capsys):
     of_numbers = jaxmlp.load(TABLE.assign(y=TABLE.a), target="y")
     jaxmlp.Model.of(jaxmlp.Network(start.net.sizes, output="identity"), start.params, of_numbers).save("m.h5")
-    assert "--warm-start expects regression data, got binary data of the classes p, q: take a" in train(capsys, TABLE)
+    assert "a model of binary data of the classes p, q, got one of regression data: take a model of" in train(
+        capsys, TABLE
+    )
 
 
 def test_images_of_another_unit_are_refused(place, capsys):

@@ -299,7 +299,7 @@ def test_a_column_too_many_without_a_header_is_not_guessed(table, refused):
 def test_a_column_that_is_left_out_by_its_position_is_told(table, content, names, left_out):
     known = KnownColumns(names, ("2",))
     notes = read_features(load_table(table(content), known), known, 2).notes
-    expected = [] if left_out is None else [f"columns are taken by position: {left_out} is left out"]
+    expected = [] if left_out is None else [f"columns are taken by position, without {left_out}"]
     assert [note for note in notes if "position" in note] == expected
 
 

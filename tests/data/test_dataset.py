@@ -655,3 +655,12 @@ def test_encoding_checks_the_columns_on_its_own(refused):
         InputError, "the test part expects labels with 3 columns, got (2, 2): give every part the same columns"
     ):
         encode(np.eye(2), Coding("multilabel", (0, 1, 2), "flags"), "the test part")
+
+
+def test_a_column_of_weights_stands_beside_dropped_columns_of_any_kind():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2, 3, 4], "w": [1, 2, 3, 4], "z": [[1]] * 4})
+    data = Dataset.from_arrays(frame, [0, 1, 0, 1], weights="w", drop="z")
+    assert data.feature_names == ("a",)
+    assert data.weights is not None
+    assert data.weights.tolist() == [1, 2, 3, 4]

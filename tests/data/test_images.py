@@ -90,7 +90,7 @@ def test_a_folder_of_pictures_cannot_be_trained_on_but_says_what_can(picture, tm
         (tmp_path / name).mkdir()
         picture(COLOURS, f"{name}/1.png")
     arrays = r"write the pictures in one size as arrays, np\.savez\('pictures\.npz', X=X, y=y\)"
-    with pytest.raises(InputError, match=rf"got pictures in 2 folders, such as cats: {arrays}"):
+    with pytest.raises(InputError, match=rf"got folders of pictures, such as cats: {arrays}"):
         load(tmp_path)
     with pytest.raises(InputError, match=rf"got 1 pictures: {arrays}"):
         load(tmp_path / "dogs")

@@ -9,6 +9,7 @@ import pytest
 import jaxmlp
 from jaxmlp.data import load
 from jaxmlp.data.files import check_writable
+from jaxmlp.data.limits import as_path
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.rows import Columns
 from jaxmlp.data.toy import TOY_DATASETS
@@ -239,7 +240,7 @@ def test_rows_and_targets_in_a_dictionary_are_no_table(refused):
     with refused(
         InputTypeError,
         "load expects a table, a name or a path, got dict with data and target: "
-        "write Dataset.from_arrays(x.data, x.target)",
+        "give data and target to Dataset.from_arrays",
     ):
         load({"data": np.zeros((4, 3)), "target": [0, 1, 0, 1]})
     columns = {"data": np.arange(4.0), "target": [0, 1, 0, 1]}
@@ -276,3 +277,11 @@ def test_addresses_and_names_of_known_data(tmp_path, monkeypatch, refused):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.csv").write_text("a,y\n1,0\n2,1\n")
     assert load("~/a.csv", test_fraction=0).train.rows.tolist() == [[1], [2]]
+
+
+def test_a_folder_whose_name_looks_like_an_address_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("www.site").mkdir()
+    assert as_path("www.site/new.h5", for_writing=True) == Path("www.site/new.h5")
+    with pytest.raises(InputError, match=r"got the address 'file:///tmp/a\.csv': give the path without file:"):
+        load("file:///tmp/a.csv")

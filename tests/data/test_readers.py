@@ -104,7 +104,7 @@ def test_names_in_any_case_and_in_groups(tmp_path, names):
 
 def test_groups_without_an_array_are_named(tmp_path, refused):
     path = write_h5(tmp_path / "a.h5", {"run/first/X": X, "run/first/y": Y})
-    got, remedy = "the groups run without arrays", "write X and y to the root of the file"
+    got, remedy = "the groups run, none with an array directly in it", "write X and y to the root of the file"
     with refused(InputError, f"a.h5 expects {EXPECTED}, got {got}: {remedy}"):
         load(path)
     with refused(InputError, f"a.h5 expects {EXPECTED}, got pets/X, pets/y: rename the arrays"):
@@ -127,7 +127,7 @@ def test_two_arrays_without_names_are_rows_and_labels(tmp_path, refused):
 def test_npy_has_no_names(tmp_path):
     np.save(tmp_path / "a.npy", X)
     for read in (load, lambda path: load_rows(path, 4)):
-        with pytest.raises(InputError, match=r"write it as \.npz with names, np\.savez\('data\.npz', X=X, y=y\)"):
+        with pytest.raises(InputError, match=r"write np\.savez\('data\.npz', X=X\), and add y=y"):
             read(tmp_path / "a.npy")
 
 
@@ -143,3 +143,16 @@ def test_images_of_an_idx_file_to_predict(tmp_path, refused):
         load_rows(tmp_path / name, 16)
     with pytest.raises(InputError, match="give a file in it, such as t10k-images-idx3-ubyte"):
         load_rows(tmp_path, 16)
+
+
+def test_exact_names_win_over_names_in_another_case(tmp_path):
+    rows, y = np.arange(24.0).reshape(8, 3), np.arange(8) % 2
+    np.savez(tmp_path / "a.npz", X=rows, y=y, X_Train=rows + 1, Y_Train=y)
+    np.testing.assert_array_equal(load(tmp_path / "a.npz", test_fraction=0).train.rows, rows)
+
+
+def test_groups_are_read_beside_an_array_of_no_known_name(tmp_path):
+    rows, y = np.arange(24.0).reshape(8, 3), np.arange(8) % 2
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["meta"], file["train/images"], file["train/labels"] = np.zeros(3), rows, y
+    np.testing.assert_array_equal(load(tmp_path / "a.h5", test_fraction=0).train.rows, rows)

@@ -233,7 +233,7 @@ def test_an_empty_line_in_a_single_column_is_not_passed_over(written):
         with pytest.raises(InputError, match=f"got an empty line {line}"):
             load_rows(written(text), 1, Columns(("a",)))
     # a text whose line breaks were doubled
-    note = "line breaks are doubled: the empty lines between the rows are no rows"
+    note = "empty lines separate all rows, and are not read as rows"
     for text in ("a\n\n1\n\n3\n", "a\r\r\n1\r\r\n3\r\r\n", "1\n\n3\n"):
         table = read_table(written(text))
         assert (table.columns, table.notes[-1]) == ((["1", "3"],), note)

@@ -102,7 +102,7 @@ def test_a_number_above_classes_of_numbers_is_a_name_in_a_line_of_equal_steps(wr
     assert (data.classes, len(data.train.rows)) == ((1, 2), 40)
     data = load(written(classes_below("10,20,31,40", words="12")), test_fraction=0)
     assert (data.classes, len(data.train.rows)) == ((1, 2, 40), 41)
-    assert any("although '40' occurs nowhere else in column 4" in note and "--header" in note for note in data.notes)
+    assert any("although '40' occurs nowhere else in its column" in note and "--header" in note for note in data.notes)
 
 
 def test_the_name_of_the_target_may_stand_first(written):
@@ -117,7 +117,7 @@ def test_the_name_of_the_target_may_stand_first(written):
 def test_the_only_example_of_its_class_in_the_first_line_is_told(written, header, rows):
     data = load(written(classes_below(header, rows=rows)), test_fraction=0)
     assert (len(data.train.rows), len(data.classes)) == (rows + 1, 3)
-    assert any("occurs nowhere else in column 4: if it holds the names, say --header" in note for note in data.notes)
+    assert any("occurs nowhere else in its column: if it holds the names, say --header" in note for note in data.notes)
     assert load(written(classes_below(header, rows=rows)), header=True, test_fraction=0).classes == ("cat", "dog")
 
 
@@ -163,3 +163,15 @@ def test_an_index_without_a_name_gets_one_that_is_free(written, names):
     lines = "".join(f"{i}{f',{i % 3}.5' * count},{'ab'[i % 2]}\n" for i in range(12))
     data = jaxmlp.load(written(f",{names},y\n{lines}"), test_fraction=0, keep=names.split(","))
     assert set(names.split(",")) <= set(data.feature_names)
+
+
+def test_whole_numbers_of_an_example_are_no_names(written):
+    rows = "".join(f"{i % 17},{i % 5},{('versicolor', 'virginica')[i % 2]}\n" for i in range(60))
+    data = load(written(f"12,3,setosa\n{rows}"), test_fraction=0)
+    assert len(data.train.rows) == 61
+    assert any("although 'setosa' occurs nowhere else in its column" in note for note in data.notes)
+
+
+def test_a_header_that_lacks_its_last_name_is_refused(written):
+    with pytest.raises(InputError, match="one name per column, got 3 names over 4 columns: correct the header"):
+        load(written("id,age,bmi\n" + "".join(f"{i},{20 + i},{i / 3:.2f},{i % 2}\n" for i in range(1, 20))))

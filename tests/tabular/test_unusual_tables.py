@@ -167,10 +167,13 @@ def test_numbers_with_thousands_in_a_frame():
     whole_numbers = pandas.DataFrame({"y": texts, "a": range(40), "kind": ["u", "v"] * 20})
     with pytest.raises(InputError, match="numbers that can be read in one way, got '1,000' in column 'y'"):
         load(whole_numbers)
-    rows = whole(whole_numbers, thousands=",").train.rows
-    np.testing.assert_array_equal(rows[:, 0], [float(text.replace(",", "")) for text in texts])
-    with pytest.raises(InputError, match="the table expects no separator, which is for tables in text, got one"):
-        load(whole_numbers, separator=";")
+    assert whole(whole_numbers, roles={"y": "category"}).roles[0].role == "category"
+    for name, value, remedy in (
+        ("separator", ";", "leave it out"),
+        ("thousands", ",", "convert the column to numbers"),
+    ):
+        with pytest.raises(InputError, match=f"the table expects no option {name}, which .*, got '{value}': {remedy}"):
+            whole(whole_numbers, **{name: value})
 
 
 def test_an_array_of_numbers_is_no_part_of_a_frame_of_text():

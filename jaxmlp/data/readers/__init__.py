@@ -90,7 +90,7 @@ READERS = (
         is_one_row=True,
     ),
     # a single array without a name: rows and labels need two
-    Reader("npy", (".npy",), remedy="write it as .npz with names, np.savez('data.npz', X=X, y=y)"),
+    Reader("npy", (".npy",), remedy="write np.savez('data.npz', X=X), and add y=y for a training"),
     Reader(
         "idx",
         read_rows=read_idx_rows,

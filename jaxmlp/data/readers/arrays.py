@@ -69,8 +69,8 @@ CLASSES = "list_classes"
 KNOWN_NAMES = frozenset(name for names in CONVENTIONS for name in names if name) | {CLASSES}
 _NAME_OF_LOWER = {name.lower(): name for name in sorted(KNOWN_NAMES)}
 _PART_OF_GROUP = {"train": "train", "training": "train", "test": "test", "val": "val", "validation": "val"}
-_LETTER_OF_ROLE = {"x": "x", "rows": "x", "y": "y", "labels": "y", "targets": "y"}
-_UNNAMED = re.compile(r"arr_\d+")  # as np.savez names what it gets without a name
+_LETTER_OF_ROLE = {"x": "x", "rows": "x", "images": "x", "y": "y", "labels": "y", "targets": "y"}
+_NUMPY_DEFAULT_NAME = re.compile(r"arr_\d+")  # as np.savez names what it gets without a name
 EXPECTED = "train_set_x and train_set_y, x_train and y_train, or one of x, X, rows with one of y, Y, labels, targets"
 
 
@@ -80,6 +80,10 @@ def conventional_names(names: Iterable[str]) -> dict[str, str]:
     >>> conventional_names(["X_train", "Y_train", "mask"]), conventional_names(["train/X", "Test/y"])
     ({'x_train': 'X_train', 'y_train': 'Y_train'}, {'x_train': 'train/X', 'y_test': 'Test/y'})
     """
+    names = list(names)
+    # a whole pair of exact names wins over names in another case
+    if any(convention.rows in names and convention.labels in names for convention in CONVENTIONS):
+        names = [name for name in names if name in KNOWN_NAMES]
     conventional: dict[str, list[str]] = {}
     for name in names:
         group, _, role = name.lower().rpartition("/")
@@ -88,9 +92,9 @@ def conventional_names(names: Iterable[str]) -> dict[str, str]:
             known = f"{_LETTER_OF_ROLE[role]}_{_PART_OF_GROUP[group]}"
         if known is not None:
             conventional.setdefault(known, []).append(name)
-    # the exact name wins; of X_Train and X_TRAIN neither does
-    exact = {known: known if known in found else found[0] for known, found in conventional.items()}
-    return {known: name for known, name in exact.items() if name == known or len(conventional[known]) == 1}
+    # an exact name wins; X_Train beside X_TRAIN is ambiguous, so neither is used
+    chosen = {known: known if known in stored else stored[0] for known, stored in conventional.items()}
+    return {known: name for known, name in chosen.items() if name == known or len(conventional[known]) == 1}
 
 
 def assign_roles(arrays: Mapping[str, np.ndarray], names: Iterable[str], where: str) -> Arrays:
@@ -155,7 +159,7 @@ def find_array_names(available: Container[str], names: Iterable[str], where: str
     fitting = [roles for roles in CONVENTIONS if roles.rows in available and roles.labels in available]
     if len(fitting) != 1:
         remedy = "keep one pair of rows and labels" if fitting else "rename the arrays"
-        if names and all(map(_UNNAMED.fullmatch, names)):
+        if names and all(map(_NUMPY_DEFAULT_NAME.fullmatch, names)):
             remedy = "name them, np.savez(path, X=X, y=y)"
         # the course has two files, and test_catvnoncat.h5 alone has no rows to train on
         if any(str(roles.test_rows) in available and roles.rows not in available for roles in (COURSE, KERAS)):

@@ -217,10 +217,10 @@ def _check_blank_lines(where: str, blank: list[tuple[int, int]], n_rows: int, ha
         has_header: whether a header stands above the rows.
 
     Returns:
-        A note if line breaks are doubled: then there are equally many empty lines between all rows.
+        A note, if all rows are separated by equally many empty lines.
 
     Raises:
-        InputError: such a line.
+        InputError: any other empty line among the rows.
     """
     start = 0 if has_header else 1
     among = [(line, n_above) for line, n_above in blank if start <= n_above < n_rows]
@@ -228,7 +228,7 @@ def _check_blank_lines(where: str, blank: list[tuple[int, int]], n_rows: int, ha
         return []
     counts = Counter(n_above for _, n_above in among)
     if n_rows > 1 and len(counts) == n_rows - start and len({*counts.values()}) == 1:
-        return ["line breaks are doubled: the empty lines between the rows are no rows"]
+        return ["empty lines separate all rows, and are not read as rows"]
     got, remedy = f"an empty line {among[0][0]}{more_cells(len(among))}", "write NA there, or delete the line"
     raise InputError(sentence(where, "a value in every line of its only column", got, remedy))
 

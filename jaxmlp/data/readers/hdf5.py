@@ -92,22 +92,23 @@ def stored_arrays(file: "h5py.File") -> dict[str, "h5py.Dataset"]:
     """Return the arrays at the root of the file, else those in its groups as group/name; none is read yet.
 
     Raises:
-        InputError: arrays in groups of groups only.
+        InputError: no array at the root or directly in a group.
     """
-    arrays = _members(file)
-    if {*arrays} - {CLASSES}:
+    arrays = _arrays_in(file)
+    if conventional_names({*arrays} - {CLASSES}):
         return arrays
     import h5py
 
     groups = {str(name): group for name in file if isinstance(group := file.get(name), h5py.Group)}
-    arrays |= {f"{name}/{member}": a for name, group in groups.items() for member, a in _members(group).items()}
+    arrays |= {f"{name}/{member}": a for name, group in groups.items() for member, a in _arrays_in(group).items()}
     if groups and not arrays:
-        got, remedy = f"the groups {', '.join(groups)} without arrays", "write X and y to the root of the file"
+        got = f"the groups {', '.join(groups)}, none with an array directly in it"
+        remedy = "write X and y to the root of the file"
         raise InputError(sentence(Path(file.filename).name, EXPECTED, got, remedy))
     return arrays
 
 
-def _members(group: "h5py.Group") -> dict[str, "h5py.Dataset"]:
+def _arrays_in(group: "h5py.Group") -> dict[str, "h5py.Dataset"]:
     """Return the arrays of a group by their names; broken links are ignored."""
     import h5py
 

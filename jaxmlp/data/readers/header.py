@@ -51,7 +51,7 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
     ):
         return True
     # 5% above 7% is an amount, and above 7 it is a name
-    if any(is_amount(cell) and any(map(is_amount, column_of(below[:9], i))) for i, cell in enumerate(first)):
+    if any(is_amount(cell) and any(map(is_amount, cells_at(below[:9], i))) for i, cell in enumerate(first)):
         return False
     if _has_index(first, below):
         return True
@@ -63,7 +63,7 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
     # names differ, but cells repeat: p,x,p is a row of the mushroom data
     if len(set(first)) < len(first):
         return False
-    if is_run(first) and any(_is_another_kind(cell, column_of(below, i)) for i, cell in enumerate(first)):
+    if counts_by_one(first) and any(_is_another_kind(cell, cells_at(below, i)) for i, cell in enumerate(first)):
         return True
     numbers = [cell for cell in first if is_number(cell)]
     words = [i for i, cell in enumerate(first) if not is_number(cell)]
@@ -83,14 +83,14 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
         return False
     if words:
         # unless the words below repeat, they are free text, which differs in every row
-        return len(below) >= MIN_RECORDS and any(repeat(column_of(below, i)) for i in words)
+        return len(below) >= MIN_RECORDS and any(has_few_values(cells_at(below, i)) for i in words)
     # numbers above numbers: 0, 1, 2, ... are names, unless the first row counts up too
     return not _are_numbered_names([cell for cell in below[0] if cell], False)
 
 
 def may_be_header(first: Sequence[str]) -> bool:
     """Whether a first record that counts as an example looks like names: 3, 2, 1, or a first cell that is empty."""
-    return len(first) > 1 and (is_run(first) or (not first[0] and all(first[1:])))
+    return len(first) > 1 and (counts_by_one(first) or (not first[0] and all(first[1:])))
 
 
 def has_quoted_names(lines: Sequence[str], separator: str) -> bool:
@@ -121,7 +121,7 @@ def _is_quoted(cell: str) -> bool:
 
 def _has_index(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether an empty first cell stands above an index, as pandas and R write it, and names stand beside it."""
-    index = column_of(below, 0)
+    index = cells_at(below, 0)
     if first[0] or len(first) < 2 or len(index) < len(below) or not index:
         return False
     if all(map(str.isdecimal, index)) and [int(cell) for cell in index] in (
@@ -129,7 +129,7 @@ def _has_index(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         [*range(1, len(index) + 1)] if len(index) > 1 else [],
     ):
         return True
-    if not name_rows(index):
+    if not are_row_names(index):
         return False
     names = first[1:]
     numbers = [cell for cell in names if is_number(cell)]
@@ -137,21 +137,21 @@ def _has_index(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         return False
     # a missing first value beside a word that is a value: of values at least one occurs again
     return all(
-        is_number(cell) or not (cell.lower() in MISSING_NUMBERS or cell in column_of(below, i))
+        is_number(cell) or not (cell.lower() in MISSING_NUMBERS or cell in cells_at(below, i))
         for i, cell in enumerate(names, 1)
     )
 
 
-def name_rows(cells: Sequence[str]) -> bool:
+def are_row_names(cells: Sequence[str]) -> bool:
     """Whether the cells of a column differ, and are whole numbers or words, as the names of rows are.
 
-    >>> name_rows(["1", "3"]), name_rows(["Mazda RX4", "Datsun 710"]), name_rows(["0.5", "1.5"])
+    >>> are_row_names(["1", "3"]), are_row_names(["Mazda RX4", "Datsun 710"]), are_row_names(["0.5", "1.5"])
     (True, True, False)
     """
     return len(set(cells)) == len(cells) and all(cell.isdecimal() or (cell and not is_number(cell)) for cell in cells)
 
 
-def is_run(cells: Sequence[str]) -> bool:
+def counts_by_one(cells: Sequence[str]) -> bool:
     """Whether cells are whole numbers that count up or down, such as 3, 2, 1."""
     if len(cells) < 2 or not are_digits(cells):
         return False
@@ -185,7 +185,7 @@ def are_digits(cells: Iterable[str]) -> bool:
     return all(cell.isdecimal() for cell in cells)
 
 
-def repeat(cells: Sequence[str]) -> bool:
+def has_few_values(cells: Sequence[str]) -> bool:
     """Whether the cells have at most half as many values as there are cells."""
     return len(set(cells)) <= len(cells) / 2
 
@@ -195,14 +195,14 @@ def has_word_above_number(first: Iterable[str], below: Sequence[Sequence[str]]) 
     for i, cell in enumerate(first):
         if is_number(cell) or cell.lower() in MISSING_NUMBERS:
             continue
-        column = [cell for cell in column_of(below, i) if cell.lower() not in MISSING_NUMBERS]
+        column = [cell for cell in cells_at(below, i) if cell.lower() not in MISSING_NUMBERS]
         column = column[:1] if len(column) < 3 else column
         if column and all(is_number(cell) or is_amount(cell) for cell in column):
             return True
     return False
 
 
-def column_of(records: Sequence[Sequence[str]], i: int) -> list[str]:
+def cells_at(records: Sequence[Sequence[str]], i: int) -> list[str]:
     """Return the cells at one position of all records that have it."""
     return [record[i] for record in records if len(record) > i]
 

@@ -46,7 +46,7 @@ def read_npz(path: Path) -> Arrays:
 
 
 def read_npz_rows(path: Path, _n_features: int, _columns: Columns) -> np.ndarray:
-    """Return the rows to predict: the first array of `NPZ_ROWS` that the archive has, else its only array."""
+    """Return the rows to predict: the first of `NPZ_ROWS`, arr_0 of an unnamed pair, or the only array."""
     with _open_npz(path) as archive:
         is_pair = {*archive.files} == {*UNNAMED_PAIR}
         name = UNNAMED_PAIR[0] if is_pair else choose_rows(archive.files, NPZ_ROWS, path.name)

@@ -29,9 +29,9 @@ def file_formats(
     """Return the number format of each column whose numbers are not plain, and notes about them.
 
     Args:
-        where: the name of the file or frame.
+        where: the name of the file.
         columns: the cells of each column.
-        separator: the sign between the cells of a line; "" for a frame, which has none.
+        separator: the sign between the cells of a line.
         options: the options of the user.
 
     Raises:
@@ -56,8 +56,7 @@ def file_formats(
         formats[name] = fitting[0]
         if len(fitting) > 1:
             remedy = 'say --decimal , or --thousands , (decimal="," or thousands="," in Python)'
-            beside = f"where {separator!r} separates the columns" if separator else "where no other column decides"
-            raise _read_in_two_ways(where, name, columns[name], beside, remedy)
+            raise _read_in_two_ways(where, name, columns[name], f"where {separator!r} separates the columns", remedy)
     dotted = dotted_columns(columns, formats)
     plain = (cells for name, cells in columns.items() if name not in formats and name not in dotted)
     if dotted and any(map(_are_numbers_with_points, plain)):

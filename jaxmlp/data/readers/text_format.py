@@ -17,18 +17,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxmlp.data.readers.header import (
+    are_row_names,
     has_quoted_names,
     has_word_above_number,
     is_header,
     is_number,
     may_be_header,
-    name_rows,
 )
 from jaxmlp.data.readers.text_encoding import check_is_table, find_encoding, trim
 from jaxmlp.data.readers.text_records import BLANKS, is_blank, open_text, read_records
 from jaxmlp.data.readers.unique_cells import find_unique_label, find_unique_name
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.tabular.options import TableOptions
+from jaxmlp.tabular.roles import is_identifier_name
 
 SAMPLE_RECORDS = 200
 MAX_COLUMNS = 50_000  # finding the role of a column takes 0.1 ms
@@ -152,9 +153,10 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
 
 def _has_row_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether the first record has one cell less than all others, whose first cells name the rows."""
-    is_longer = {len(record) for record in below} == {len(first) + 1}
+    # id,age above 1,21,19.5 is a header that lacks its last name
+    is_longer = {len(record) for record in below} == {len(first) + 1} and not is_identifier_name(first[0])
     # 1,2,0, below a,b,y has a separator too many at the end of its lines, and no names of rows
-    return is_longer and any(record[-1] for record in below) and name_rows([record[0] for record in below])
+    return is_longer and all(record[-1] for record in below) and are_row_names([record[0] for record in below])
 
 
 def _occurs_below(path: Path, encoding: str, separator: str, n_lines: int, cell: str, position: int) -> bool:
@@ -169,20 +171,20 @@ def _occurs_below(path: Path, encoding: str, separator: str, n_lines: int, cell:
 
 def _note_of_header(line: int, names: Sequence[str], unique: int | None) -> str:
     """Return the note about a first line that may be a row, with the position of the cell that decided, if one did."""
-    because = "" if unique is None else f", because {_unique_cell(names, unique)}"
+    because = "" if unique is None else f", because {_unique_text(names, unique)}"
     remedy = "if it is an example, say --no-header (header=False in Python)"
     return f"line {line} is the header ({', '.join(names[:5])}){because}: {remedy}"
 
 
 def _note_of_row(line: int, first: Sequence[str], unique: int | None) -> str:
     """Return the note about a first line that may be the header, with the position of the cell that says so, if any."""
-    although = "" if unique is None else f", although {_unique_cell(first, unique)}"
+    although = "" if unique is None else f", although {_unique_text(first, unique)}"
     remedy = "if it holds the names, say --header (header=True in Python)"
     return f"line {line} ({', '.join(first[:5])}) counts as a row{although}: {remedy}"
 
 
-def _unique_cell(first: Sequence[str], position: int) -> str:
-    return f"{first[position]!r} occurs nowhere else in column {position + 1}"
+def _unique_text(first: Sequence[str], position: int) -> str:
+    return f"{first[position]!r} occurs nowhere else in its column"
 
 
 def _unquote(cell: str) -> str:

@@ -1,9 +1,10 @@
 """Judge a first line by a cell that occurs nowhere else in its column, where the values below it repeat.
 
-    400,410,420,species       names: species is none of the classes below it, and 400, 410, 420 form a scale
-    2,3,7,label               names: whole numbers
+    2,3,4,label               names: label is none of the classes below it, and the other cells count
+    400.1,410.2,425,species   names: the other cells rise
+    12,3,rare                 a row: its numbers are within the ranges of their columns, and do not rise
     5.1,3.5,1.4,rare          a row: its numbers are measurements within the ranges of their columns
-    10,20,30,40               names: equal steps, and 40 is above all classes below it
+    10,20,30,40               names: equal steps, and 40 is larger than all values below it
 
 A row may be taken for names: the first example of a file without a header may be the only one of its class. But
 spectra and years above their columns are far more frequent, and a class of one example teaches a network nothing. So
@@ -17,16 +18,16 @@ from itertools import pairwise
 from jaxmlp.data.readers.header import (
     MIN_RECORDS,
     are_digits,
-    column_of,
+    cells_at,
+    counts_by_one,
+    has_few_values,
     is_amount,
     is_number,
-    is_run,
-    repeat,
 )
 from jaxmlp.tabular.cells import MISSING_NUMBERS, parse_number
 
 MIN_CLASS_RECORDS = 4  # fewer do not show two classes that repeat
-MAX_RARE_SHARE = 0.05  # of the rows may have a class that is alone in the sample: there may be many classes
+MAX_RARE_FRACTION = 0.05  # of the rows may have a class that occurs once: of many classes some are rare
 
 
 def find_unique_name(
@@ -37,7 +38,7 @@ def find_unique_name(
     Args:
         first: the cells of the first record.
         below: the records below it.
-        known_names: the names of a model's features. If its new table has a header, they are in it.
+        known_names: the names of a model's features; a line without all of them is no header of its tables.
 
     >>> find_unique_name(["400", "420", "species"], [["1.5", "2", "cat"], ["0.5", "4", "dog"]] * 3)
     2
@@ -46,23 +47,23 @@ def find_unique_name(
     """
     if known_names and not set(known_names) <= set(first):
         return None
-    positions = _comparable(first, below)
+    positions = _name_positions(first, below)
     numbers = [i for i in positions if is_number(first[i])]
     if not numbers:
         return None
     # a word above classes, or a number above classes that are words
-    unique = [i for i in positions if not is_number(first[i]) or _are_words(column_of(below[:9], i))]
-    unique = [i for i in unique if _is_above_classes(first[i], column_of(below, i))]
+    unique = [i for i in positions if not is_number(first[i]) or _are_words(cells_at(below[:9], i))]
+    unique = [i for i in unique if _is_above_classes(first[i], cells_at(below, i))]
     if unique:
         beside = [i for i in numbers if i not in unique]
         return unique[-1] if _look_like_names(first, below, beside) else None
     # numbers above numbers: steps of 1 are judged in `header`
     cells = [first[i] for i in numbers]
-    if len(numbers) < max(4, len(positions)) or is_run(cells) or not _is_scale(cells, equal_steps=True):
+    if len(numbers) < max(4, len(positions)) or counts_by_one(cells) or not _is_monotonic(cells, equal_steps=True):
         return None
-    columns = {i: column_of(below, i) for i in numbers}
-    outside = [i for i, c in columns.items() if _is_above_classes(first[i], c) and _is_outside(first[i], c)]
-    return outside[-1] if outside else None
+    columns = ((i, cells_at(below, i)) for i in reversed(numbers))
+    outside = (i for i, c in columns if _is_above_classes(first[i], c) and _is_outside(first[i], c))
+    return next(outside, None)
 
 
 def find_unique_label(first: Sequence[str], below: Sequence[Sequence[str]]) -> int | None:
@@ -78,27 +79,27 @@ def find_unique_label(first: Sequence[str], below: Sequence[Sequence[str]]) -> i
         # a rare number is no label, unless whole numbers repeat in the last column, where a label stands
         if is_number(first[i]) and i < len(first) - 1:
             return False
-        column = column_of(below, i)
+        column = cells_at(below, i)
         if first[i] in column or len(set(column)) == len(column):
             return False
         return not is_number(first[i]) or (
-            len(column) >= MIN_RECORDS and repeat(column) and are_digits([first[i], *column])
+            len(column) >= MIN_RECORDS and has_few_values(column) and are_digits([first[i], *column])
         )
 
-    return next((i for i in reversed(_comparable(first, below)) if is_unique(i)), None)
+    return next((i for i in reversed(_name_positions(first, below)) if is_unique(i)), None)
 
 
-def _comparable(first: Sequence[str], below: Sequence[Sequence[str]]) -> list[int]:
-    """Return the positions of the cells that may be names, without an empty one above an index; [] for a sure row."""
+def _name_positions(first: Sequence[str], below: Sequence[Sequence[str]]) -> list[int]:
+    """Return the positions that may hold names, without an empty cell above an index; [] if the line must be a row."""
     if len(set(first)) < len(first):
         return []
-    index = column_of(below, 0)
+    index = cells_at(below, 0)
     start = int(not first[0] and len(first) > 1 and all(index) and len(set(index)) == len(index))
     for i in range(start, len(first)):
         if is_number(first[i]):
             continue
         # the gap of a row, a value that occurs again, or an amount above amounts
-        column = column_of(below, i)
+        column = cells_at(below, i)
         is_gap = first[i].lower() in MISSING_NUMBERS
         if is_gap or first[i] in column or (is_amount(first[i]) and any(map(is_amount, column[:9]))):
             return []
@@ -110,11 +111,11 @@ def _are_words(cells: Iterable[str]) -> bool:
 
 
 def _is_above_classes(cell: str, column: Sequence[str]) -> bool:
-    """Whether a column has two values or more, of which the cell is none, and almost all of its rows share theirs."""
+    """Whether nearly all values of a column repeat, and the cell is none of them."""
     counts = Counter(text for text in column if text.lower() not in MISSING_NUMBERS)
     n, n_rare = counts.total(), sum(count == 1 for count in counts.values())
-    has_classes = n >= MIN_CLASS_RECORDS and 2 <= len(counts) <= n / 2 and n_rare <= MAX_RARE_SHARE * n
-    # 4 above 1, 2 and 1b is a class as they are
+    has_classes = n >= MIN_CLASS_RECORDS and 2 <= len(counts) <= n / 2 and n_rare <= MAX_RARE_FRACTION * n
+    # 4 above 1, 2 and 1b is one more label
     return has_classes and cell not in counts and (not is_number(cell) or _are_alike(counts))
 
 
@@ -124,22 +125,24 @@ def _are_alike(cells: Iterable[str]) -> bool:
 
 
 def _look_like_names(first: Sequence[str], below: Sequence[Sequence[str]], positions: Sequence[int]) -> bool:
-    """Whether numbers are whole, form a scale, or stand mostly outside of the values in their columns."""
+    """Whether numbers count, rise or fall, or are mostly outside of the values in their columns."""
     numbers = [first[i] for i in positions]
-    if are_digits(cell.lstrip("+-") for cell in numbers):
+    if counts_by_one(numbers) or numbers in (["0"], ["1"]):
         return True
-    # in a table of quantiles every row rises
-    if _is_scale(numbers) and not all(
-        _is_scale([record[i] for i in positions if len(record) > i]) for record in below[:MIN_RECORDS]
+    # unless the rows rise as well, as quantiles do; two numbers rise by chance
+    if (
+        len(numbers) > 2
+        and _is_monotonic(numbers)
+        and not all(_is_monotonic([record[i] for i in positions if len(record) > i]) for record in below[:MIN_RECORDS])
     ):
         return True
-    return sum(_is_outside(first[i], column_of(below, i)) for i in positions) > len(numbers) / 2
+    return sum(_is_outside(first[i], cells_at(below, i)) for i in positions) > len(numbers) / 2
 
 
-def _is_scale(cells: Sequence[str], *, equal_steps: bool = False) -> bool:
-    """Whether numbers rise, or fall by nearly equal steps, as wavenumbers do.
+def _is_monotonic(cells: Sequence[str], *, equal_steps: bool = False) -> bool:
+    """Whether numbers rise (by nearly equal steps if asked), or fall by such steps, as wavenumbers do.
 
-    >>> _is_scale(["400.1", "410.2", "425"]), _is_scale(["5.1", "3.5", "1.4"]), _is_scale(["3", "2.5", "2"])
+    >>> _is_monotonic(["400.1", "410.2", "425"]), _is_monotonic(["5.1", "3.5", "1.4"]), _is_monotonic(["3", "2.5", "2"])
     (True, False, True)
     """
     numbers = [parse_number(cell) for cell in cells]
