@@ -19,7 +19,7 @@ from jaxmlp.cli.run_folder import CHECKPOINTS, History, Settings, write_history
 from jaxmlp.cli.signals import stop_on_signal
 from jaxmlp.cli.summary import draw_pictures, readable, summarize
 from jaxmlp.cli.training_options import apply_preset, config_of, find_rate, network_of, training_options
-from jaxmlp.cli.warm_start import loading_of_model, use_preprocessing, warm_start_model
+from jaxmlp.cli.warm_start import loading_of_model, target_of_model, use_preprocessing, warm_start_model
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.load import is_table
 from jaxmlp.data.locks import owned
@@ -126,7 +126,7 @@ def _train(
                 # once more, as the last owner has left them
                 settings = run_folder.read_unfinished(resume, parameters, more_epochs)
             model = warm_start_model(settings["options"])
-            known = loading_of_model(model, settings["data"], settings["loading"])
+            known = loading_of_model(model, settings["data"])
             folder, dataset = Path(resume), open_data(settings["data"], {**settings["loading"], **known})
             # the rows decide, not the path: a file may have been replaced under its name
             if digest_of(dataset) != settings["fingerprint"]:
@@ -137,7 +137,8 @@ def _train(
             model = warm_start_model(options)
             if options["preset"] is not None and is_table(str(data)) and model is None:
                 loading.setdefault("numbers", PRESETS[options["preset"]].numbers)
-            dataset = open_data(str(data), {**loading, **loading_of_model(model, str(data), loading)})
+            loading = target_of_model(model, str(data)) | loading  # the target of the user first
+            dataset = open_data(str(data), {**loading, **loading_of_model(model, str(data))})
             if options["preset"] is not None:
                 apply_preset(options, explicit, dataset)
             else:

@@ -1,7 +1,6 @@
 """`--warm-start MODEL`: training goes on from a model, whose columns, classes and preprocessing the new data gets."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from jaxmlp.cli.loading import one_or_several
@@ -23,14 +22,15 @@ def warm_start_model(options: Options) -> Model | None:
     return None if options["warm_start"] is None else load_model(options["warm_start"])
 
 
-def loading_of_model(model: Model | None, source: str, loading: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `load` for the columns and the classes of a model, which are found by name.
+def target_of_model(model: Model | None, source: str) -> dict[str, Any]:
+    """Return the argument of `load` for the target of a model, by its name; {} where there is none."""
+    if model is None or not model.target_names or source in TOY_DATASETS or not is_table(source):
+        return {}
+    return {"target": one_or_several(model.target_names)}
 
-    Args:
-      model: the model to start from, or None.
-      source: name or path of the data.
-      loading: the arguments that the user has chosen; another target is one of them.
-    """
+
+def loading_of_model(model: Model | None, source: str) -> dict[str, Any]:
+    """Return the arguments of `load` for the columns and the classes of a model, which are found by name."""
     known: dict[str, Any] = {}
     if model is None or source in TOY_DATASETS:
         return known
@@ -38,8 +38,6 @@ def loading_of_model(model: Model | None, source: str, loading: Mapping[str, Any
         known["known_classes"] = model.classes
     if is_table(source):
         known["known_columns"] = model.known_columns
-        if model.target_names and "target" not in loading:
-            known["target"] = one_or_several(model.target_names)
     return known
 
 

@@ -48,6 +48,8 @@ def test_columns_categories_and_classes_are_those_of_the_model(start, capsys):
     assert expected > 0.9
     whole = ("--test-fraction", "0")
     assert train(capsys, TABLE[["y", "city", "b", "a"]], "--out", "warm", *whole) == pytest.approx(expected)
+    assert run(["evaluate", "warm", "new.csv", "--part", "train"]) == 0  # the run knows the target
+    capsys.readouterr()
     warm = jaxmlp.load_model("warm")
     assert (warm.feature_names, warm.classes) == (start.feature_names, start.classes)
     warm_columns, columns = (model.preprocessing.columns for model in (warm, start))  # pyright: ignore[reportAttributeAccessIssue]
