@@ -27,9 +27,7 @@ def overlap_note(model: str, trained: Model, data: Dataset, part: Part) -> str |
       data, part: the data set, and the part that is measured.
     """
     # with a test part it is the data of the training itself, split in the same way
-    if data.test is not None:
-        return None
-    training = _training_part(run_folder.read_settings(model), trained)
+    training = None if data.test is not None else _training_part(run_folder.read_settings(model), trained)
     if training is None:
         return None
     known = set(_keys(match_part(training, trained)))

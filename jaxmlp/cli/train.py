@@ -148,8 +148,10 @@ def _train(
             folder = Path(broadcast_from_first(claim))
             source = str(data) if data in TOY_DATASETS else str(Path(str(data)).resolve())
             settings = {"data": source, "fingerprint": digest_of(dataset), "loading": loading, "options": options}
-        begin = _TrainingInputs(dataset, model)
-        return _train_in(folder, begin, settings, membership, devices, as_json=as_json, resumed=resume is not None)
+        training_inputs = _TrainingInputs(dataset, model)
+        return _train_in(
+            folder, training_inputs, settings, membership, devices, as_json=as_json, resumed=resume is not None
+        )
 
 
 class _TrainingInputs(NamedTuple):
@@ -161,7 +163,7 @@ class _TrainingInputs(NamedTuple):
 
 def _train_in(
     folder: Path,
-    begin: _TrainingInputs,
+    training_inputs: _TrainingInputs,
     settings: Settings,
     membership: Membership | None,
     devices: str | None,
@@ -181,10 +183,10 @@ def _train_in(
         if devices is not None:
             got = f"--devices {devices}" if membership is None else "--coordinator"
             raise InputError(sentence("--ensemble", "neither --devices nor --coordinator", got, "leave it out"))
-        return train_ensemble(begin.data, folder, settings, as_json, resumed=resumed)
+        return train_ensemble(training_inputs.data, folder, settings, as_json, resumed=resumed)
     if membership is not None and membership.index:
-        return _run_silently(folder, begin, settings)
-    return _run(folder, begin, settings, as_json, resumed=resumed)
+        return _run_silently(folder, training_inputs, settings)
+    return _run(folder, training_inputs, settings, as_json, resumed=resumed)
 
 
 def _check_same_data(fingerprint: str) -> None:
@@ -193,18 +195,18 @@ def _check_same_data(fingerprint: str) -> None:
         raise InputError(sentence("train", "the data of process 0", "other data", remedy))
 
 
-def _run_silently(folder: Path, begin: _TrainingInputs, settings: Settings) -> int:
+def _run_silently(folder: Path, training_inputs: _TrainingInputs, settings: Settings) -> int:
     """Train in a process that is not the first: it computes the same epochs, and prints and writes nothing."""
-    inputs = _prepare_run(settings["options"], begin)
+    inputs = _prepare_run(settings["options"], training_inputs)
     with stop_on_signal() as stop:
         _fit(inputs, folder, settings, [stop])
     return stop.exit_code
 
 
-def _run(folder: Path, begin: _TrainingInputs, settings: Settings, as_json: bool, *, resumed: bool) -> int:
+def _run(folder: Path, training_inputs: _TrainingInputs, settings: Settings, as_json: bool, *, resumed: bool) -> int:
     """Train in the first process, or the only one: write the run folder, and print the summary."""
     options = settings["options"]
-    inputs = _prepare_run(options, begin)
+    inputs = _prepare_run(options, training_inputs)
     data, net, objective = inputs.data, inputs.net, inputs.config.objective
     show_columns(data)
     facts = ["-".join(map(str, net.sizes)), *network_extensions(net), f"{net.n_parameters:,} parameters"]
@@ -311,10 +313,10 @@ class _RunInputs(NamedTuple):
     range_test: RangeTest | None
 
 
-def _prepare_run(options: Options, begin: _TrainingInputs) -> _RunInputs:
-    model = begin.model
+def _prepare_run(options: Options, training_inputs: _TrainingInputs) -> _RunInputs:
+    model = training_inputs.model
     output = options["output"] if model is None else model.net.output
-    data = prepare_data(options, begin.data, output)
+    data = prepare_data(options, training_inputs.data, output)
     if model is None:
         net, params = network_of(options, data), None
     else:

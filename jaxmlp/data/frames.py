@@ -1,12 +1,10 @@
 """Read a frame of pandas or polars, or another table in memory, as the table of a training."""
 
-from jaxmlp.errors import InputError, sentence
+from jaxmlp.data.readers.number_formats import read_in_two_ways
 from jaxmlp.tabular.cells import number_formats
 from jaxmlp.tabular.columns import empty_missing_words
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Table, as_table
-
-_REMEDY = "convert the column to numbers first"
 
 
 def table_of_frame(frame: object, options: TableOptions, where: str = "the table") -> Table:
@@ -27,11 +25,7 @@ def table_of_frame(frame: object, options: TableOptions, where: str = "the table
     >>> table_of_frame({"size": ["1,5", "2"], "y": [0, 1]}, TableOptions()).number_format("size").decimal
     ','
     """
-    for name, value in options.text_choices.items():
-        if value is not None:
-            expects = f"no option {name}, which is for text files"
-            remedy = _REMEDY if name in ("decimal", "thousands") else "leave it out"
-            raise InputError(sentence(where, expects, repr(value), remedy))
+    options.refuse_text_choices(where)
     table = as_table(frame, where, options.ignores)
     # a word for a missing value must not hide the format of the numbers beside it
     for name, cells in zip(table.names, empty_missing_words(table, options).columns, strict=True):
@@ -39,7 +33,5 @@ def table_of_frame(frame: object, options: TableOptions, where: str = "the table
         if not isinstance(cells, list) or is_decided or options.ignores(name):
             continue
         if len(number_formats(set(cells))) > 1:
-            cell = next(cell for cell in cells if "," in cell)
-            got = f"{cell!r} in column {name!r}"
-            raise InputError(sentence(where, "numbers that can be read in one way", got, _REMEDY))
+            raise read_in_two_ways(where, name, cells, "convert the column to numbers first")
     return table

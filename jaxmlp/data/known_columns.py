@@ -38,6 +38,10 @@ class KnownColumns(NamedTuple):
         """The names of the columns that the model reads."""
         return tuple(self.feature_names) if self.encoder is None else self.encoder.names
 
+    def ignores(self, name: str) -> bool:
+        """Whether the model reads no column of this name; without names it reads the columns by position."""
+        return bool(self.names) and name not in self.names
+
 
 def match_columns(table: Table, known: KnownColumns, n: int) -> tuple[Table, tuple[str, ...]]:
     """Return the table with the columns of a model, in its order and under its names, and notes about it.

@@ -49,8 +49,8 @@ def existing_path(source: Source) -> Path:
         raise MissingFileError(sentence(f"the data source {str(source)!r}", expects, "no such folder", remedy))
     # a single word is probably a misspelled name, so the error lists the names; anything else is a path
     if isinstance(source, str) and not path.suffix and path.name == source:
-        otherwise = "the package has no other data, so give the path of a file, such as flowers.csv"
-        raise unknown("data source", source, [*TOY_DATASETS, "or a path to a file or folder"], otherwise)
+        remedy = "the package has no other data, so give the path of a file, such as flowers.csv"
+        raise unknown("data source", source, [*TOY_DATASETS, "or a path to a file or folder"], remedy)
     raise missing_file(path)
 
 

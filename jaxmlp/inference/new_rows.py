@@ -1,7 +1,6 @@
 """Rows that a model is asked about, checked: frames by the names of their columns, images by shape and unit."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,8 +55,8 @@ def check_new_rows(rows: Any, model: ModelOfRows) -> np.ndarray:
     """
     encoder = model.preprocessing if isinstance(model.preprocessing, TableEncoder) else None
     if is_frame(rows):
-        table = as_table(rows, "the model", partial(_is_no_feature, model))
-        array = read_features(table, model.known_columns, model.n_features).rows
+        known = model.known_columns
+        array = read_features(as_table(rows, "the model", known.ignores), known, model.n_features).rows
         _check_unit(array, model)
     elif encoder is not None and not isinstance(rows, TableRows):
         array = rows_by_position(rows, encoder, "the model")
@@ -66,12 +65,6 @@ def check_new_rows(rows: Any, model: ModelOfRows) -> np.ndarray:
     if encoder is not None:
         encoder.warn_of_unknown(array)
     return array
-
-
-def _is_no_feature(model: ModelOfRows, name: str) -> bool:
-    """Whether the model does not read a column of this name; without names it reads the columns by position."""
-    names = model.known_columns.names
-    return bool(names) and name not in names
 
 
 def _check_array(rows: Any, model: ModelOfRows) -> np.ndarray:

@@ -12,7 +12,7 @@ from jaxmlp.data.labels import are_words, preview
 from jaxmlp.errors import InputError, InputTypeError, is_listed, sentence
 from jaxmlp.metrics.predictions import check_ids
 
-MAX_CLASSES_WRITTEN = 10  # in an error
+MAX_CLASSES_WRITTEN = 10  # that an error writes out
 
 
 def class_weights(
@@ -61,7 +61,7 @@ def class_weights(
 
 
 def _how_to_write(spec: Any, n_classes: int, labels: Sequence[Any] | None) -> str:
-    """Return the dictionary of a list that has a number for each class."""
+    """Return the remedy: a dictionary in place of a list with a number for each class, or 'balanced'."""
     if is_listed(spec) and len(numbers := list(spec)) == n_classes <= MAX_CLASSES_WRITTEN:
         return f"write {dict(zip(range(n_classes) if labels is None else labels, numbers, strict=True))}"
     return "write 'balanced', say"

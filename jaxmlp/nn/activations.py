@@ -95,7 +95,7 @@ tanh = Activation(
 
 relu = Activation(
     "relu",
-    apply=jax.nn.relu,  # maximum(z, 0) with relu'(0) = 0; a comparison would take five times as long to compile
+    apply=jax.nn.relu,  # maximum(z, 0), relu'(0) = 0; where(Z <= 0, 0, Z) compiles 5 times as long in small batches
     pullback=lambda Z, A, dA: jnp.where(A > 0, dA, jnp.zeros_like(dA)),
     init="he_normal",
     kinks=(0.0,),

@@ -87,6 +87,18 @@ class TableOptions:
         """The choices about the text of a file, which a table in memory does not have."""
         return {name: getattr(self, name) for name in ("separator", "decimal", "thousands", "encoding", "header")}
 
+    def refuse_text_choices(self, where: str) -> None:
+        """Raise for a choice about the text of a file, where the source is none.
+
+        Raises:
+            InputError: such a choice.
+        """
+        for name, value in self.text_choices.items():
+            if value is not None:
+                remedy = "convert the columns to numbers" if name in ("decimal", "thousands") else "leave it out"
+                expects = f"no option {name}, which is for text files"
+                raise InputError(sentence(where, expects, repr(value), remedy))
+
     def ignores(self, name: str) -> bool:
         """Whether no column of this name is a feature, because it is dropped, or is not among the chosen ones."""
         return name in self.drop or (bool(self.features) and name not in self.features)

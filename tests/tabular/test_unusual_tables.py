@@ -170,7 +170,7 @@ def test_numbers_with_thousands_in_a_frame():
     assert whole(whole_numbers, roles={"y": "category"}).roles[0].role == "category"
     for name, value, remedy in (
         ("separator", ";", "leave it out"),
-        ("thousands", ",", "convert the column to numbers"),
+        ("thousands", ",", "convert the columns to numbers"),
     ):
         with pytest.raises(InputError, match=f"the table expects no option {name}, which .*, got '{value}': {remedy}"):
             whole(whole_numbers, **{name: value})

@@ -47,7 +47,7 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names:
         len(known_names) > 1
         and are_digits(known_names)
         and max(map(int, known_names)) > len(first)
-        and (set(known_names) <= set(first))
+        and set(known_names) <= set(first)
     ):
         return True
     # 5% above 7% is an amount, and above 7 it is a name

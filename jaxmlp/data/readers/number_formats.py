@@ -56,21 +56,22 @@ def file_formats(
         formats[name] = fitting[0]
         if len(fitting) > 1:
             remedy = 'say --decimal , or --thousands , (decimal="," or thousands="," in Python)'
-            raise _read_in_two_ways(where, name, columns[name], f"where {separator!r} separates the columns", remedy)
+            raise read_in_two_ways(where, name, columns[name], remedy, f", where {separator!r} separates the columns")
     dotted = dotted_columns(columns, formats)
     plain = (cells for name, cells in columns.items() if name not in formats and name not in dotted)
     if dotted and any(map(_are_numbers_with_points, plain)):
         name = next(iter(dotted))
         remedy = "write the decimals of all columns with one sign"
-        raise _read_in_two_ways(where, name, columns[name], "where other columns have 1,5 and 1.5", remedy)
+        raise read_in_two_ways(where, name, columns[name], remedy, ", where other columns have 1,5 and 1.5")
     formats |= dotted
     return formats, [_format_note(form, formats) for form in dict.fromkeys(formats.values()) if form != POINT]
 
 
-def _read_in_two_ways(where: str, name: str, cells: Cells, beside: str, remedy: str) -> InputError:
+def read_in_two_ways(where: str, name: str, cells: Cells, remedy: str, reason: str = "") -> InputError:
+    """Return the error for a column whose numbers can be read in two ways."""
     # an example for the error text: a cell such as 12 can be read in one way only
     cell = next(cell for cell in cells if parse_number(cell) is None or "." in cell)
-    got = f"{cell!r} in column {name!r}, {beside}"
+    got = f"{cell!r} in column {name!r}{reason}"
     return InputError(sentence(where, "numbers that can be read in one way", got, remedy))
 
 

@@ -23,11 +23,8 @@ def read_parquet(path: Path, options: TableOptions | None = None, known_names: S
     Raises:
         InputError: a damaged file, neither library installed, choices that are for text only.
     """
-    chosen = [name for name, value in (options or TableOptions()).text_choices.items() if value is not None]
-    if chosen:
-        expects = f"no option {chosen[0]}, which is for text files"
-        got = repr(getattr(options, chosen[0]))
-        raise InputError(sentence(path.name, expects, got, "leave it out"))
+    options = options or TableOptions()
+    options.refuse_text_choices(path.name)
     check_bytes(path, check_regular(path).st_size)
     for read in (_read_with_pyarrow, _read_with_polars):
         try:
@@ -39,7 +36,7 @@ def read_parquet(path: Path, options: TableOptions | None = None, known_names: S
         except Exception as error:  # each library has errors of its own, and a damaged file may raise any of them
             got = f"a damaged or foreign file ({quoted((str(error).splitlines() or [''])[0], 120)})"
             raise InputError(sentence(path.name, "a table in Parquet", got, "write it again")) from None
-        table = as_table(frame, path.name, partial(_is_no_feature, options or TableOptions(), known_names))
+        table = as_table(frame, path.name, partial(_is_no_feature, options, known_names))
         notes = [f"{name!r} is left out: it was the index of a frame (reset_index() keeps it)" for name in indices]
         return table._replace(notes=(*notes, *table.notes))
     remedy = "pip install pyarrow (or polars), or save the table as .csv"

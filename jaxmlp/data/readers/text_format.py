@@ -3,7 +3,7 @@
     encoding     UTF-8, UTF-16 or UTF-32; any other bytes are read as Windows-1252
     comments     lines that begin with # or % above the first row are skipped; the last one may contain the column names
     separator    semicolon, tab, comma, pipe or blanks: what divides most rows into equally many cells
-    header       see `header` and `unique_cells`
+    header       see `first_record`, `header` and `unique_cells`
 
 The rules read the first 200 records. A note reports what they decide, and `TableOptions` overrides it.
 """
@@ -16,20 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmlp.data.readers.header import (
-    are_row_names,
-    has_quoted_names,
-    has_word_above_number,
-    is_header,
-    is_number,
-    may_be_header,
-)
-from jaxmlp.data.readers.text_encoding import check_is_table, find_encoding, trim
+from jaxmlp.data.readers.first_record import FirstRecord, unquote
+from jaxmlp.data.readers.header import has_quoted_names, is_header, is_number
+from jaxmlp.data.readers.text_encoding import check_is_table, find_encoding
 from jaxmlp.data.readers.text_records import BLANKS, is_blank, open_text, read_records
-from jaxmlp.data.readers.unique_cells import find_unique_label, find_unique_name
+from jaxmlp.data.readers.unique_cells import find_unique_name
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.tabular.options import TableOptions
-from jaxmlp.tabular.roles import is_identifier_name
 
 SAMPLE_RECORDS = 200
 MAX_COLUMNS = 50_000  # finding the role of a column takes 0.1 ms
@@ -93,104 +86,35 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
     if n_columns > MAX_COLUMNS:
         expects, remedy = f"at most {MAX_COLUMNS:,} columns", "give the rows as .npz or .h5"
         raise InputError(sentence(path.name, expects, f"{n_columns:,}", remedy))
-    sample = [[_unquote(cell) for cell in record] for _, record in records]
+    sample = [[unquote(cell) for cell in record] for _, record in records]
     n_titles = 0 if options.header is False else _count_titles(sample, n_columns, known_names)
     if n_titles:
         records, sample = records[n_titles:], sample[n_titles:]
         notes.append(f"{n_titles} line{'s' * (n_titles > 1)} above the header")
-    first, below = sample[0], sample[1:]
-    # R writes the names of the rows in front of the columns, without a name of their own
-    n_unnamed = int(options.header is not False and _has_row_names(first, below))
-    cells_below = [record[n_unnamed:] for record in below]
-
-    def is_unique(position: int | None) -> bool:
-        return position is not None and not _occurs_below(
-            path, encoding, separator, records[0][0], first[position], position + n_unnamed
-        )
-
+    first = FirstRecord.of(path, encoding, separator, records[0][0], sample, may_be_header=options.header is not False)
     comment_names, is_certain = _names_in_comment(comments[-1], separator, n_columns) if comments else (None, False)
     if n_comments := len(comments) - is_certain:
         notes.append(f"{n_comments} comment line{'s' * (n_comments > 1)} above the table")
-    has_header, unique_name = options.header, None
-    if has_header is None:
-        texts = [lines[n - 1] for n, _ in records]
-        has_header = is_header(first, cells_below, known_names) or has_quoted_names(texts, separator)
-        if not has_header and not is_certain:
-            unique_name = find_unique_name(first, cells_below, known_names)
-            has_header = is_unique(unique_name)
-        has_header = has_header and not is_certain
-        # "# 12,7,3" above three columns is a remark: names are words
-        has_words = comment_names and not any(is_number(name) for name in comment_names)
-        if not has_header and comment_names and has_words and options.header is None:
-            names = tuple(comment_names)
-            source = (
-                f"line {start} is the header" if is_certain else "the names of the columns are those of the comment"
-            )
-            notes.append(f"{source}: {', '.join(names[:5])}")
-            return TextFormat(encoding, separator, names, start, n_columns, tuple(notes), sample)
-    if has_header and not below:
-        raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
+    detects = options.header is None
+    has_header, unique_name = bool(options.header), None
+    if detects and not is_certain:
+        has_quotes = has_quoted_names([lines[n - 1] for n, _ in records], separator)
+        has_header, unique_name = first.find_header(known_names) if not has_quotes else (True, None)
+    # "# 12,7,3" above three columns is a remark: names are words
+    if detects and not has_header and comment_names and not any(map(is_number, comment_names)):
+        source = f"line {start} is the header" if is_certain else "the names of the columns are those of the comment"
+        notes.append(f"{source}: {', '.join(comment_names[:5])}")
+        return TextFormat(encoding, separator, tuple(comment_names), start, n_columns, tuple(notes), sample)
     # a single line a,b,y is taken for names without rows, not for a row of text
-    if not below and not any(is_number(cell) for cell in first) and options.header is None:
+    if not first.below and (has_header or (detects and not any(map(is_number, first.cells)))):
         raise InputError(sentence(path.name, "at least one row", "only a header", "is it the right file?"))
     if not has_header:
-        if options.header is None and len(sample) > 1:
-            notes.append("no header: the columns are named 0, 1, 2, ...")
-            label = find_unique_label(first, below)
-            label = label if is_unique(label) else None
-            if label is not None or may_be_header(first):
-                notes.append(_note_of_row(records[0][0], first, label))
+        notes += first.notes_of_row() if detects and first.below else ()
         return TextFormat(encoding, separator, None, start, n_columns, tuple(notes), sample)
-    names = tuple(" ".join(trim(cell).split()) for cell in first)  # a name with a line break is one line here
-    # a word above numbers is certainly a name; any other header may be a row, and the user is told
-    if options.header is None and not has_word_above_number(first, cells_below):
-        notes.append(_note_of_header(records[0][0], names, unique_name))
-    if n_unnamed:
-        names = ("", *names)
+    notes += first.notes_of_header(unique_name) if detects else ()
+    if first.n_unnamed:
         notes.append("the header has one name less than the lines have cells: the first cell is the name of the row")
-    return TextFormat(encoding, separator, names, records[0][0], n_columns, tuple(notes), below)
-
-
-def _has_row_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether the first record has one cell less than all others, whose first cells name the rows."""
-    # id,age above 1,21,19.5 is a header that lacks its last name
-    is_longer = {len(record) for record in below} == {len(first) + 1} and not is_identifier_name(first[0])
-    # 1,2,0, below a,b,y has a separator too many at the end of its lines, and no names of rows
-    return is_longer and all(record[-1] for record in below) and are_row_names([record[0] for record in below])
-
-
-def _occurs_below(path: Path, encoding: str, separator: str, n_lines: int, cell: str, position: int) -> bool:
-    """Whether a cell occurs in its column below the first lines: in the whole file, not only in its first records."""
-    with open_text(path, encoding) as file:
-        lines = itertools.islice(file, n_lines, None)
-        return any(
-            len(record) > position and _unquote(record[position]) == cell
-            for _, record in read_records(lines, separator)
-        )
-
-
-def _note_of_header(line: int, names: Sequence[str], unique: int | None) -> str:
-    """Return the note about a first line that may be a row, with the position of the cell that decided, if one did."""
-    because = "" if unique is None else f", because {_unique_text(names, unique)}"
-    remedy = "if it is an example, say --no-header (header=False in Python)"
-    return f"line {line} is the header ({', '.join(names[:5])}){because}: {remedy}"
-
-
-def _note_of_row(line: int, first: Sequence[str], unique: int | None) -> str:
-    """Return the note about a first line that may be the header, with the position of the cell that says so, if any."""
-    although = "" if unique is None else f", although {_unique_text(first, unique)}"
-    remedy = "if it holds the names, say --header (header=True in Python)"
-    return f"line {line} ({', '.join(first[:5])}) counts as a row{although}: {remedy}"
-
-
-def _unique_text(first: Sequence[str], position: int) -> str:
-    return f"{first[position]!r} occurs nowhere else in its column"
-
-
-def _unquote(cell: str) -> str:
-    """Return a cell without the spaces and the single quotes around it."""
-    cell = trim(cell)
-    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == "'" else cell
+    return TextFormat(encoding, separator, first.names(), first.line, n_columns, tuple(notes), first.below)
 
 
 def _find_separator(lines: Sequence[str]) -> str:
