@@ -280,7 +280,7 @@ def test_rows_to_predict(table, content, names):
 
 
 def test_a_column_too_many_without_a_header_is_not_guessed(table, refused):
-    for content in ("7,1.5,2\n8,0.1,30\n", "1.5,2,1\n0.1,30,0\n"):
+    for content in ("7,1.5,2\n8,0.1,30\n", "1.5,2,1\n0.1,30,0\n", "7,1.5,2\n8,,30\n"):
         with refused(
             InputError,
             "pets.csv expects 2 feature columns, got 3 without a header: write the names size, age into line 1",

@@ -70,6 +70,7 @@ def test_a_folder_of_pictures_is_a_row_for_each_in_the_order_of_their_names(pict
     for name, image in (("b.png", COLOURS[::-1]), ("a.png", COLOURS), ("c.bmp", COLOURS[:, ::-1])):
         picture(image, name)
     (tmp_path / "notes.txt").touch()
+    (tmp_path / "._a.png").write_bytes(b"what macOS writes beside a picture")
     rows = load_rows(tmp_path, 72, Columns(image_shape=(4, 6, 3)))
     np.testing.assert_array_equal(rows.reshape(3, 4, 6, 3), [COLOURS, COLOURS[::-1], COLOURS[:, ::-1]])
 

@@ -175,3 +175,10 @@ def test_whole_numbers_of_an_example_are_no_names(written):
 def test_a_header_that_lacks_its_last_name_is_refused(written):
     with pytest.raises(InputError, match="one name per column, got 3 names over 4 columns: correct the header"):
         load(written("id,age,bmi\n" + "".join(f"{i},{20 + i},{i / 3:.2f},{i % 2}\n" for i in range(1, 20))))
+
+
+def test_the_unique_cell_is_looked_for_in_its_own_column_beside_names_of_rows(written):
+    # row 250, below the records that the rules read, has the name of the last column as a kind
+    rows = (f"r{i},{i},{i % 7},{'am' if i == 250 else 'uv'[i % 2]},{'xy'[i % 2]}\n" for i in range(300))
+    data = load(written("400,410,kind,am\n" + "".join(rows)), test_fraction=0)
+    assert (len(data.train.rows), data.classes, data.target_names) == (300, ("x", "y"), ("am",))

@@ -32,12 +32,10 @@ class FirstRecord(NamedTuple):
     n_unnamed: int
 
     @classmethod
-    def of(
-        cls, path: Path, encoding: str, separator: str, line: int, sample: list[list[str]], *, may_be_header: bool
-    ) -> Self:
+    def of(cls, path: Path, encoding: str, separator: str, line: int, sample: list[list[str]]) -> Self:
         """Return the first record of a sample."""
         first, *below = sample
-        return cls(path, encoding, separator, line, first, below, int(may_be_header and _has_row_names(first, below)))
+        return cls(path, encoding, separator, line, first, below, int(_has_row_names(first, below)))
 
     def find_header(self, known_names: Sequence[str]) -> tuple[bool, int | None]:
         """Return whether it is the header, and the position of the cell that decided so because it is unique, or None.

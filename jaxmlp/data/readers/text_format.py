@@ -91,7 +91,7 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
     if n_titles:
         records, sample = records[n_titles:], sample[n_titles:]
         notes.append(f"{n_titles} line{'s' * (n_titles > 1)} above the header")
-    first = FirstRecord.of(path, encoding, separator, records[0][0], sample, may_be_header=options.header is not False)
+    first = FirstRecord.of(path, encoding, separator, records[0][0], sample)
     comment_names, is_certain = _names_in_comment(comments[-1], separator, n_columns) if comments else (None, False)
     if n_comments := len(comments) - is_certain:
         notes.append(f"{n_comments} comment line{'s' * (n_comments > 1)} above the table")
