@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from marks import cpu_only
 from sklearn import neural_network
 from sklearn.base import clone, is_classifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -66,6 +67,7 @@ def test_contract(estimator, check):
 # --- the same numbers -------------------------------------------------------------------------------------------------
 
 
+@cpu_only
 @pytest.mark.quick("sgd-a number", "adam-two classes", "adam-three classes")
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
@@ -85,6 +87,7 @@ def test_training_is_that_of_scikit_learn(name, solver):
         assert ours.best_loss_ == pytest.approx(theirs.best_loss_, rel=1e-5)
 
 
+@cpu_only
 @pytest.mark.quick("three classes")
 @pytest.mark.parametrize("name", ["two classes", "three classes", "a number"])
 def test_early_stopping_is_that_of_scikit_learn(name):
@@ -101,6 +104,7 @@ def test_early_stopping_is_that_of_scikit_learn(name):
     np.testing.assert_allclose(outputs(ours), outputs(theirs), rtol=1e-6)
 
 
+@cpu_only
 @pytest.mark.parametrize("name", ["three classes", "a number"])
 def test_weights_and_partial_fit_are_those_of_scikit_learn(name):
     weights = np.arange(60) % 4 + 0.5
@@ -118,6 +122,7 @@ def test_weights_and_partial_fit_are_those_of_scikit_learn(name):
 # --- to scikit-learn and back -----------------------------------------------------------------------------------------
 
 
+@cpu_only
 @pytest.mark.quick("a number", "two classes")
 @pytest.mark.parametrize("name", TARGETS)
 def test_to_scikit_learn_and_back_with_equal_predictions(name):
@@ -175,6 +180,7 @@ def test_a_model_is_one_file_with_equal_predictions(name, tmp_path):
     assert_same_predictions(model, ours)
 
 
+@cpu_only
 def test_coefficients_that_the_user_writes_count():
     ours = MLPClassifier(**SMALL, norm="batch").fit(X, TARGETS["three classes"])
     hidden = X

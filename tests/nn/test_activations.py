@@ -80,7 +80,8 @@ def test_pullback_is_the_slope_of_central_differences(g):
 def test_columns_are_independent(g):
     one_by_one = [g.apply(jnp.asarray(Z_NEAR[:, [i]])) for i in range(9)]
 
-    np.testing.assert_array_equal(g.apply(jnp.asarray(Z_NEAR)), np.concatenate(one_by_one, axis=1))
+    # not bit for bit: a GPU sums a single column in another order
+    np.testing.assert_array_max_ulp(np.asarray(g.apply(jnp.asarray(Z_NEAR))), np.concatenate(one_by_one, axis=1), 2)
 
 
 @every_elementwise

@@ -66,6 +66,7 @@ def test_the_oldest_programs_are_dropped_when_their_bytes_are_too_many(store, mo
     assert len(traced) == 7
 
 
+@cpu_only
 def test_memory_of_dropped_programs_goes_back_to_the_system(store, monkeypatch):
     returned = []
     monkeypatch.setattr(program_store, "_trim", returned.append)
