@@ -6,7 +6,9 @@ from typing import Any
 import jax
 import pytest
 
-cpu_only = pytest.mark.skipif(jax.default_backend() != "cpu", reason="it describes a CPU or its precision, or needs several devices")
+cpu_only = pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="it describes a CPU or its precision, or needs several devices"
+)
 
 
 def slow_except(values: Iterable[Any], *quick: Any) -> list[Any]:
