@@ -37,7 +37,8 @@ def compare(work: Work, names: list[str], rounds: int) -> dict[str, Any]:
     for name in names:
         note(f"{work.name}: {PEERS[name].name}")
         trainers[name] = PEERS[name].prepare(work)
-        first[name], _ = timed(trainers[name].run, 0, 1)
+        # as many epochs as in a round: few are trained in another program than many
+        first[name], _ = timed(trainers[name].run, 0, work.epochs)
     products = limits(work)
     gc.collect()
     gc.freeze()  # nobody's turn goes by in walking through what all have imported
