@@ -10,12 +10,13 @@ divisor is stored, not its reciprocal: pixel/255 is then the correctly rounded q
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from jaxmlp.data.aligned import empty_aligned
+from jaxmlp.data.aligned import by_blocks, empty_aligned
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.tabular.deviation import TINY, deviation_of
 
@@ -200,14 +201,15 @@ class Preprocessing:
             working = np.result_type(array.dtype, np.float32, *([np.float64] if dtype == np.float64 else []))
         elif not copy and array.dtype == dtype:
             return array
+        shift = None if self.shift is None else self.shift.astype(working)
+        scale = None if self.scale is None else self.scale.astype(working)
+        compute = partial(_shift_and_divide, shift=shift, scale=scale, working=working)
         try:
-            with np.errstate(over="raise"):
-                result = _copy_as(array, working)  # then in place: one array of this size, not three
-                if self.shift is not None:
-                    result -= self.shift.astype(working)
-                if self.scale is not None:
-                    result /= self.scale.astype(working)
-                return result if working == dtype else _copy_as(result, dtype)
+            if array.size < ALIGNED_SIZE:
+                result = np.empty(array.shape, dtype) if working != dtype else None
+                return compute(array, result)
+            # aligned, so that JAX on a CPU uses it in place
+            return by_blocks(compute, array, empty_aligned(array.shape, dtype))
         except FloatingPointError:
             raise self._out_of_range(array, dtype) from None
 
@@ -248,14 +250,25 @@ class Preprocessing:
         return array
 
 
-def _copy_as(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """Return a copy in C order; a large one is aligned, so that JAX on a CPU uses it in place."""
-    if array.size < ALIGNED_SIZE:
-        return array.astype(dtype)
-    result = empty_aligned(array.shape, dtype)
-    # unsafe: float64 may become float32, as with astype
-    np.copyto(result, array, casting="unsafe")
-    return result
+def _shift_and_divide(
+    rows: np.ndarray, result: np.ndarray | None, shift: np.ndarray | None, scale: np.ndarray | None, working: np.dtype
+) -> np.ndarray:
+    """Return (rows - shift) / scale, computed in the dtype `working`, in `result` or in a new array of that dtype."""
+    with np.errstate(over="raise"):
+        # in place where the dtypes are equal: one array of this size, not two
+        if result is not None and result.dtype == working:
+            np.copyto(result, rows, casting="unsafe")  # float64 may become float32, as with astype
+            block = result
+        else:
+            block = rows.astype(working)
+        if shift is not None:
+            block -= shift
+        if scale is not None:
+            block /= scale
+        if result is None or block is result:
+            return block
+        np.copyto(result, block, casting="unsafe")
+        return result
 
 
 def _coefficients(name: str, value: ArrayLike | None) -> np.ndarray | None:

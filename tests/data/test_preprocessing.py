@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxmlp.data import Preprocessing
+from jaxmlp.data.aligned import BLOCK_BYTES
 from jaxmlp.data.preprocessing import ALIGNED_SIZE
 from jaxmlp.errors import InputError, InputTypeError
 
@@ -42,6 +43,26 @@ def test_rows_that_need_no_change_are_copied_unless_told_not_to(rows):
 def test_many_rows_are_taken_over_by_jax_as_they_lie(preprocessing, dtype):
     result = preprocessing(np.ones((ALIGNED_SIZE, 3), dtype))
     assert jax.device_put(result).unsafe_buffer_pointer() == result.ctypes.data
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("raw", [np.uint8, np.float32, np.float64])
+def test_the_blocks_of_a_large_array_are_one_by_one_what_few_rows_are(rng, raw, dtype):
+    rows = (100 * rng.normal(size=(3 * BLOCK_BYTES // 32 + 1, 8))).astype(raw)
+    preprocessing = Preprocessing(shift=np.arange(8.0), scale=np.arange(1.0, 9.0))
+    result = preprocessing(rows, dtype)
+    assert result.nbytes > 3 * BLOCK_BYTES
+    assert result.dtype == dtype
+    few = np.concatenate([preprocessing(block, dtype) for block in np.array_split(rows, 500)])
+    np.testing.assert_array_equal(result, few)
+    np.testing.assert_array_equal(preprocessing(np.asfortranarray(rows), dtype), few)
+
+
+def test_a_number_out_of_range_in_any_block_is_refused():
+    rows = np.zeros((2 * BLOCK_BYTES, 2))
+    rows[-1, 1] = 1e300
+    with pytest.raises(InputError, match=r"within the range of float32, got 1e\+300 in column 1"):
+        Preprocessing()(rows)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
