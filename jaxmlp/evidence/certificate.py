@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDED", "UNSUPPORTED"]
+MAX_SHOWN = 10  # failed rows in the repr of a certificate
 
 
 class Row(NamedTuple):
@@ -69,7 +70,7 @@ def finite_or_none(value: object) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """Rows under a title.
 
@@ -118,9 +119,16 @@ class Certificate:
         }
 
     def __str__(self) -> str:
+        return "\n".join([self.title, *_aligned(self.rows), self.summary()])
+
+    def __repr__(self) -> str:
+        """Return the title, the first rows that failed, and the counts; `print` shows every row."""
+        return "\n".join([self.title, *_aligned(self.failures[:MAX_SHOWN]), self.summary()])
+
+    def summary(self) -> str:
+        """Return the counts in one line."""
         counts = ", ".join(f"{self.count(v)} {v}" for v in _VERDICTS if v in ("PASS", "FAIL") or self.count(v))
-        checks = "check" if len(self.rows) == 1 else "checks"
-        return "\n".join([self.title, *_aligned(self.rows), f"{len(self.rows)} {checks}: {counts}"])
+        return f"{len(self.rows)} check{'s' * (len(self.rows) != 1)}: {counts}"
 
 
 _VERDICTS: tuple[Verdict, ...] = ("PASS", "FAIL", "UNDECIDED", "UNSUPPORTED")

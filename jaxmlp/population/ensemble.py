@@ -32,7 +32,7 @@ from jaxmlp.population.fit_many import Population
 from jaxmlp.population.leaderboard import Member
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ensemble:
     """Models of one data set that predict together.
 
@@ -61,6 +61,9 @@ class Ensemble:
         if len(signatures) > 1:
             expects, remedy = "members of one task, with equal classes", "take models of one data set"
             raise InputError(sentence("an ensemble", expects, "members that differ", remedy))
+
+    def __repr__(self) -> str:
+        return f"Ensemble of {len(self.members)}, the first: {self.members[0]!r}"
 
     @classmethod
     def of(cls, population: Population | Iterable[Member], data: Dataset, objective: Objective | None = None) -> Self:

@@ -29,6 +29,8 @@ from jaxmlp.training.scores import score_function
 # with these the update of an entry depends on the gradient of that entry only, so that padding stays 0
 ENTRYWISE = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lion")  # adamw_ntk reads n_in off the padded W
 
+MAX_SHOWN = 10  # rows of the leaderboard in the repr of a population
+
 
 class Population(NamedTuple):
     """What `fit_many` returns.
@@ -45,6 +47,12 @@ class Population(NamedTuple):
     leaderboard: tuple[Row, ...]
     metric: str
     strategies: tuple[Strategy, ...]
+
+    def __repr__(self) -> str:
+        """Return the first rows of the leaderboard, never the arrays."""
+        lines = [f"Population({len(self.members)} networks, by {self.metric}:", *self.leaderboard[:MAX_SHOWN]]
+        n_more = len(self.leaderboard) - MAX_SHOWN
+        return "\n  ".join(map(str, [*lines, f"and {n_more} more"] if n_more > 0 else lines)) + ")"
 
     @property
     def best(self) -> tuple[Member, ...]:

@@ -58,6 +58,11 @@ class Member(NamedTuple):
     diverged: int | None = None
     metrics: dict[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        """Return the setting and the last report, never the arrays."""
+        end = f"diverged in epoch {self.diverged}" if self.diverged is not None else f"last: {self.curves.last()!r}"
+        return f"Member({self.spec!r}, {end})"
+
 
 class Row(NamedTuple):
     """A row of the leaderboard.
@@ -81,6 +86,15 @@ class Row(NamedTuple):
     runs: int
     diverged: int
     members: tuple[int, ...]
+
+    def __str__(self) -> str:
+        settings = [f"{name} {number:g}" for name, number in self.numbers.items()]
+        what = ", ".join(["-".join(map(str, self.net.sizes)), *settings])
+        facts = [] if math.isnan(self.mean) else [f"{self.mean:.4g} ± {self.spread:.2g}"]
+        facts += [] if self.accuracy is None else [f"accuracy {self.accuracy:.2%}"]
+        facts.append(f"{self.runs} run{'s' * (self.runs != 1)}")
+        facts += [f"{self.diverged} diverged"] if self.diverged else []
+        return f"{what}: {', '.join(facts)}"
 
 
 def leaderboard(members: Sequence[Member], metric: str) -> tuple[Row, ...]:

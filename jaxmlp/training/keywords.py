@@ -11,6 +11,30 @@ from jaxmlp.training.config import DEFAULTS, OPTIONS, TrainConfig
 from jaxmlp.training.options import Option, with_options
 
 OBJECTIVE_FIELDS = frozenset(field.name for field in dataclasses.fields(Objective))
+OTHER_KEYWORDS = {
+    "seed": "key=jax.random.key(0)",
+    "device": "with jax.default_device(jax.devices('cpu')[0]): around the call",
+    "patience": "early_stopping=jaxmlp.EarlyStopping(patience=10)",
+    "monitor": "early_stopping=jaxmlp.EarlyStopping(monitor='accuracy')",
+    "verbose": "progress=True",
+    "loss": "objective=jaxmlp.Objective(cost='huber')",
+    "momentum": "optimizer='momentum'",
+    "nesterov": "optimizer='nesterov'",
+    "validation_data": "data=jaxmlp.Dataset.from_arrays(rows, labels, validation=(rows, labels))",
+    "validation_fraction": "data=data.split_validation(0.1)",
+    "hidden": "net=jaxmlp.network_for(data, hidden=(128,))",
+    "activation": "net=jaxmlp.network_for(data, activation='relu')",
+    "members": "net=jaxmlp.network_for(data, members=8)",
+}  # keywords of other functions, commands and libraries: what to write in `fit`
+SAME_KEYWORDS = {
+    "random_state": "seed",
+    "rng": "seed",
+    "validation_split": "validation_fraction",
+    "hidden_layer_sizes": "hidden",
+    "criterion": "loss",
+    "layers": "hidden",
+    "ensemble": "members",
+}
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -42,10 +66,7 @@ def resolve_config(
         raise InputTypeError(sentence(caller, "a TrainConfig", type(config).__name__, remedy))
     for name in options:
         if name not in OPTIONS:
-            near = nearest_name(name, list(OPTIONS))
-            remedy = f"did you mean {near!r}?" if near else "see help(jaxmlp.TrainConfig)"
-            if name in OBJECTIVE_FIELDS and "objective" in OPTIONS:
-                remedy = f"write objective=jaxmlp.Objective({name}=...)"
+            remedy = _remedy(caller, name, accepts)
             raise InputTypeError(sentence(caller, "options of TrainConfig", repr(name), remedy))
     config = dataclasses.replace(config or TrainConfig(), **options)
     for name, option in OPTIONS.items():
@@ -53,6 +74,21 @@ def resolve_config(
         if not accepts(option) and getattr(config, name) is not DEFAULTS[name]:
             raise InputError(sentence(caller, f"no {name}", repr(getattr(config, name)), "leave it out"))
     return config
+
+
+def _remedy(caller: str, name: str, accepts: Callable[[Option], bool]) -> str:
+    """Return what to write instead of a keyword that is no option."""
+    if name in OBJECTIVE_FIELDS:
+        return f"write objective=jaxmlp.Objective({name}=...)"
+    name = SAME_KEYWORDS.get(name, name)
+    if name == "seed" and caller == "fit_many":
+        return "write seeds=[0]"
+    instead = OTHER_KEYWORDS.get(name, "")
+    option = OPTIONS.get(instead.partition("=")[0])
+    if instead and (option is None or accepts(option)):
+        return f"write {instead}"
+    near = nearest_name(name, [key for key, option in OPTIONS.items() if accepts(option)])
+    return f"did you mean {near!r}?" if near else "see help(jaxmlp.TrainConfig)"
 
 
 def documents_options(accepts: Callable[[Option], bool] = lambda option: True) -> Callable[[F], F]:

@@ -46,6 +46,11 @@ class RangeTest(NamedTuple):
     smoothed: np.ndarray
     suggestion: float
 
+    def __repr__(self) -> str:
+        """Return the range and the suggestion, never the arrays."""
+        tested = f"{len(self.rates)} rates from {self.rates[0]:.3g} to {self.rates[-1]:.3g}"
+        return f"RangeTest({tested}, suggestion {self.suggestion:.3g})"
+
 
 @documents_options(lambda option: option.in_range_test)
 def lr_find(

@@ -18,7 +18,7 @@ from jaxmlp.cli.training_options import option_name
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.training.config import OPTIONS
 from jaxmlp.training.fingerprint import run_fingerprint
-from jaxmlp.training.keywords import resolve_config
+from jaxmlp.training.keywords import OTHER_KEYWORDS, SAME_KEYWORDS, resolve_config
 from jaxmlp.training.preparation import prepare
 
 NET = Network((3, 5, 3), "tanh", "softmax")
@@ -140,6 +140,34 @@ def test_the_length_of_a_run_counts_where_its_rates_depend_on_it(data):
 def test_mistakes_are_named(data, options, error, text):
     with pytest.raises(error, match=re.escape(text)):
         jaxmlp.fit(NET, data, **options)
+
+
+@pytest.mark.parametrize("name", OTHER_KEYWORDS)
+def test_the_remedy_for_a_keyword_of_elsewhere_can_be_written_as_it_stands(data, name):
+    remedy = OTHER_KEYWORDS[name]
+    unknown: dict[str, Any] = {name: 1}
+    with pytest.raises(InputTypeError, match=re.escape(f"got {name!r}: write {remedy}")):
+        jaxmlp.fit(NET, data, **unknown)
+    if remedy.startswith("with "):
+        exec(f"{remedy.partition(':')[0]}:\n    pass", {"jax": jax})
+        return
+    rows, labels = data.train.rows, data.train.targets
+    data = jaxmlp.Dataset.from_arrays(rows, labels)
+    arguments = eval(f"dict({remedy})", {"jax": jax, "jaxmlp": jaxmlp} | {"data": data, "rows": rows, "labels": labels})
+    result = jaxmlp.fit(**{"net": jaxmlp.network_for(data), "data": data, "epochs": 1, **arguments})
+    assert len(result.history) == 1
+
+
+def test_keywords_of_other_libraries_lead_to_ours(data):
+    assert set(SAME_KEYWORDS.values()) <= set(OTHER_KEYWORDS)
+    with pytest.raises(InputTypeError, match=re.escape("got 'random_state': write key=jax.random.key(0)")):
+        jaxmlp.fit(NET, data, random_state=0)
+    with pytest.raises(
+        InputTypeError, match=re.escape("fit_many expects options of TrainConfig, got 'random_state': write seeds=[0]")
+    ):
+        jaxmlp.fit_many(NET, data, random_state=0)
+    with pytest.raises(InputTypeError, match="fit_many expects options of TrainConfig, got 'patience': see help"):
+        jaxmlp.fit_many(NET, data, patience=3)
 
 
 def test_something_else_in_place_of_a_configuration_is_refused(data):

@@ -97,7 +97,7 @@ class LayerHealth(NamedTuple):
     update: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The result of `diagnose`.
 
@@ -136,6 +136,8 @@ class Diagnosis:
             lines += [f"{finding.name} ({finding.where}): {finding.text}", f"    cure: {finding.cure}"]
             lines.append(f"    see:  {finding.source}")
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def _to_plain(record: Finding | LayerHealth) -> dict[str, Any]:

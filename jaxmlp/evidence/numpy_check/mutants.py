@@ -59,7 +59,7 @@ class Mutant(NamedTuple):
     verdicts: tuple[MutantVerdict, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MutantsReport:
     """Which checker noticed which fault.
 
@@ -108,6 +108,11 @@ class MutantsReport:
             "killed_by": {checker: self.killed_by(checker) for checker in CHECKERS},
             "rows": [row._asdict() | {"verdicts": dict(zip(CHECKERS, row.verdicts, strict=True))} for row in self.rows],
         }
+
+    def __repr__(self) -> str:
+        """Return the totals; `print` shows the table of all faults."""
+        counts = f"{self.killed} of {self.planted} faults noticed"
+        return f"MutantsReport({counts}, {self.false_alarms} false alarms in {self.seeds} correct gradients)"
 
     def __str__(self) -> str:
         groups: dict[tuple[str, str, str], list[Mutant]] = {}

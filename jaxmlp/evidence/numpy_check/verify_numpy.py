@@ -36,7 +36,7 @@ from jaxmlp.nn.network import Network
 from jaxmlp.nn.objective import Objective, check_objective
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NumpyReport:
     """The certificate of a backward pass, and its first error.
 
@@ -59,6 +59,10 @@ class NumpyReport:
 
     def __str__(self) -> str:
         return "\n".join(str(part) for part in (self.certificate, self.diagnosis) if part is not None)
+
+    def __repr__(self) -> str:
+        """Return the counts, what failed and the diagnosis; `print` shows every row."""
+        return repr(self.certificate) if self.diagnosis is None else f"{self.certificate!r}\n{self.diagnosis}"
 
 
 def verify_numpy(

@@ -74,6 +74,11 @@ class RuleReport(NamedTuple):
         lines = ["  ".join(filter(None, row)) for row in self.rows]
         return "\n".join([self.title, *lines, self.summary()])
 
+    def __repr__(self) -> str:
+        """Return the title, what failed and the counts; `print` shows every row."""
+        failed = ["  ".join(filter(None, row)) for row in self.rows if row.verdict == "FAIL"]
+        return "\n".join([self.title, *failed, self.summary()])
+
 
 def judge_rule(
     name: str, form: str, function: Any, recorded: RecordedCall | None = None, time_limit: float = SECONDS_PER_RULE

@@ -101,6 +101,11 @@ class DigitsReport(NamedTuple):
             "without_reference": list(self.without_reference),
         }
 
+    def __repr__(self) -> str:
+        """Return the counts; `print` shows every row."""
+        failed = sum(not row.passed for row in self.rows)
+        return f"DigitsReport({len(self.rows)} rows against {DIGITS} digits, {failed} FAIL)"
+
     def __str__(self) -> str:
         return "\n".join(
             f"{row.where}  {row.quantity}  {row.dtype}  {row.ulps:.3g}  ulps at z = {row.z:.6g}"

@@ -25,7 +25,7 @@ def is_mathematics(row: Row) -> bool:
     return row.check.startswith(MATHEMATICS)  # "gradient at point 2" begins with "gradient"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RuleCertificate(Certificate):
     """The rows of `check_vjp`: it passes if no row failed and a gradient has been confirmed."""
 
@@ -64,16 +64,19 @@ class RuleCertificate(Certificate):
             entry["table"] = "mathematics" if is_mathematics(row) else "contract"
         return result
 
+    def summary(self) -> str:
+        """Return the counts in one line, and in a second one if no gradient has been confirmed."""
+        warning = "\nno gradient has been confirmed: this is not a pass"
+        return super().summary() + warning * (bool(self.rows) and not self.gradient_is_confirmed)
+
     def __str__(self) -> str:
         lines = [self.title]
         # one alignment for both tables
-        table = str(Certificate("", (*self.mathematics.rows, *self.contract.rows))).splitlines()[1:]
-        body, total, count = table[:-1], table[-1], len(self.mathematics.rows)
+        body = str(Certificate("", (*self.mathematics.rows, *self.contract.rows))).splitlines()[1:-1]
+        count = len(self.mathematics.rows)
         for title, part in (("mathematics", body[:count]), ("contract with JAX", body[count:])):
             lines += [f"  {title}", *(f"    {line}" for line in part)] if part else []
-        lines.append(total)
-        if self.rows and not self.gradient_is_confirmed:
-            lines.append("no gradient has been confirmed: this is not a pass")
+        lines.append(self.summary())
         if names := ", ".join(dict.fromkeys(" ".join(filter(None, row[:3])) for row in self.unchecked)):
             lines.append(f"not checked: {names}")
         return "\n".join(lines)
