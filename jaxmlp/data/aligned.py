@@ -1,7 +1,6 @@
 """Arrays that JAX uses in place: on a CPU it copies every array that does not begin at a multiple of 64 bytes."""
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +9,7 @@ from numpy.typing import DTypeLike
 
 ALIGNMENT = 64  # bytes
 BLOCK_BYTES = 2**21  # of the result that a thread computes at a time
+MAX_THREADS = 8  # that the memory of a machine keeps busy; where there are fewer cores they take turns
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
@@ -37,7 +37,7 @@ def by_blocks(compute: Callable[[np.ndarray, np.ndarray], object], rows: np.ndar
     if n_blocks < 2:
         compute(rows, result)
         return result
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(MAX_THREADS, n_blocks)) as pool:
         # `list` raises what a thread has raised
         list(pool.map(compute, np.array_split(rows, n_blocks), np.array_split(result, n_blocks)))
     return result
