@@ -6,7 +6,8 @@ two networks with equal names are equal and share one compiled program.
 
 import re
 from collections.abc import Callable, Mapping
-from inspect import signature
+from functools import lru_cache
+from inspect import Parameter, signature
 from typing import TypeVar, cast
 
 from jaxmlp.errors import InputError, InputTypeError, sentence, unknown
@@ -42,7 +43,7 @@ def resolve(category: str, name: str, table: Mapping[str, T | Callable[..., T]])
 
 def _call_maker(category: str, name: str, maker: Callable[..., T], text: str) -> T:
     """Call `maker` with the numbers in `text`."""
-    parameters = signature(maker).parameters
+    parameters = _parameters_of(maker)
     try:
         numbers = [_number(part) for part in text.split(",") if part.strip()]
     except ValueError:
@@ -54,6 +55,11 @@ def _call_maker(category: str, name: str, maker: Callable[..., T], text: str) ->
         expects = f"at most {n_parameters} number" + ("s" if n_parameters > 1 else "")
         raise InputError(sentence(f"{category} {name!r}", expects, len(numbers), "remove the last ones"))
     return maker(*numbers)
+
+
+@lru_cache(128)  # a run asks for its names many times, and `signature` takes 20 µs
+def _parameters_of(maker: Callable[..., object]) -> Mapping[str, Parameter]:
+    return signature(maker).parameters
 
 
 def _number(text: str) -> int | float:

@@ -13,6 +13,7 @@ import dataclasses
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -126,19 +127,7 @@ class Network:
     @property
     def shapes(self) -> tuple["LayerShape", ...]:
         """The table of shapes, a row per layer."""
-        rows = zip(self.sizes, self.sizes[1:], self.activations, self.norms, strict=False)
-        n_hidden = self.depth - 1
-        copies = [1] * n_hidden + [self.members or 1]  # the last layer has the members' own below each other
-        n_scales = self.sizes[0] if self.column_widths is None else len(self.column_widths)
-        scales = [None if self.members is None else (self.members, n_scales)] + [None] * n_hidden
-        shapes = (
-            LayerShape(n_in, n_out, g.name, (k * g.pieces * n_out, n_in), (k * g.pieces * n_out, 1), norm, R)
-            for (n_in, n_out, g, norm), k, R in zip(rows, copies, scales, strict=True)
-        )
-        is_hidden = [True] * n_hidden + [False]
-        return tuple(
-            row._replace(parametric=self.parametric and hidden) for row, hidden in zip(shapes, is_hidden, strict=True)
-        )
+        return _shapes_of(self)
 
     @property
     def runs(self) -> layer_stacks.Runs:
@@ -176,6 +165,23 @@ class Network:
     def of_a_member(self) -> "Network":
         """The network that each member is; the network itself where it has none."""
         return dataclasses.replace(self, members=None, column_widths=None)
+
+
+@lru_cache(128)  # a run asks for them many times
+def _shapes_of(net: Network) -> tuple["LayerShape", ...]:
+    rows = zip(net.sizes, net.sizes[1:], net.activations, net.norms, strict=False)
+    n_hidden = net.depth - 1
+    copies = [1] * n_hidden + [net.members or 1]  # the last layer has the members' own below each other
+    n_scales = net.sizes[0] if net.column_widths is None else len(net.column_widths)
+    scales = [None if net.members is None else (net.members, n_scales)] + [None] * n_hidden
+    shapes = (
+        LayerShape(n_in, n_out, g.name, (k * g.pieces * n_out, n_in), (k * g.pieces * n_out, 1), norm, R)
+        for (n_in, n_out, g, norm), k, R in zip(rows, copies, scales, strict=True)
+    )
+    is_hidden = [True] * n_hidden + [False]
+    return tuple(
+        row._replace(parametric=net.parametric and hidden) for row, hidden in zip(shapes, is_hidden, strict=True)
+    )
 
 
 class LayerShape(NamedTuple):

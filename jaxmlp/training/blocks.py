@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
+from jax import Array
 from jax.typing import DTypeLike
 
 from jaxmlp.errors import DivergenceError, InputError, sentence
@@ -149,7 +150,8 @@ def run_epochs(
     while until is None or run.epoch < until:
         # the plan's capacity gives the shapes, n the work: the shorter last call runs the same program
         n, before = capacity if until is None else min(capacity, until - run.epoch), run.elapsed()
-        inputs = run.state, data, orders.get(run.epoch, n), run.hyper_of(n)
+        hyper = run.hyper_of(n)
+        inputs = run.state, data, orders.get(run.epoch, n), hyper
         last, finite, metrics, packed = program(*inputs, np.int32(n))
         # JAX returns before the device has finished: the next order is drawn meanwhile
         if n == 1 and (until is None or run.epoch + 1 < until):
@@ -161,7 +163,7 @@ def run_epochs(
         # next call begins with the bad one and raises.
         n_good = run.count_good(states, finite, metrics, n)
         run.state = states.after(n_good - 1)
-        reports = run.advance(metrics, n_good, before)
+        reports = run.advance(metrics, n_good, before, hyper.rates)
         yield EpochBlock(reports, lambda i, states=states: unstack_layers(states.after(i), plan.runs))
 
 
@@ -253,7 +255,9 @@ class _Run:
         # the sums of the whole epoch become one step, so that its report is made like that of a short epoch
         self.state, validation = end(self.state, spec.batches.validation, spec.hyper.objective)
         one_epoch = jax.tree.map(lambda value: np.asarray(value)[None], jax.device_get(validation))
-        reports = self.advance(EpochMetrics(_as_steps(sums), one_epoch), 1, before)
+        reports = self.advance(
+            EpochMetrics(_as_steps(sums), one_epoch), 1, before, None if rates is None else rates[None]
+        )
         state = self.state
         yield EpochBlock(reports, lambda i: unstack_layers(state, spec.plan.runs))
 
@@ -273,8 +277,15 @@ class _Run:
 
     # --- reports ---
 
-    def advance(self, metrics: EpochMetrics, n: int, before: float) -> list[Report]:
-        """Count n epochs and return their reports; the time of a call is divided evenly among its epochs."""
+    def advance(self, metrics: EpochMetrics, n: int, before: float, rates: Array | np.ndarray | None) -> list[Report]:
+        """Count n epochs and return their reports; the time of a call is divided evenly among its epochs.
+
+        Args:
+          metrics: of the call.
+          n: how many of its epochs went well.
+          before: the seconds of the run before the call.
+          rates: α of each step of these epochs, (≥ n, steps); None without.
+        """
         spec, none = self.spec, [None] * n
         # columns first, then reports: a short epoch takes less time than a few calls of NumPy
         cost, correct, weight = _weighted_sums(metrics.steps, n)  # (n,) each
@@ -283,9 +294,18 @@ class _Run:
         seconds = np.linspace(before, self.elapsed(), n + 1)[1:].tolist()
         numbers = range(self.epoch + 1, self.epoch + n + 1)
         steps = range(self.step + spec.batches.steps, self.step + n * spec.batches.steps + 1, spec.batches.steps)
-        rates = none if spec.rates is None else [float(spec.rates(number - 1)[-1]) for number in numbers]
+        last_rates = none if rates is None else rates[:n, -1].tolist()
         self.epoch, self.step = numbers[-1], steps[-1]
-        columns = ((cost / weight).tolist(), accuracies, *validation[:2], numbers, steps, seconds, rates, validation[2])
+        columns = (
+            (cost / weight).tolist(),
+            accuracies,
+            *validation[:2],
+            numbers,
+            steps,
+            seconds,
+            last_rates,
+            validation[2],
+        )
         return [Report(*row) for row in zip(*columns, strict=True)]
 
     def _validation(self, metrics: ValidationMetrics | None, n: int) -> tuple[list[Any], list[Any], list[Any]]:
