@@ -6,10 +6,12 @@ quadratic, huber(d), absolute, quantile(τ)   c = Σ ρ(a - y)
 binary_cross_entropy                         c = Σ (ln(1 + eᶻ) - y z)
 categorical_cross_entropy                    c = Σ y (ln Σ eᶻ - z)
 poisson                                      c = Σ (eᶻ - y z)
+any other                                    c by the record of the cost, in JAX
 """
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 from jaxmlp.inference import numpy_forward
@@ -60,10 +62,16 @@ def mean_cost(Z: np.ndarray, Y: np.ndarray, net: Network, cost: Cost, weights: n
     """
     Z = Z.astype(np.float64)  # (n_L, m)
     with np.errstate(over="ignore", invalid="ignore"):
-        if cost.name in _OF_LOGITS:
-            losses = _OF_LOGITS[cost.name](Z, Y)
-        else:
-            name, _, number = cost.name.partition("(")
-            rho = _RHO_WITH_NUMBER[name](number[:-1]) if number else _RHO[name]
-            losses = rho(numpy_forward.output(Z, net) - Y).sum(axis=0)  # (m,)
-        return float(np.average(losses, weights=weights))
+        return float(np.average(_losses(Z, Y, net, cost), weights=weights))
+
+
+def _losses(Z: np.ndarray, Y: np.ndarray, net: Network, cost: Cost) -> np.ndarray:
+    """Return c of every example, (m,)."""
+    name, _, number = cost.name.partition("(")
+    if name in _OF_LOGITS:
+        return _OF_LOGITS[name](Z, Y)
+    if name in _RHO or name in _RHO_WITH_NUMBER:
+        rho = _RHO_WITH_NUMBER[name](number[:-1]) if number else _RHO[name]
+        return rho(numpy_forward.output(Z, net) - Y).sum(axis=0)
+    with jax.enable_x64(True):
+        return np.asarray(cost.losses(net.activations[-1], jax.numpy.asarray(Z), jax.numpy.asarray(Y)))[0]

@@ -236,7 +236,7 @@ class TrainConfig:
     def __repr__(self) -> str:
         arrays = ("sample_weight", "validation_weight")  # which would fill the screen
         changed = ((name, getattr(self, name)) for name in DEFAULTS if name not in arrays)
-        texts = [f"{name}={value!r}" for name, value in changed if value is not DEFAULTS[name]]
+        texts = [f"{name}={value!r}" for name, value in changed if not is_default(name, value)]
         return f"TrainConfig({', '.join(texts)})"
 
     @classmethod
@@ -281,6 +281,16 @@ Raises:
 TrainConfig(epochs=20, optimizer='sgd')
 """
 TrainConfig.__doc__ = with_options(f"{inspect.cleandoc(TrainConfig.__doc__ or '')}\n\nArgs:", OPTIONS) + _EXAMPLE
+
+
+def is_default(name: str, value: object) -> bool:
+    """Whether a value is the default of an option.
+
+    >>> is_default("warmup", 0), is_default("freeze", np.array([1]))
+    (True, False)
+    """
+    # numbers and texts alone are compared: the comparison of an array is an array
+    return value is DEFAULTS[name] or (isinstance(value, int | float | str) and value == DEFAULTS[name])
 
 
 def resolve_optimizer(config: TrainConfig) -> tuple[optax.GradientTransformation, Any]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from jaxmlp.errors import InputError, InputTypeError, nearest_name, sentence
 from jaxmlp.nn.objective import Objective
-from jaxmlp.training.config import DEFAULTS, OPTIONS, TrainConfig
+from jaxmlp.training.config import OPTIONS, TrainConfig, is_default
 from jaxmlp.training.options import Option, with_options
 
 OBJECTIVE_FIELDS = frozenset(field.name for field in dataclasses.fields(Objective))
@@ -70,8 +70,7 @@ def resolve_config(
             raise InputTypeError(sentence(caller, "options of TrainConfig", repr(name), remedy))
     config = dataclasses.replace(config or TrainConfig(), **options)
     for name, option in OPTIONS.items():
-        # by identity: the value may be an array, whose comparison is an array too
-        if not accepts(option) and getattr(config, name) is not DEFAULTS[name]:
+        if not accepts(option) and not is_default(name, getattr(config, name)):
             raise InputError(sentence(caller, f"no {name}", repr(getattr(config, name)), "leave it out"))
     return config
 

@@ -7,13 +7,28 @@ import numpy as np
 import pytest
 
 import jaxmlp
+import jaxmlp.data.load as load_module
 from jaxmlp.data import load
 from jaxmlp.data.files import check_writable
 from jaxmlp.data.limits import as_path
 from jaxmlp.data.load import load_rows
+from jaxmlp.data.readers import COMPRESSIONS, READERS
 from jaxmlp.data.rows import Columns
 from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import InputError, InputTypeError, MissingFileError
+
+# the suffixes that the errors list
+LABELLED = [s for r in READERS if r.has_labels for s in r.suffixes if not s.endswith(COMPRESSIONS)]
+PREDICTED = [s for r in READERS if r.has_rows for s in r.suffixes if not s.endswith(COMPRESSIONS)]
+
+
+def test_the_suffixes_in_the_documentation_are_those_of_the_readers():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for reader in READERS:
+        if reader.has_labels and reader.suffixes:
+            first = reader.suffixes[0]
+            for place, text in {"load": load.__doc__, "data/load.py": load_module.__doc__, "README": readme}.items():
+                assert first in str(text), f"{place} does not name {first} of {reader.name}"
 
 
 @pytest.mark.parametrize("name", list(TOY_DATASETS))
@@ -63,21 +78,21 @@ def test_sources_it_refuses(tmp_path, refused):
     (tmp_path / "a.doc").touch()
     with refused(
         InputError,
-        "load expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet or .pq, "
+        f"load expects a file {', '.join(LABELLED[:-1])} or {LABELLED[-1]}, "
         "or a folder, got a.doc: convert it to one of these",
     ):
         load(tmp_path / "a.doc")
     (tmp_path / "photo.jpg").touch()
     with refused(
         InputError,
-        "load expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet or .pq, "
+        f"load expects a file {', '.join(LABELLED[:-1])} or {LABELLED[-1]}, "
         "or a folder, got photo.jpg: a picture has no label: give it to jaxmlp predict",
     ):
         load(tmp_path / "photo.jpg")
     (tmp_path / "train-images-idx3-ubyte.gz").touch()
     with refused(
         InputError,
-        "load expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet or .pq, "
+        f"load expects a file {', '.join(LABELLED[:-1])} or {LABELLED[-1]}, "
         "or a folder, got train-images-idx3-ubyte.gz: "
         "name the folder that holds it",
     ):
@@ -102,9 +117,7 @@ def test_a_folder_is_called_by_its_own_name(tmp_path, monkeypatch, refused):
         load(".")
     with refused(
         InputError,
-        "rows to predict expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet, .pq, "
-        ".png, .jpg, .jpeg, .bmp, .gif, .webp, "
-        "got inner: convert it to one of these",
+        f"rows to predict expects a file {', '.join(PREDICTED)}, got inner: convert it to one of these",
     ):
         load_rows(".", 3)
 
@@ -210,9 +223,7 @@ def test_rows_to_predict_it_refuses(tmp_path, refused):
         load_rows("nowhere.csv", 3)
     with refused(
         InputError,
-        "rows to predict expects a file .h5, .hdf5, .npz, .csv, .tsv, .txt, .data, .tab, .parquet, .pq, "
-        ".png, .jpg, .jpeg, .bmp, .gif, .webp, "
-        f"got {tmp_path.name}: give a file in it, such as a.npz",
+        f"rows to predict expects a file {', '.join(PREDICTED)}, got {tmp_path.name}: give a file in it, such as a.npz",
     ):
         load_rows(tmp_path, 3)
 

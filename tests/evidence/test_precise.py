@@ -100,7 +100,8 @@ def test_the_command_prints_a_table_and_json(report, monkeypatch, capsys):
     monkeypatch.setattr(command, "verify_precise", lambda: report)
     assert main.run(["verify", "--precise"]) == 0
     out = capsys.readouterr().out
-    assert "g' and a - y within 8 ulps: 34 of 34" in out
+    n = sum(row.bound is not None for row in report.rows)
+    assert f"g' and a - y within 8 ulps: {n} of {n}" in out
     assert main.run(["verify", "--precise", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["passed"]

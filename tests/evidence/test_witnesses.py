@@ -110,12 +110,9 @@ def test_pieces_of_a_cost_are_those_of_its_residual(rng):
     identity, Y = activations.identity, np.array([[1.0]])
     Z = np.array([0.0, 0.4, 1.0, 1.4, 2.0]).reshape(5, 1, 1)
     pieces = {name: witnesses.cost_piece(costs.find(name, identity), identity, Z, Y) for name in zoo.RESIDUAL_COSTS}
-    assert {name: found.reshape(-1).tolist() for name, found in pieces.items()} == {
-        "quadratic": [0, 0, 0, 0, 0],
-        "huber(0.5)": [0, 0, 1, 1, 2],
-        "absolute": [0, 0, 0, 1, 1],
-        "quantile(0.9)": [0, 0, 0, 1, 1],
-    }
+    with_kinks = {"huber(0.5)": [0, 0, 1, 1, 2], "absolute": [0, 0, 0, 1, 1], "quantile(0.9)": [0, 0, 0, 1, 1]}
+    for name, found in pieces.items():
+        assert found.reshape(-1).tolist() == with_kinks.get(name, [0] * 5), name
 
 
 def test_draws_fit_the_cost(rng):

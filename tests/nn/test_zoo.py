@@ -1,8 +1,11 @@
 """The zoo is complete: a new activation, cost or initializer must be listed there, and the oracle must know it."""
 
+import numpy as np
 import oracle
+import pytest
 import zoo
 
+from jaxmlp.evidence.formulas import formula, losses
 from jaxmlp.nn import activations, costs, initializers
 
 
@@ -23,6 +26,19 @@ def test_zoo_lists_every_cost_with_every_output_it_is_defined_for():
         outputs = {output.name for head, output in zoo.HEADS if head == name}
         cost = costs.find(name, zoo.LIKELIHOODS.get(name, activations.identity))
         assert outputs == set(cost.outputs or (g.name for g in zoo.ACTIVATIONS))
+
+
+@pytest.mark.parametrize("g", zoo.BUILT_IN, ids=lambda g: g.name)
+def test_every_activation_has_a_second_formula_for_verify(g):
+    assert formula(g) is not None, f"write g and g' of {g.name} in jaxmlp/evidence/formulas.py"
+
+
+@pytest.mark.parametrize("name", zoo.COSTS)
+def test_every_cost_has_a_second_formula_for_verify(name):
+    g = zoo.LIKELIHOODS.get(name, activations.identity)
+    Z = np.array([[0.5], [-0.5]])
+    c = losses(costs.find(name, g), g, Z, g.apply(Z))
+    assert c is not None, f"write c of {name} in jaxmlp/evidence/formulas.py"
 
 
 def test_zoo_lists_every_initializer():
