@@ -14,7 +14,7 @@ from jaxmlp.cli.options import text_options
 from jaxmlp.cli.output import console, facts_table, json_option, print_json
 from jaxmlp.cli.overlap import overlap_note
 from jaxmlp.data.dataset import Dataset, Part
-from jaxmlp.data.load import is_table
+from jaxmlp.data.load import has_known_columns, is_table
 from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.data.table_targets import Target, target_columns
 from jaxmlp.data.toy import TOY_DATASETS
@@ -52,7 +52,7 @@ def evaluate_command(
     MODEL is a run folder (of one network or of an ensemble) or a model.h5. The training data is split as in the
     training, even if it is a copy or has its columns in another order. Of other data the test part is measured, or all
     rows if it has none (of a stream with a validation part, the training rows). Columns and classes are matched by
-    name.
+    name, and pictures are resized to the size of the training images.
     """
     trained, predictor = open_model(model, data)
     dataset = load_for(model, trained, data, one_or_several(target), text_loading(options, model))
@@ -95,7 +95,7 @@ def load_for(
     fixed: dict[str, Any] = {"standardize": False}  # the model brings its own preprocessing
     if trained.classes and trained.task in ("binary", "multiclass"):
         fixed["known_classes"] = trained.classes
-    if is_table(data):
+    if has_known_columns(data):
         fixed["known_columns"] = trained.known_columns
     if "loading" in settings and (is_same_source or fixed.get("known_columns")):
         # read as in the training first: only the digest of the rows can tell whether it is the same data

@@ -8,6 +8,7 @@ from typing import Any
 from jaxmlp.cli import run_folder
 from jaxmlp.cli.options import Options
 from jaxmlp.data.dataset import Dataset
+from jaxmlp.data.image_folders import CLASS_FOLDERS
 from jaxmlp.data.limits import as_path
 from jaxmlp.data.load import TOY_DATASETS, load
 from jaxmlp.data.preprocessing import Preprocessing
@@ -27,7 +28,10 @@ _FILES = ", ".join(reader.suffixes[0] for reader in READERS if reader.has_labels
 _FOLDERS = " or ".join(f"{reader.name} files" for reader in READERS if reader.read_folder)
 _ROW_FILES = ", ".join(suffix for reader in READERS if reader.has_rows for suffix in reader.suffixes[:5])
 _NAMED_FILES = " or ".join(reader.name for reader in READERS if reader.has_rows and reader.file_name)
-DATA_HELP = f"DATA is a name ({', '.join(TOY_DATASETS)}), or a path: {_FILES}, or a folder with {_FOLDERS}."
+DATA_HELP = (
+    f"DATA is a name ({', '.join(TOY_DATASETS)}), or a path: {_FILES}, or a folder with {_FOLDERS}, or with "
+    f"{CLASS_FOLDERS}."
+)
 FILE_HELP = f"FILE is one of: {_ROW_FILES}, an {_NAMED_FILES} file of images, or a folder of image files."
 MODEL_SUFFIXES = (".h5", ".hdf5")
 
@@ -39,6 +43,7 @@ _ARGUMENTS = {  # option: argument of `load` and `stream`
     "split_seed": "seed",
     "standardize": "standardize",
     "memory": "memory",
+    "image_size": "image_size",
     **{name: name for name in ("features", "drop", "keep", "roles", "weights", "numbers", *TEXT_OPTIONS)},
 }
 _OF_STREAM = ("known_classes", "task", "test_fraction", "seed", "standardize", "memory")
@@ -91,8 +96,8 @@ def open_data(data: str, loading: Mapping[str, Any]) -> Dataset:
         return load(data, **loading)
     for name in loading:
         if name not in _OF_STREAM:
-            flag = f"--{'role' if name == 'roles' else name}"
-            expects = f"no {flag}, because HDF5 files have no columns to choose from"
+            flag = f"--{'role' if name == 'roles' else name.replace('_', '-')}"
+            expects = f"no {flag}, because HDF5 files have no columns to choose from, and no pictures to resize"
             raise InputError(sentence("--stream", expects, flag, "leave it out"))
     return stream(data, **loading)
 

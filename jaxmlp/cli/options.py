@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from jaxmlp.data.image_folders import as_image_size
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.errors import InputError, sentence
 from jaxmlp.tabular.options import SCALINGS, SEPARATORS
@@ -101,6 +102,18 @@ class Size(click.ParamType):
         return int(match[1]) * 1024 ** (1 + ("KB", "MB", "GB").index(match[2]))
 
 
+class ImageSize(click.ParamType):
+    """The size of a picture: "64x48" for a height of 64 and a width of 48, or "64" for both."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return the height and the width."""
+        return as_image_size(value)
+
+
 def options_on_command_line(context: click.Context) -> dict[str, str]:
     """Return the options that the user has written, as {name: spelling}, without those at their defaults."""
     return {
@@ -113,7 +126,7 @@ def options_on_command_line(context: click.Context) -> dict[str, str]:
 # What may change when a run is resumed: where it runs, not what it computes. DATA has an error of its own.
 _WITH_RESUME = ("resume", "as_json", "devices", "coordinator", "num_processes", "process_id", "data", "epochs")
 _NETWORK_OPTIONS = ("hidden", "activation", "norm", "output", "members", "parametric", "initializer")
-_COLUMN_OPTIONS = ("features", "drop", "keep", "roles", "numbers", "standardize")
+_COLUMN_OPTIONS = ("features", "drop", "keep", "roles", "numbers", "standardize", "image_size")
 # `fit` takes these and `fit_many` does not
 _SINGLE_RUN_OPTIONS = (
     "preset",
@@ -173,6 +186,8 @@ def data_options(command: click.decorators.FC) -> click.decorators.FC:
                      help=f"How to use a column: {', '.join(ROLES)} [follows from its cells]."),
         click.option("--weights", metavar="COLUMN", help="Column with the weight of each row [equal weights]."),
         click.option("--numbers", type=click.Choice(SCALINGS), help="How to scale columns of numbers [standard]."),
+        click.option("--image-size", type=ImageSize(),
+                     help="Resize the pictures of a folder: 64x64, or 64 [all of them have one size]."),
     )  # fmt: skip
     return apply_options(text_options(command), options)
 

@@ -40,7 +40,8 @@ PARENT = "runs"
 NO_OPTIONS = (
     *("data", "resume", "out", "devices", "as_json", "coordinator", "num_processes", "process_id"),
     *("target", "task", "test_fraction", "split_seed", "standardize", "features", "drop", "keep", "roles", "weights"),
-    *("numbers", "missing", "separator", "decimal", "thousands", "encoding", "header", "memory", "streamed"),
+    *("numbers", "image_size", "missing", "separator", "decimal", "thousands", "encoding", "header"),
+    *("memory", "streamed"),
 )
 _COLUMNS = ["epoch", "step", *(name for name in Report._fields if name not in ("epoch", "step", "seconds", "metrics"))]
 

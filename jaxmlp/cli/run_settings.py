@@ -33,7 +33,9 @@ _LOADING: dict[str, _Types] = {
     **dict.fromkeys(("features", "drop", "keep", "missing"), (list,)),
     **dict.fromkeys(("standardize", "header"), (bool,)),
     **{"target": _TEXTS, "roles": (dict,), "test_fraction": _NUMBER, "seed": (int,), "memory": (int,)},
+    "image_size": (list,),
 }
+_LOADING_MEMBERS = {"image_size": int}  # of a list or dictionary that holds no texts
 _OPTIONS: dict[str, _Types] = {
     **{"optimizer": (str,), "learning_rate": (*_NUMBER, str), "l2": _NUMBER, "epochs": (int,)},
     **{"validation_fraction": _NUMBER, "patience": (int,), "schedule": (str,), "seed": (int,)},
@@ -111,9 +113,10 @@ def _check_types(path: Path, facts: Settings, types: Mapping[str, _Types]) -> No
             continue
         is_number_for_bool = isinstance(value, bool) and bool not in types[name]
         members = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-        are_texts = name not in _LOADING or all(isinstance(member, str) for member in members)
+        member_type = _LOADING_MEMBERS.get(name, str)
+        has_typed_members = name not in _LOADING or all(isinstance(member, member_type) for member in members)
         is_endless = isinstance(value, float) and not math.isfinite(value)  # Python's json reads NaN and Infinity
-        if not isinstance(value, types[name]) or is_number_for_bool or not are_texts or is_endless:
+        if not isinstance(value, types[name]) or is_number_for_bool or not has_typed_members or is_endless:
             raise _damaged(path, f"{value!r} for {name!r}")
 
 

@@ -7,7 +7,7 @@ from jaxmlp.cli.loading import one_or_several
 from jaxmlp.cli.options import Options
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.labels import preview
-from jaxmlp.data.load import is_table
+from jaxmlp.data.load import has_known_columns, is_table
 from jaxmlp.data.streaming.dataset import StreamedDataset
 from jaxmlp.data.toy import TOY_DATASETS
 from jaxmlp.errors import InputError, sentence
@@ -30,13 +30,13 @@ def target_of_model(model: Model | None, source: str) -> dict[str, Any]:
 
 
 def loading_of_model(model: Model | None, source: str) -> dict[str, Any]:
-    """Return the arguments of `load` for the columns and the classes of a model, which are found by name."""
+    """Return the arguments of `load` for the columns or images and the classes of a model."""
     known: dict[str, Any] = {}
     if model is None or source in TOY_DATASETS:
         return known
     if model.task in ("binary", "multiclass"):
         known["known_classes"] = model.classes
-    if is_table(source):
+    if has_known_columns(source):
         known["known_columns"] = model.known_columns
     return known
 

@@ -26,12 +26,14 @@ class KnownColumns(NamedTuple):
         feature_names, target_names: the names in its training data.
         encoder: the encoder of its table; None for rows of plain numbers.
         fill: the number that replaces a gap in each column of plain numbers, (n,); None to refuse gaps.
+        image_shape: (h, w) or (h, w, c), the shape that pictures get; None if the model reads no images.
     """
 
     feature_names: Sequence[str] = ()
     target_names: Sequence[str] = ()
     encoder: TableEncoder | None = None
     fill: np.ndarray | None = None
+    image_shape: Sequence[int] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -65,30 +65,35 @@ def as_name(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def check_regular(path: Path) -> os.stat_result:
+def check_regular(path: Path, name: str = "") -> os.stat_result:
     """Return the status of a file to read; raise for a pipe, a device, a socket, and for a file that is too large.
+
+    Args:
+        path: of the file.
+        name: of the file in errors; the last part of the path if it is "".
 
     Raises:
         InputError: one of these, or a file that the user may not read.
     """
+    name = name or path.name
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
+        raise unreadable(name, error) from None
     if not stat.S_ISREG(status.st_mode):
-        kind = next((name for test, name in _KINDS if test(status.st_mode)), "a device")
+        kind = next((kind for test, kind in _KINDS if test(status.st_mode)), "a device")
         remedy = "copy its content into a file"
-        raise InputError(sentence(f"reading {path.name}", "a regular file", kind, remedy))
+        raise InputError(sentence(f"reading {name}", "a regular file", kind, remedy))
     if not os.access(path, os.R_OK):
         got, remedy = "one without the right to read it", "change its mode, or copy it"
-        raise InputError(sentence(f"reading {path.name}", "a file of yours", got, remedy))
+        raise InputError(sentence(f"reading {name}", "a file of yours", got, remedy))
     return status
 
 
-def unreadable(path: Path, error: BaseException) -> InputError:
-    """Return the sentence for a file that the system does not let us read."""
+def unreadable(name: str, error: BaseException) -> InputError:
+    """Return the sentence for a file or folder that the system does not let us read."""
     got = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
-    return InputError(sentence(f"reading {path.name}", "a file that can be read", got, "check the path and its mode"))
+    return InputError(sentence(f"reading {name}", "a file that can be read", got, "check the path and its mode"))
 
 
 def max_bytes(path: Path, small: int = SMALL_BYTES) -> int:
@@ -99,12 +104,18 @@ def max_bytes(path: Path, small: int = SMALL_BYTES) -> int:
     ...     max_bytes(Path(file.name)) == min(SMALL_BYTES, memory_bytes())
     True
     """
-    status = check_regular(path)
-    # what a sparse file holds on the disk, not what it pretends to hold; Windows does not tell
+    return _max_bytes_of(bytes_on_disk(check_regular(path)), small)
+
+
+def _max_bytes_of(size_on_disk: int, small: int) -> int:
+    return min(max(small, RATIO * size_on_disk), memory_bytes())
+
+
+def bytes_on_disk(status: os.stat_result) -> int:
+    """Return what a file holds on the disk, which for a sparse file is less than it pretends; Windows does not tell."""
     # st_blocks counts units of 512 bytes, whatever the block size is; it is 0 where the file system keeps a small file
     # in its inode
-    size = min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512 or status.st_size)
-    return min(max(small, RATIO * size), memory_bytes())
+    return min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512 or status.st_size)
 
 
 def memory_bytes() -> int:
@@ -119,9 +130,20 @@ def check_bytes(path: Path, size: int, part: str = "its content", small: int = S
     """Raise if a part of a file would take more memory than `max_bytes`."""
     limit = max_bytes(path, small)
     if size > limit:
-        expects = f"at most {limit:,} bytes in memory from {path.stat().st_size:,} bytes on the disk"
         remedy = "if that is meant, store it uncompressed, or stream it from HDF5"
-        raise InputError(sentence(path.name, expects, f"{size:,} bytes for {part}", remedy))
+        raise _too_large(path.name, limit, path.stat().st_size, f"{size:,} bytes for {part}", remedy)
+
+
+def check_total_bytes(where: str, size: int, size_on_disk: int, part: str, remedy: str) -> None:
+    """Raise if a part of several files would take more memory than one file of their total size may take."""
+    limit = _max_bytes_of(size_on_disk, SMALL_BYTES)
+    if size > limit:
+        raise _too_large(where, limit, size_on_disk, f"{size:,} bytes for {part}", remedy)
+
+
+def _too_large(where: str, limit: int, size_on_disk: int, got: str, remedy: str) -> InputError:
+    expects = f"at most {limit:,} bytes in memory from {size_on_disk:,} bytes on the disk"
+    return InputError(sentence(where, expects, got, remedy))
 
 
 class BoundedStream(io.RawIOBase):

@@ -4,7 +4,8 @@
     .h5 .hdf5 .npz                                   files of arrays
     .csv .tsv .txt .data .parquet                    tables; text files may be compressed (.csv.gz)
     a frame of pandas or polars                      a table in memory
-    a folder                                         HDF5 files, or idx files such as those of MNIST
+    a folder                                         HDF5 files, or idx files such as those of MNIST; or a folder of
+                                                     pictures for each class, as `image_folders` describes
 
 `TOY_DATASETS` and `readers.READERS` list what can be read. The error texts list the same names and suffixes.
 """
@@ -18,8 +19,9 @@ import numpy as np
 
 from jaxmlp.data import readers
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.data.folders import one_row_files, read_folder, rows_remedy
+from jaxmlp.data.folders import is_picture_folder, one_row_files, read_folder, rows_remedy
 from jaxmlp.data.frames import table_of_frame
+from jaxmlp.data.image_folders import refuse_image_size
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.limits import as_name
 from jaxmlp.data.preprocessing import Preprocessing
@@ -47,6 +49,7 @@ def load(
     task: str = "auto",
     known_classes: Sequence[object] | None = None,
     known_columns: KnownColumns | None = None,
+    image_size: int | str | Sequence[int] | None = None,
     table: TableOptions | None = None,
     **table_options: Any,
 ) -> Dataset:
@@ -54,7 +57,8 @@ def load(
 
     Args:
         source: one of `TOY_DATASETS`, or a path: a file of arrays (.h5, .hdf5, .npz), a table (.csv, .tsv, .txt, .data,
-            also compressed, .parquet), a folder of HDF5 or idx files; or a frame of pandas or polars.
+            also compressed, .parquet), a folder of HDF5 or idx files, a folder of pictures for each class (see
+            `data.image_folders`); or a frame of pandas or polars.
         target: the target column of a table, by name or number; the last one if None; a list for several targets.
         test_fraction: the fraction of rows to hold out if the source has no test part; 0.2 if None, and none for 0.
         seed: the random seed that chooses the held-out rows; 0 if None.
@@ -64,7 +68,10 @@ def load(
         known_classes: the classes of a trained model, in the order of its class ids, to evaluate it on new data. Labels
             get these class ids unless the source lists its own classes. With test_fraction 0 one row or one class is
             enough.
-        known_columns: the columns of a trained model; a table is read as the training table was.
+        known_columns: the columns of a trained model; a table is read as the training table was, and pictures get the
+            image shape of the model.
+        image_size: (height, width), "64x48" or one number for both, to which the pictures of a folder are resized; None
+            if all of them have one size.
         table, table_options: the roles of the columns of a table, and the format of its text; see `TableOptions`, whose
             fields are keywords here: load("t.csv", target="y", drop=["id"], weights="w").
 
@@ -82,16 +89,20 @@ def load(
     # in this order: a frame, the name of a toy data set, a table in a file, arrays in a file or folder
     refuse_dataset_dict(source)
     if is_frame(source):
+        refuse_image_size("table", image_size)
         table_in_memory = table_of_frame(source, options) if known_columns is None else as_table(source)
         frame_target = target_of_frame(target, source)
         content = _read_content(table_in_memory, frame_target, options, known_columns, standardize)
         return _dataset_of_table(content, "table", test_fraction, seed, standardize, task, known_classes)
     if isinstance(source, str) and source in TOY_DATASETS:
         _refuse_table_options(source, options)
+        refuse_image_size(source, image_size)
         dataset = _load_toy(source, target, standardize is True, task)
         check_no_split(f"source {source!r}", dataset.test is not None, test_fraction, seed)
         return dataset
     path = existing_path(source)
+    if not path.is_dir():
+        refuse_image_size(path.name, image_size)
     reader = readers.find_reader(path) if path.is_file() else None
     if reader and reader.read_table:
         names = () if known_columns is None else known_columns.feature_names
@@ -99,7 +110,9 @@ def load(
         name = as_name(path.name.partition(".")[0] if path.suffix.lower() in readers.COMPRESSIONS else path.stem)
         return _dataset_of_table(content, name, test_fraction, seed, standardize, task, known_classes)
     _refuse_table_options(path.name, options)
-    arrays = _read_arrays(path, target)
+    if target is not None:
+        raise _no_columns(path.name, target)
+    arrays = read_folder(path, image_size, known_columns) if path.is_dir() else _read_file(path)
     check_no_split(f"source {path.name!r}", arrays.test is not None, test_fraction, seed)
     dataset = Dataset.from_arrays(
         arrays.rows,
@@ -203,13 +216,9 @@ def _refuse_table_options(name: str, options: TableOptions) -> None:
         raise InputError(sentence(f"source {name!r}", expects, ", ".join(options.non_default), "leave them out"))
 
 
-def _read_arrays(path: Path, target: Target) -> Arrays:
-    """Return the arrays of a file or folder."""
+def _read_file(path: Path) -> Arrays:
+    """Return the arrays of a file."""
     reader = readers.find_reader(path) if path.is_file() else None
-    if target is not None:
-        raise _no_columns(path.name, target)
-    if path.is_dir():
-        return read_folder(path)
     if reader and reader.read:
         return reader.read(path)
     *suffixes, last = _suffixes(reader for reader in readers.READERS if reader.has_labels)
@@ -227,6 +236,11 @@ def is_table(source: Source) -> bool:
     """Whether the suffix of a path is that of a table."""
     reader = readers.find_reader(expand_path(source))
     return reader is not None and reader.read_table is not None
+
+
+def has_known_columns(source: Source) -> bool:
+    """Whether `load` reads a source by the columns of a model, `known_columns`: a table, or a folder of pictures."""
+    return source not in TOY_DATASETS and (is_table(source) or is_picture_folder(expand_path(source)))
 
 
 def load_table(source: Source, known: KnownColumns, options: TableOptions | None = None) -> Table:

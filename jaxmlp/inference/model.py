@@ -165,13 +165,13 @@ class Model:
 
     @property
     def known_columns(self) -> KnownColumns:
-        """The columns by which `load` and `load_rows` read a new table for the model."""
+        """The columns, or the image shape, in which `load` and `load_rows` read new data for the model."""
         if isinstance(self.preprocessing, TableEncoder):
             return KnownColumns(self.preprocessing.names, self.target_names, self.preprocessing)
         # a missing cell gets the mean of its column in training, which standardised is 0
         shift = self.preprocessing.shift
         fill = None if shift is None or shift.ndim == 0 or self.image_shape else shift
-        return KnownColumns(self.feature_names, self.target_names, fill=fill)
+        return KnownColumns(self.feature_names, self.target_names, fill=fill, image_shape=self.image_shape)
 
     # --- prediction ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import pytest
 import jaxmlp
 from jaxmlp.cli.predict import read_rows
 from jaxmlp.data.dataset import Dataset
-from jaxmlp.data.load import load, load_rows
+from jaxmlp.data.load import load_rows
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
 from jaxmlp.inference.model import Model
@@ -86,17 +86,13 @@ def test_the_command_names_each_picture_of_a_folder(picture, tmp_path):
     assert read_rows(model, str(tmp_path / "a.png"), None, TableOptions())[1] is None
 
 
-def test_a_folder_of_pictures_cannot_be_trained_on_but_says_what_can(picture, tmp_path):
-    for name in ("cats", "dogs"):
-        (tmp_path / name).mkdir()
+def test_rows_to_predict_are_the_pictures_of_one_folder(picture, tmp_path):
+    for name in ("train/cats", "train/dogs"):
+        (tmp_path / name).mkdir(parents=True)
         picture(COLOURS, f"{name}/1.png")
-    arrays = r"write the pictures in one size as arrays, np\.savez\('pictures\.npz', X=X, y=y\)"
-    with pytest.raises(InputError, match=rf"got folders of pictures, such as cats: {arrays}"):
-        load(tmp_path)
-    with pytest.raises(InputError, match=rf"got 1 pictures: {arrays}"):
-        load(tmp_path / "dogs")
-    with pytest.raises(InputError, match="give one folder of pictures, such as cats"):
-        load_rows(tmp_path, 72, Columns(image_shape=(4, 6, 3)))
+    for folder, name in ((tmp_path / "train", "cats"), (tmp_path, "train/cats")):
+        with pytest.raises(InputError, match=f"give one folder of pictures, such as {name}"):
+            load_rows(folder, 72, Columns(image_shape=(4, 6, 3)))
 
 
 def test_transparency_becomes_white_unless_it_is_an_input(picture):

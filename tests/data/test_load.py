@@ -49,14 +49,14 @@ def test_names_win_over_paths(tmp_path, monkeypatch, refused):
     for source in ("./digits", Path("digits")):
         with refused(
             InputError,
-            "digits expects HDF5 or idx files in the folder, got no files: "
+            "digits expects HDF5 or idx files in the folder, or a folder of pictures for each class, got no files: "
             "for any other format give the path of the file",
         ):
             load(source)
     Path("digits/a.txt").touch()
     with refused(
         InputError,
-        "digits expects HDF5 or idx files in the folder, got 1 other files: "
+        "digits expects HDF5 or idx files in the folder, or a folder of pictures for each class, got 1 other files: "
         "for any other format give the path of the file",
     ):
         load("./digits")
@@ -112,7 +112,8 @@ def test_a_folder_is_called_by_its_own_name(tmp_path, monkeypatch, refused):
     monkeypatch.chdir(folder / "inner")
     with refused(
         InputError,
-        "inner expects HDF5 or idx files in the folder, got no files: for any other format give the path of the file",
+        "inner expects HDF5 or idx files in the folder, or a folder of pictures for each class, got no files: "
+        "for any other format give the path of the file",
     ):
         load(".")
     with refused(

@@ -68,7 +68,9 @@ CONVENTIONS = (COURSE, KERAS, *PLAIN)
 CLASSES = "list_classes"
 KNOWN_NAMES = frozenset(name for names in CONVENTIONS for name in names if name) | {CLASSES}
 _NAME_OF_LOWER = {name.lower(): name for name in sorted(KNOWN_NAMES)}
-_PART_OF_GROUP = {"train": "train", "training": "train", "test": "test", "val": "val", "validation": "val"}
+PART_OF_NAME = {"train": "train", "training": "train", "test": "test"}
+PART_OF_NAME |= dict.fromkeys(("val", "valid", "validation"), "val")
+"""The part that a group of an HDF5 file, or a folder of pictures, holds by its name in lower case."""
 _LETTER_OF_ROLE = {"x": "x", "rows": "x", "images": "x", "y": "y", "labels": "y", "targets": "y"}
 _NUMPY_DEFAULT_NAME = re.compile(r"arr_\d+")  # as np.savez names what it gets without a name
 EXPECTED = "train_set_x and train_set_y, x_train and y_train, or one of x, X, rows with one of y, Y, labels, targets"
@@ -88,8 +90,8 @@ def conventional_names(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         group, _, role = name.lower().rpartition("/")
         known = name if name in KNOWN_NAMES else _NAME_OF_LOWER.get(name.lower())
-        if group in _PART_OF_GROUP and role in _LETTER_OF_ROLE:
-            known = f"{_LETTER_OF_ROLE[role]}_{_PART_OF_GROUP[group]}"
+        if group in PART_OF_NAME and role in _LETTER_OF_ROLE:
+            known = f"{_LETTER_OF_ROLE[role]}_{PART_OF_NAME[group]}"
         if known is not None:
             conventional.setdefault(known, []).append(name)
     # an exact name wins; X_Train beside X_TRAIN is ambiguous, so neither is used
