@@ -1,5 +1,6 @@
 """The zoo is complete: a new activation, cost or initializer must be listed there, and the oracle must know it."""
 
+import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
