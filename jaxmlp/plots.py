@@ -9,6 +9,7 @@ window is opened, and no backend and no global state is changed.
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import fontManager, get_font
+    from matplotlib.text import Text
     from matplotlib.ticker import MaxNLocator
 except ValueError as error:  # an unknown backend in the environment
     raise InputError(sentence("MPLBACKEND", "a backend that Matplotlib knows", error, "unset it")) from None
@@ -53,30 +56,67 @@ MAX_TICKS = 12  # on the axis of a panel
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure in one step, as PNG or in the format that the suffix names.
 
+    Letters that the font of the figure lacks, such as Chinese ones, are taken from other fonts of this machine.
+
     Raises:
       InputError: for a suffix that names no format.
     """
     check_picture(path)
     with atomic_path(path) as temporary:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            # the path may be a link to a file of another suffix, and then the temporary file has that one
-            figure.savefig(temporary, dpi=130, bbox_inches="tight", format=_suffix(path))
+        # the path may be a link to a file of another suffix, and then the temporary file has that one
+        caught = _write(figure, temporary, _suffix(path))
+        if any(map(_is_missing_letter, caught)) and _add_fonts(figure):
+            caught = _write(figure, temporary, _suffix(path))
         _warn_again(caught)
 
 
+def _write(figure: Figure, path: Path, suffix: str) -> list[warnings.WarningMessage]:
+    """Write a figure, and return the warnings of Matplotlib."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(path, dpi=130, bbox_inches="tight", format=suffix)
+    return caught
+
+
+def _is_missing_letter(warning: warnings.WarningMessage) -> bool:
+    return "missing from" in str(warning.message)
+
+
+def _add_fonts(figure: Figure) -> bool:
+    """Add fonts for the letters of all texts of a figure behind those that it has; return whether there are any."""
+    texts: Any = figure.findobj(Text)
+    letters = frozenset(letter for text in texts for letter in text.get_text() if not letter.isascii())
+    fonts = _fonts_with(letters)
+    for text in texts:
+        text.set_fontfamily([*text.get_fontfamily(), *fonts])
+    return bool(fonts)
+
+
+@lru_cache(16)  # to read all fonts of a machine can take seconds
+def _fonts_with(letters: frozenset[str]) -> tuple[str, ...]:
+    """Return the names of installed fonts which together have these letters, or as many as there are."""
+    names, missing = [], set(map(ord, letters))
+    for font in fontManager.ttflist:
+        try:
+            found = missing & get_font(font.fname).get_charmap().keys()
+        except (OSError, RuntimeError):  # a font that has been removed, or that FreeType cannot read
+            continue
+        # Last Resort has every letter, as a box
+        if found and not font.name.startswith("Last Resort"):
+            names.append(font.name)
+            missing -= found
+    return tuple(names)
+
+
 def _warn_again(caught: Iterable[warnings.WarningMessage]) -> None:
-    """Repeat warnings of Matplotlib, but one for all letters that its font lacks: it warns of each, many times."""
-    lacks_letters = False
+    """Repeat warnings of Matplotlib, but one for all letters that no font has: it warns of each, many times."""
     for warning in caught:
-        if "missing from" in str(warning.message):
-            lacks_letters = True
-        else:
+        if not _is_missing_letter(warning):
             place = warning.filename, warning.lineno
             warnings.warn_explicit(warning.message, warning.category, *place, registry=_shown_warnings)
-    if lacks_letters:
-        got, remedy = "letters that it lacks, drawn as boxes", "set another font.family in a matplotlibrc file"
-        warn_user(sentence("the font of a picture", "the letters of all names", got, remedy))
+    if any(map(_is_missing_letter, caught)):
+        got, remedy = "letters that no font has, drawn as boxes", "install a font that has them, such as Noto Sans CJK"
+        warn_user(sentence("a picture", "fonts with all letters of its names", got, remedy))
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:

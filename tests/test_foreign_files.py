@@ -6,11 +6,13 @@ import stat
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from matplotlib.font_manager import fontManager
 
 import jaxmlp
 from jaxmlp.cli.main import run
@@ -227,12 +229,40 @@ def test_a_picture_through_a_link_to_a_name_without_suffix(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "s.png"]
 
 
-def test_a_picture_with_letters_that_the_font_lacks_warns_once(tmp_path):
+def test_letters_that_the_font_lacks_are_taken_from_another_one(tmp_path, monkeypatch, recwarn):
     from jaxmlp import plots
 
+    def draw(family):
+        figure = plots.Figure()
+        figure.suptitle("α ∇", fontfamily=family)
+        plots.save(figure, tmp_path / "s.png")
+        return (tmp_path / "s.png").read_bytes(), figure.findobj(plots.Text)[0].get_fontfamily()
+
+    monkeypatch.setattr(plots, "fontManager", SimpleNamespace(ttflist=[]))
+    plots._fonts_with.cache_clear()
+    boxes, _ = draw("cmr10")  # a font of Matplotlib without Greek letters
+    assert len(recwarn) == 1
+    recwarn.clear()
+    fonts = [SimpleNamespace(name="gone", fname=str(tmp_path / "gone.ttf"))]
+    fonts += [font for font in fontManager.ttflist if font.name in ("cmr10", "DejaVu Sans")]
+    monkeypatch.setattr(plots, "fontManager", SimpleNamespace(ttflist=fonts))
+    plots._fonts_with.cache_clear()
+    letters, families = draw("cmr10")
+    assert families == ["cmr10", "DejaVu Sans"]
+    assert letters != boxes
+    assert not [warning for warning in recwarn if "letters" in str(warning.message)]
+
+
+def test_a_picture_with_letters_that_no_font_has_warns_once(tmp_path, monkeypatch):
+    from jaxmlp import plots
+
+    monkeypatch.setattr(plots, "fontManager", SimpleNamespace(ttflist=[]))
+    plots._fonts_with.cache_clear()
     figure = plots.Figure()
     figure.suptitle("甲乙丙")
-    with pytest.warns(UserWarning, match="the font of a picture expects the letters of all names") as warned:
+    with pytest.warns(
+        UserWarning, match="a picture expects fonts with all letters of its names, got letters that no font has"
+    ) as warned:
         plots.save(figure, tmp_path / "s.png")
     assert len(warned) == 1
     with pytest.raises(InputError, match=r"the suffix of a picture expects one of .*, got 'pgf'"):
