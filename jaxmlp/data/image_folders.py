@@ -47,7 +47,7 @@ class LabelledFiles(NamedTuple):
 
     pictures: list[Path]
     labels: list[str]
-    others: list[Path]
+    left_out: list[Path]
 
 
 def read_image_folder(folder: Path, image_size: object = None, known: KnownColumns | None = None) -> Arrays:
@@ -75,10 +75,12 @@ def read_image_folder(folder: Path, image_size: object = None, known: KnownColum
         part: (rows, np.array(labelled.labels))
         for (part, labelled), rows in zip(files.items(), np.split(images, ends[:-1]), strict=True)
     }
-    others = [path for part in files.values() for path in part.others]
+    left_out = [path for part in files.values() for path in part.left_out]
     if folder not in parts.values():
-        others = [path for path in visible_entries(folder) if path not in parts.values()] + others
-    return Arrays(*arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=_notes(others, folder))
+        left_out = [path for path in visible_entries(folder) if path not in parts.values()] + left_out
+    return Arrays(
+        *arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=_notes(left_out, folder)
+    )
 
 
 def visible_entries(folder: Path) -> list[Path]:
@@ -157,10 +159,10 @@ def _label_pictures(part: Path, folder: Path) -> LabelledFiles:
         raise InputError(sentence(_name(part, folder), CLASS_FOLDERS, got, remedy))
     files = LabelledFiles([], [], [path for path in entries if not os.path.isdir(path)])
     for inner in classes:
-        pictures, others = _find_pictures(inner, folder)
+        pictures, left_out = _find_pictures(inner, folder)
         files.pictures.extend(pictures)
         files.labels.extend([as_name(inner.name)] * len(pictures))
-        files.others.extend(others)
+        files.left_out.extend(left_out)
     return files
 
 
@@ -172,15 +174,15 @@ def _find_pictures(inner: Path, folder: Path) -> tuple[list[Path], list[Path]]:
     """
     entries = visible_entries(inner)
     pictures = [path for path in entries if is_picture(path)]
-    others = [path for path in entries if not is_picture(path)]
+    left_out = [path for path in entries if not is_picture(path)]
     where = f"the class {_name(inner, folder)}"
-    if deeper := next((path for path in others if os.path.isdir(path)), None):
+    if deeper := next((path for path in left_out if os.path.isdir(path)), None):
         remedy = "move its files one level up, or give the path of the folder whose folders are the classes"
         raise InputError(sentence(where, "pictures, and no folders", f"the folder {deeper.name}", remedy))
     if not pictures:
         remedy = f"add pictures ({', '.join(IMAGE_SUFFIXES)}), or remove the folder"
         raise InputError(sentence(where, "pictures", "none", remedy))
-    return pictures, others
+    return pictures, left_out
 
 
 def _picture_shape(image_size: object, known: KnownColumns | None, first: str) -> PictureShape:
@@ -269,10 +271,10 @@ def _stack_pictures(images: Iterator[np.ndarray], names: Sequence[str], where: s
     return stack
 
 
-def _notes(others: Sequence[Path], folder: Path) -> tuple[str, ...]:
-    if not others:
+def _notes(left_out: Sequence[Path], folder: Path) -> tuple[str, ...]:
+    if not left_out:
         return ()
-    names = preview([quoted(_name(path, folder), MAX_NAME_LETTERS) for path in others], MAX_NAMES)
+    names = preview([quoted(_name(path, folder), MAX_NAME_LETTERS) for path in left_out], MAX_NAMES)
     return (f"left out, because they are no pictures in the folder of a class: {names}",)
 
 
