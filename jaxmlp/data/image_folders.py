@@ -78,7 +78,8 @@ def read_image_folder(folder: Path, image_size: object = None, known: KnownColum
     left_out = [path for part in files.values() for path in part.left_out]
     if folder not in parts.values():
         left_out = [path for path in visible_entries(folder) if path not in parts.values()] + left_out
-    return Arrays(
+    notes = _notes(left_out, folder)
+    return Arrays(*arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=notes)
         *arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=_notes(left_out, folder)
     )
 
