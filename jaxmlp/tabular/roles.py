@@ -74,7 +74,7 @@ def infer_role(name: str, table: Table) -> ColumnRole:
     """
     cells = table.column(name)
     if name == table.index_name:
-        return ColumnRole(name, IDENTIFIER, "numbers or names the rows")
+        return ColumnRole(name, IDENTIFIER, "the first column, which has no name and numbers or names the rows")
     if name in table.categories:  # a categorical dtype of a frame is the user's own statement
         return ColumnRole(name, CATEGORY, _count_words(cells))
     return _role_of_text(name, cells, table) if isinstance(cells, list) else _role_of_numbers(name, cells)
