@@ -30,7 +30,7 @@ from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite, flatten_images
 from jaxmlp.data.source_paths import Source, existing_path, expand_path, missing_file, refuse_dataset_dict
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
-from jaxmlp.data.table_targets import Target, add_target_name, match_labels, target_of_frame
+from jaxmlp.data.table_targets import Target, match_labels, target_of_frame
 from jaxmlp.data.tables import TableContent, read_content, read_features
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.data.toy import TOY_DATASETS
@@ -170,20 +170,17 @@ def _dataset_of_table(
     classes = (
         content.target_names if labels.ndim == 2 and task in ("auto", "multilabel") and are_flags(labels) else None
     )
-    try:
-        dataset = Dataset.from_arrays(
-            content.rows,
-            labels,
-            task=task,
-            classes=classes,
-            known_classes=known_classes,
-            columns=content.columns(),
-            name=name,
-            content=content,
-            weights=content.weights,
-        )
-    except InputError as error:
-        raise add_target_name(error, content.target_names[0], [role.name for role in content.roles]) from None
+    dataset = Dataset.from_arrays(
+        content.rows,
+        labels,
+        task=task,
+        classes=classes,
+        known_classes=known_classes,
+        columns=content.columns(),
+        name=name,
+        content=content,
+        weights=content.weights,
+    )
     if fraction := DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction:
         dataset = dataset.split_test(fraction, seed or 0)
     # the columns of a table have different units, so "auto" standardizes it

@@ -334,13 +334,3 @@ def match_labels(labels: np.ndarray, classes: Sequence[object]) -> np.ndarray:
     if len(plain) < len(classes) or None in matched.values():
         return labels
     return np.array([matched[label] for label in labels.tolist()])
-
-
-def add_target_name(error: InputError, target: str, columns: Sequence[str]) -> InputError:
-    """Return the error; one about too few classes then names the target column, as the user may have meant another."""
-    if "at least 2 classes" not in str(error):
-        return error
-    got = f"{str(error).partition(', got ')[2].partition(':')[0]} in column {target!r}"
-    suggestion = label_column([name for name in columns if name != target])
-    remedy = f"name the target column (--target {suggestion}, say; the last column is taken without it)"
-    return InputError(sentence("the training part", "at least 2 classes", got, remedy))

@@ -337,6 +337,10 @@ def test_a_constant_last_column_is_hardly_the_target(written):
         "the training part expects at least 2 classes, got only 0 in column 'p1': "
         "name the target column (--target label, say; the last column is taken without it)"
     )
+    # two columns of flags are named as targets, so that no other column is suggested
+    two = written("a,u,v\n" + "".join(f"{i},1,0\n" for i in range(20)))
+    with pytest.raises(InputError, match="at least 2 classes, got only u: a classifier needs examples of two or more"):
+        load(two, target=["u", "v"])
 
 
 def test_frames_are_sources_as_files_are(written):
