@@ -9,7 +9,6 @@ window is opened, and no backend and no global state is changed.
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,6 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import fontManager, get_font
-    from matplotlib.text import Text
     from matplotlib.ticker import MaxNLocator
 except ValueError as error:  # an unknown backend in the environment
     raise InputError(sentence("MPLBACKEND", "a backend that Matplotlib knows", error, "unset it")) from None
@@ -37,7 +34,8 @@ except ImportError as error:  # an optional package: the remedy says how to inst
         sentence("pictures", "Matplotlib", "no such package", 'install it with pip install "jaxmlp[all]"')
     ) from error
 
-# the textbook's figures, which need Matplotlib as well: after the sentence above
+# these need Matplotlib as well: after the sentence above
+from jaxmlp.letters import is_missing_letter, write_picture
 from jaxmlp.textbook_plots import draw_activation as draw_activation
 from jaxmlp.textbook_plots import draw_blocks as draw_blocks
 from jaxmlp.textbook_plots import draw_boundary as draw_boundary
@@ -64,57 +62,16 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     check_picture(path)
     with atomic_path(path) as temporary:
         # the path may be a link to a file of another suffix, and then the temporary file has that one
-        caught = _write(figure, temporary, _suffix(path))
-        if any(map(_is_missing_letter, caught)) and _add_fonts(figure):
-            caught = _write(figure, temporary, _suffix(path))
-        _warn_again(caught)
-
-
-def _write(figure: Figure, path: Path, suffix: str) -> list[warnings.WarningMessage]:
-    """Write a figure, and return the warnings of Matplotlib."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        figure.savefig(path, dpi=130, bbox_inches="tight", format=suffix)
-    return caught
-
-
-def _is_missing_letter(warning: warnings.WarningMessage) -> bool:
-    return "missing from" in str(warning.message)
-
-
-def _add_fonts(figure: Figure) -> bool:
-    """Add fonts for the letters of all texts of a figure behind those that it has; return whether there are any."""
-    texts: Any = figure.findobj(Text)
-    letters = frozenset(letter for text in texts for letter in text.get_text() if not letter.isascii())
-    fonts = _fonts_with(letters)
-    for text in texts:
-        text.set_fontfamily([*text.get_fontfamily(), *fonts])
-    return bool(fonts)
-
-
-@lru_cache(16)  # to read all fonts of a machine can take seconds
-def _fonts_with(letters: frozenset[str]) -> tuple[str, ...]:
-    """Return the names of installed fonts which together have these letters, or as many as there are."""
-    names, missing = [], set(map(ord, letters))
-    for font in fontManager.ttflist:
-        try:
-            found = missing & get_font(font.fname).get_charmap().keys()
-        except (OSError, RuntimeError):  # a font that has been removed, or that FreeType cannot read
-            continue
-        # Last Resort has every letter, as a box
-        if found and not font.name.startswith("Last Resort"):
-            names.append(font.name)
-            missing -= found
-    return tuple(names)
+        _warn_again(write_picture(figure, temporary, _suffix(path)))
 
 
 def _warn_again(caught: Iterable[warnings.WarningMessage]) -> None:
     """Repeat warnings of Matplotlib, but one for all letters that no font has: it warns of each, many times."""
     for warning in caught:
-        if not _is_missing_letter(warning):
+        if not is_missing_letter(warning):
             place = warning.filename, warning.lineno
             warnings.warn_explicit(warning.message, warning.category, *place, registry=_shown_warnings)
-    if any(map(_is_missing_letter, caught)):
+    if any(map(is_missing_letter, caught)):
         got, remedy = "letters that no font has, drawn as boxes", "install a font that has them, such as Noto Sans CJK"
         warn_user(sentence("a picture", "fonts with all letters of its names", got, remedy))
 

@@ -229,35 +229,67 @@ def test_a_picture_through_a_link_to_a_name_without_suffix(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "s.png"]
 
 
-def test_letters_that_the_font_lacks_are_taken_from_another_one(tmp_path, monkeypatch, recwarn):
+@pytest.fixture
+def install_fonts(monkeypatch):
+    """A function that makes its fonts the only ones of the machine."""
+    from jaxmlp import letters
+
+    def install(*fonts):
+        monkeypatch.setattr(letters, "fontManager", SimpleNamespace(ttflist=fonts))
+        letters.fonts_with.cache_clear()
+
+    yield install
+    letters.fonts_with.cache_clear()
+
+
+def test_letters_that_the_font_lacks_are_taken_from_another_one(tmp_path, install_fonts, recwarn):
     from jaxmlp import plots
 
     def draw(family):
         figure = plots.Figure()
-        figure.suptitle("α ∇", fontfamily=family)
+        title = figure.suptitle("α ∇", fontfamily=family)
         plots.save(figure, tmp_path / "s.png")
-        return (tmp_path / "s.png").read_bytes(), figure.findobj(plots.Text)[0].get_fontfamily()
+        return (tmp_path / "s.png").read_bytes(), title.get_fontfamily()
 
-    monkeypatch.setattr(plots, "fontManager", SimpleNamespace(ttflist=[]))
-    plots._fonts_with.cache_clear()
+    install_fonts()
     boxes, _ = draw("cmr10")  # a font of Matplotlib without Greek letters
     assert len(recwarn) == 1
     recwarn.clear()
-    fonts = [SimpleNamespace(name="gone", fname=str(tmp_path / "gone.ttf"))]
-    fonts += [font for font in fontManager.ttflist if font.name in ("cmr10", "DejaVu Sans")]
-    monkeypatch.setattr(plots, "fontManager", SimpleNamespace(ttflist=fonts))
-    plots._fonts_with.cache_clear()
-    letters, families = draw("cmr10")
+    installed = [font for font in fontManager.ttflist if font.name in ("cmr10", "DejaVu Sans")]
+    install_fonts(SimpleNamespace(name="gone", fname=str(tmp_path / "gone.ttf")), *installed)
+    picture, families = draw("cmr10")
     assert families == ["cmr10", "DejaVu Sans"]
-    assert letters != boxes
+    assert picture != boxes
     assert not [warning for warning in recwarn if "letters" in str(warning.message)]
 
 
-def test_a_picture_with_letters_that_no_font_has_warns_once(tmp_path, monkeypatch):
+def test_the_font_with_the_most_letters_is_taken_before_others(install_fonts, monkeypatch):
+    from jaxmlp import letters
+
+    letters_of = {"Some": "甲", "Most": "甲乙", "Other": "乙丙", "Last Resort": "甲乙丙丁"}
+    install_fonts(*(SimpleNamespace(name=name, fname=name) for name in letters_of))
+    charmaps = {name: dict.fromkeys(map(ord, text)) for name, text in letters_of.items()}
+    monkeypatch.setattr(letters, "get_font", lambda name: SimpleNamespace(get_charmap=lambda: charmaps[name]))
+    assert letters.fonts_with(frozenset("甲乙丙丁")) == ("Most", "Other")
+    assert letters.fonts_with(frozenset("丁")) == ()
+
+
+def test_chinese_names_are_drawn_without_a_warning(tmp_path, recwarn, caplog):
+    from jaxmlp import letters, plots
+
+    if not letters.fonts_with(frozenset("猫")):
+        pytest.skip("no font of this machine has Chinese letters")
+    figure = plots.Figure()
+    figure.suptitle("猫", fontweight="bold")
+    for name in ("s.png", "s.pdf", "s.svg"):
+        plots.save(figure, tmp_path / name)
+    assert (recwarn.list, caplog.messages) == ([], [])
+
+
+def test_a_picture_with_letters_that_no_font_has_warns_once(tmp_path, install_fonts):
     from jaxmlp import plots
 
-    monkeypatch.setattr(plots, "fontManager", SimpleNamespace(ttflist=[]))
-    plots._fonts_with.cache_clear()
+    install_fonts()
     figure = plots.Figure()
     figure.suptitle("甲乙丙")
     with pytest.warns(

@@ -28,7 +28,7 @@ FLOORS = [
     ["evidence"],
     ["population"],
     ["estimators"],
-    ["textbook_plots"],
+    ["letters", "textbook_plots"],
     ["plots", "pytest_plugin"],
     ["cli", "notebook"],  # a notebook's magic is a command of its own
     ["__init__"],
@@ -56,7 +56,7 @@ HOMES = {
     "polars": {"data/readers/parquet.py"},
     "pyarrow": {"data/readers/parquet.py"},
     "PIL": {"data/readers/images.py"},
-    "matplotlib": {"plots.py", "textbook_plots.py"},
+    "matplotlib": {"letters.py", "plots.py", "textbook_plots.py"},
     "sklearn": {"estimators"},
     "pytest": {"pytest_plugin.py"},
     "IPython": {"notebook.py"},

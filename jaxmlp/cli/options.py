@@ -168,6 +168,9 @@ def _refuse_together(option: str, expects: str, excluded: list[str]) -> None:
         raise InputError(sentence(option, expects, " and ".join(excluded), remedy))
 
 
+_WITH_COMMA = """; '"a, b"' is one column"""
+
+
 def data_options(command: click.decorators.FC) -> click.decorators.FC:
     """Add the options that say how to read a data source; the defaults are those of `jaxmlp.load`."""
     options = (
@@ -178,10 +181,11 @@ def data_options(command: click.decorators.FC) -> click.decorators.FC:
         click.option("--split-seed", type=click.IntRange(0, 2**32 - 1), help="Seed that selects the test rows [0]."),
         click.option("--standardize/--no-standardize", default=None,
                      help="Scale features to mean 0 and standard deviation 1 [tables only]."),
-        click.option("--features", metavar="COLUMN,...", multiple=True, help="Columns to use [all but the target]."),
-        click.option("--drop", metavar="COLUMN,...", multiple=True, help="Columns to leave out."),
+        click.option("--features", metavar="COLUMN,...", multiple=True,
+                     help=f"Columns to use{_WITH_COMMA} [all but the target]."),
+        click.option("--drop", metavar="COLUMN,...", multiple=True, help=f"Columns to leave out{_WITH_COMMA}."),
         click.option("--keep", metavar="COLUMN,...", multiple=True,
-                     help="Columns to use although they look like free text, identifiers or constants."),
+                     help=f"Columns to use although they look like free text, identifiers or constants{_WITH_COMMA}."),
         click.option("--role", "roles", metavar="COLUMN=ROLE", multiple=True,
                      help=f"How to use a column: {', '.join(ROLES)} [follows from its cells]."),
         click.option("--weights", metavar="COLUMN", help="Column with the weight of each row [equal weights]."),

@@ -156,7 +156,7 @@ class Dataset:
         coding = find_coding(training.labels, task, classes, "the training part", known_classes)
         parts = {key: make_part(part, training, coding, names, f"the {key} part") for key, part in arrays.items()}
         if known_classes is None:
-            check_two_classes(parts["training"], coding)
+            check_two_classes(parts["training"], coding, () if content is None else content.roles)
         shape = check_image_shape(columns.image_shape, training.image_shape, n)
         # bytes without an image shape may be counts or codes, which a division by 255 would make tiny
         is_pixels = shape is not None and training.rows.dtype == np.uint8

@@ -91,6 +91,11 @@ def decode_utf8(text: bytes, where: str) -> str:
         raise InputError(sentence(where, "text in UTF-8", repr(text), "write it again as UTF-8")) from None
 
 
+def are_flags(labels: np.ndarray) -> bool:
+    """Whether all labels are 0 or 1, in integers or booleans."""
+    return labels.dtype.kind in "biu" and bool(np.isin(labels, (0, 1)).all())
+
+
 def as_whole(values: np.ndarray) -> np.ndarray:
     """Return floats 1.0, 2.0 as integers 1, 2 if all are whole, as np.savetxt and a gap in pandas make floats.
 

@@ -23,13 +23,14 @@ from jaxmlp.data.folders import is_picture_folder, one_row_files, read_folder, r
 from jaxmlp.data.frames import table_of_frame
 from jaxmlp.data.image_folders import refuse_image_size
 from jaxmlp.data.known_columns import KnownColumns
+from jaxmlp.data.labels import are_flags
 from jaxmlp.data.limits import as_name
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.readers.arrays import Arrays
 from jaxmlp.data.rows import UNNAMED, Columns, as_rows, check_finite, flatten_images
 from jaxmlp.data.source_paths import Source, existing_path, expand_path, missing_file, refuse_dataset_dict
 from jaxmlp.data.split import DEFAULT_TEST_FRACTION, check_no_split
-from jaxmlp.data.table_targets import Target, add_target_name, match_labels, target_of_frame
+from jaxmlp.data.table_targets import Target, match_labels, target_of_frame
 from jaxmlp.data.tables import TableContent, read_content, read_features
 from jaxmlp.data.tasks import TASKS
 from jaxmlp.data.toy import TOY_DATASETS
@@ -60,6 +61,7 @@ def load(
             also compressed, .parquet), a folder of HDF5 or idx files, a folder of pictures for each class (see
             `data.image_folders`); or a frame of pandas or polars.
         target: the target column of a table, by name or number; the last one if None; a list for several targets.
+            Several columns of 0 and 1, or of yes and no, are the labels of a multi-label task.
         test_fraction: the fraction of rows to hold out if the source has no test part; 0.2 if None, and none for 0.
         seed: the random seed that chooses the held-out rows; 0 if None.
         standardize: True or False; "auto" standardizes tables only. Images of bytes that are not standardized are
@@ -166,31 +168,23 @@ def _dataset_of_table(
         task = "binary" if len(np.unique(labels)) == 2 else "multiclass"
     # several columns of flags are the labels of a multilabel task, and the columns name these labels
     classes = (
-        content.target_names if labels.ndim == 2 and task in ("auto", "multilabel") and _are_flags(labels) else None
+        content.target_names if labels.ndim == 2 and task in ("auto", "multilabel") and are_flags(labels) else None
     )
-    try:
-        dataset = Dataset.from_arrays(
-            content.rows,
-            labels,
-            task=task,
-            classes=classes,
-            known_classes=known_classes,
-            columns=content.columns(),
-            name=name,
-            content=content,
-            weights=content.weights,
-        )
-    except InputError as error:
-        raise add_target_name(error, content.target_names[0], [role.name for role in content.roles]) from None
+    dataset = Dataset.from_arrays(
+        content.rows,
+        labels,
+        task=task,
+        classes=classes,
+        known_classes=known_classes,
+        columns=content.columns(),
+        name=name,
+        content=content,
+        weights=content.weights,
+    )
     if fraction := DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction:
         dataset = dataset.split_test(fraction, seed or 0)
     # the columns of a table have different units, so "auto" standardizes it
     return dataset if standardize is False else dataset.standardize()
-
-
-def _are_flags(labels: np.ndarray) -> bool:
-    """Whether all labels are 0 or 1."""
-    return labels.dtype.kind in "biu" and bool(np.isin(labels, (0, 1)).all())
 
 
 def _load_toy(name: str, target: Target, standardize: bool, task: str) -> Dataset:

@@ -1,5 +1,6 @@
 """The parts of a data set, checked: rows and labels of equal length, of one width and one kind in every part."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,10 +8,12 @@ from numpy.typing import ArrayLike
 
 from jaxmlp.data.labels import as_labels
 from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_unit, without_grey_axis
+from jaxmlp.data.table_targets import label_column
 from jaxmlp.data.targets import encode
 from jaxmlp.data.tasks import Coding
 from jaxmlp.errors import InputError, InputTypeError, sentence
 from jaxmlp.tabular.encoder import TableEncoder
+from jaxmlp.tabular.roles import TARGET, ColumnRole
 from jaxmlp.tabular.table import TableRows
 
 ArrayPair = tuple[ArrayLike | None, ArrayLike | None]
@@ -112,8 +115,20 @@ def make_part(
     return Part(rows, encode(labels, coding, where))
 
 
-def check_two_classes(train: Part, coding: Coding) -> None:
-    """Raise for training rows of a single class: a class must occur, it is not enough to name it."""
-    if coding.task in ("binary", "multiclass") and (train.targets == train.targets[0]).all():
-        got, remedy = f"only {coding.classes[train.targets[0]]}", "a classifier needs examples of two or more"
-        raise InputError(sentence("the training part", "at least 2 classes", got, remedy))
+def check_two_classes(train: Part, coding: Coding, roles: Sequence[ColumnRole] = ()) -> None:
+    """Raise for training rows of a single class: a class must occur, it is not enough to name it.
+
+    Args:
+        train: the training part.
+        coding: of its labels.
+        roles: of the columns of a table: the user may have meant another column than its only target.
+    """
+    if coding.task not in ("binary", "multiclass") or (train.targets != train.targets[0]).any():
+        return
+    got, remedy = f"only {coding.classes[train.targets[0]]}", "a classifier needs examples of two or more"
+    targets = [role.name for role in roles if role.role == TARGET]
+    if len(targets) == 1:
+        got = f"{got} in column {targets[0]!r}"
+        suggestion = label_column([role.name for role in roles if role.role != TARGET])
+        remedy = f"name the target column (--target {suggestion}, say; the last column is taken without it)"
+    raise InputError(sentence("the training part", "at least 2 classes", got, remedy))

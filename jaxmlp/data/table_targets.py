@@ -6,10 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp.data.labels import as_whole, preview
+from jaxmlp.data.labels import are_flags, as_whole, preview
 from jaxmlp.data.tasks import ALWAYS_CLASSES, guess_task
 from jaxmlp.errors import InputError, InputTypeError, first_problems, more_cells, nearest_name, sentence, unknown
-from jaxmlp.tabular.cells import MISSING, MISSING_NUMBERS, NumberFormat, date_formats, number_formats, parse_numbers
+from jaxmlp.tabular.cells import (
+    MISSING,
+    MISSING_NUMBERS,
+    NumberFormat,
+    boolean_words,
+    date_formats,
+    number_formats,
+    parse_numbers,
+)
 from jaxmlp.tabular.frame_cells import as_text
 from jaxmlp.tabular.odd_cells import MAX_TYPING_ERRORS
 from jaxmlp.tabular.roles import MIN_ROWS, check_names
@@ -109,12 +117,12 @@ def target_values(table: Table, names: Sequence[str], source: Table | None = Non
 
     Raises:
         InputError: rows without a target, an infinite number.
-        InputTypeError: text in one of several target columns.
+        InputTypeError: text in one of several target columns, unless all of them are yes and no, or 0 and 1.
     """
     problems, remedies = [], []
     for name in names:
         cells = table.column(name)
-        missing = np.flatnonzero(_is_missing_label(cells, table.number_format(name)))
+        missing = np.flatnonzero(_is_missing_label(cells, table.number_format(name), len(names) > 1))
         if len(missing):
             row = int(missing[0])
             word = as_text((source or table).column(name))[row]
@@ -126,11 +134,28 @@ def target_values(table: Table, names: Sequence[str], source: Table | None = Non
     columns = [_labels_of(table, name) for name in names]
     if len(columns) == 1:
         return columns[0]
-    for name, values in zip(names, columns, strict=True):
+    flags = [_as_flags(values) for values in columns]
+    if all(map(are_flags, flags)):
+        return np.stack(flags, axis=1)
+    # beside a price yes and no are refused as well: they would become numbers of a regression
+    for name, values in zip([*names, *names], [*flags, *columns], strict=True):
         if values.dtype.kind == "U":
-            got, remedy = f"{str(values[0])!r} in column {name!r}", "train one model per target, or write it as 0 and 1"
-            raise InputTypeError(sentence(table.where, "numbers in several target columns", got, remedy))
+            word = next((word for word in values.tolist() if not boolean_words([word])), values[0])
+            expects = "numbers in several target columns, or 0 and 1 or yes and no in all of them"
+            got, remedy = f"{str(word)!r} in column {name!r}", "train one model per target, or write it as 0 and 1"
+            raise InputTypeError(sentence(table.where, expects, got, remedy))
     return np.stack(columns, axis=1)
+
+
+def _as_flags(labels: np.ndarray) -> np.ndarray:
+    """Return labels of yes and no, or other words of `BOOLEANS`, as booleans, and any others as they are.
+
+    >>> _as_flags(np.array(["yes", "No"])).tolist(), _as_flags(np.array(["cat", "dog"])).tolist()
+    ([True, False], ['cat', 'dog'])
+    """
+    words = [label.lower() for label in labels.tolist()] if labels.dtype.kind == "U" else []
+    pair = boolean_words(words)
+    return np.array([word == pair[1] for word in words]) if pair else labels
 
 
 def _remedy_of_missing(word: str, cell: str) -> str:
@@ -142,13 +167,15 @@ def _remedy_of_missing(word: str, cell: str) -> str:
     return f"drop that line, or write another word for {word!r} if it is a class"
 
 
-def _is_missing_label(cells: Cells, form: NumberFormat) -> np.ndarray:
+def _is_missing_label(cells: Cells, form: NumberFormat, is_one_of_several: bool) -> np.ndarray:
     if isinstance(cells, np.ndarray):
         return np.isnat(cells) if cells.dtype.kind == "M" else np.isnan(cells.astype(np.float64))
     numbers, is_text = parse_numbers(cells, form)
     # among the classes AS and EU the text NA is a class; among numbers it is a gap
     is_number = not is_text.any() and not np.isnan(numbers).all()
-    gaps = MISSING_NUMBERS if is_number else {*MISSING}
+    # beside yes and no it is a class too, but several targets have no third class
+    is_flag = is_one_of_several and boolean_words(set(cells)) is not None
+    gaps = MISSING_NUMBERS if is_number or is_flag else {*MISSING}
     return np.fromiter((cell.lower() in gaps for cell in cells), bool, len(cells))
 
 
@@ -307,13 +334,3 @@ def match_labels(labels: np.ndarray, classes: Sequence[object]) -> np.ndarray:
     if len(plain) < len(classes) or None in matched.values():
         return labels
     return np.array([matched[label] for label in labels.tolist()])
-
-
-def add_target_name(error: InputError, target: str, columns: Sequence[str]) -> InputError:
-    """Return the error; one about too few classes then names the target column, as the user may have meant another."""
-    if "at least 2 classes" not in str(error):
-        return error
-    got = f"{str(error).partition(', got ')[2].partition(':')[0]} in column {target!r}"
-    suggestion = label_column([name for name in columns if name != target])
-    remedy = f"name the target column (--target {suggestion}, say; the last column is taken without it)"
-    return InputError(sentence("the training part", "at least 2 classes", got, remedy))

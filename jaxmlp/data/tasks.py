@@ -61,7 +61,7 @@ def find_coding(
             the columns.
 
     Raises:
-        InputError: labels that do not fit the task, fewer than two classes, repeated class names.
+        InputError: labels that do not fit the task, fewer than two class names, repeated ones.
         InputTypeError: classes that are not a sequence of text or of numbers.
 
     >>> find_coding(np.array(["cat", "dog", "cat"]), "auto", None, "the training part")
@@ -186,12 +186,10 @@ def _class_coding(labels: np.ndarray, task: str, names: _ClassNames | None, wher
         classes, form = names.labels, "ids" if names.argument == "classes" else "known"
     else:
         classes, form = tuple(np.unique(as_class_values(labels, where)).tolist()), "values"
-    if len(classes) < 2:
-        got, remedy = f"only {preview(classes)}", "a classifier needs examples of two or more"
-        raise InputError(sentence(where, "at least 2 classes", got, remedy))
-    if task == "binary" and len(classes) != 2:
+    # a single class has an error of its own, `parts.check_two_classes`
+    if task == "binary" and len(classes) > 2:
         remedy = "take task 'multiclass'"
         raise InputError(sentence("task 'binary'", "2 classes", f"{len(classes)} ({preview(classes)})", remedy))
     if task == "classes":
-        task = "binary" if len(classes) == 2 else "multiclass"
+        task = "binary" if len(classes) <= 2 else "multiclass"
     return Coding(cast(Task, task), classes, form)

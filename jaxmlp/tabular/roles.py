@@ -74,7 +74,7 @@ def infer_role(name: str, table: Table) -> ColumnRole:
     """
     cells = table.column(name)
     if name == table.index_name:
-        return ColumnRole(name, IDENTIFIER, "numbers or names the rows")
+        return ColumnRole(name, IDENTIFIER, "the first column, which has no name and numbers or names the rows")
     if name in table.categories:  # a categorical dtype of a frame is the user's own statement
         return ColumnRole(name, CATEGORY, _count_words(cells))
     return _role_of_text(name, cells, table) if isinstance(cells, list) else _role_of_numbers(name, cells)
@@ -291,7 +291,12 @@ def _as_encoded(column: ColumnRole, table: Table) -> ColumnRole:
 
 def check_names(table: Table, names: Iterable[str]) -> None:
     """Raise unless the table has all these columns; the error lists all that are absent."""
+    names = [*names]
     absent = list(dict.fromkeys(repr(name) for name in names if name not in table.names))
     if absent:
-        expects = f"names of its columns {', '.join(table.names)}"
-        raise InputError(sentence(table.where, expects, ", ".join(absent), "check the names of the columns"))
+        expects, remedy = f"names of its columns {', '.join(table.names)}", "check the names of the columns"
+        # the command line divides --drop "weight, kg" at its comma before the table is read
+        divided = [name for name in table.names if "," in name and {*map(str.strip, name.split(","))} <= {*names}]
+        if divided:
+            remedy = f"write '\"{divided[0]}\"' for the column with a comma in its name, with both quotation marks"
+        raise InputError(sentence(table.where, expects, ", ".join(absent), remedy))

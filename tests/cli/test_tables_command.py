@@ -151,6 +151,41 @@ def test_options_choose_columns(place, capsys):
     assert "got 'agee', 'nothing': check the names of the columns" in line
 
 
+def test_a_name_with_a_comma_is_one_column_in_quotation_marks(place, capsys):
+    header = ["size", "weight, kg", "id,x", "y"]
+    file = write("t.csv", [header, *([i % 7, i % 5, i % 3, "ab"[i % 2]] for i in range(20))])
+    train = ("train", file, "--hidden", "none", "--epochs", "1")
+    for options in (
+        ["--drop", '"weight, kg"', "--drop", '"id,x"'],
+        ["--drop", '"weight, kg","id,x"'],
+        ["--features=size"],
+    ):
+        trained, _ = answer(capsys, *train, *options)
+        assert jaxmlp.load_model(trained["run"]).feature_names == ("size",)
+    assert mistake(capsys, *train, "--drop", "weight, kg") == (
+        "error: t.csv expects names of its columns size, weight, kg, id,x, y, got 'weight', 'kg': "
+        "write '\"weight, kg\"' for the column with a comma in its name, with both quotation marks"
+    )
+
+
+def test_labels_of_words_are_trained_measured_and_predicted_by_their_names(place, capsys):
+    file = write(
+        "t.csv", [["a", "rain", "snow"], *([i, "yn"[i % 2], ["TRUE", "FALSE"][i // 2 % 2]] for i in range(40))]
+    )
+    labels = ("--target", "rain", "--target", "snow")
+    trained, _ = answer(capsys, "train", file, *labels, "--hidden", "none", "--epochs", "2", "--out", "r")
+    assert answer(capsys, "evaluate", "r", file)[0]["accuracy"] == trained["test_accuracy"]
+    # the words of another file are other ones
+    other = write("new.csv", [["a", "rain", "snow"], [1, "no", 1], [30, "yes", 0]])
+    assert answer(capsys, "evaluate", "r", other)[0]["rows"] == 2
+    assert "got 'maybe' in column 'rain'" in mistake(
+        capsys, "evaluate", "r", write("odd.csv", [["a", "rain", "snow"], [1, "no", 1], [30, "maybe", 0]])
+    )
+    assert run(["predict", "r", other, "-o", "p.csv"]) == 0
+    names = Path("p.csv").read_text().partition("\n")[0].split(",")
+    assert names[:2] == ["prediction rain", "prediction snow"]
+
+
 @pytest.mark.slow
 def test_every_way_to_scale_numbers_changes_the_model(place, capsys):
     write("people.csv", people())

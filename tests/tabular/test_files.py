@@ -12,7 +12,7 @@ from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.readers.csv import read_table
 from jaxmlp.data.rows import Columns
-from jaxmlp.errors import InputError, InputTypeError
+from jaxmlp.errors import InputError
 
 pandas = pytest.importorskip("pandas")
 
@@ -302,8 +302,31 @@ def test_several_targets(written):
     assert (data.task, data.target_names, data.feature_names) == ("regression", ("u", "v"), ("a", "w"))
     flags = whole(written(text), target=["v", "w"])
     assert (flags.task, flags.classes, flags.n_outputs) == ("multilabel", ("v", "w"), 2)
-    with pytest.raises(InputTypeError, match="numbers in several target columns, got 'x' in column 'y'"):
-        load(written("a,y,z\n1,x,0\n2,y,1\n"), target=["y", "z"])
+
+
+@pytest.mark.parametrize(("no", "yes"), [("no", "Yes"), ("FALSE", "TRUE"), ("n", "y"), ("0", "1")])
+def test_targets_of_yes_and_no_are_several_labels(written, no, yes):
+    words = (no, yes)
+    text = "a,u,v,w\n" + "".join(f"{i},{i / 2},{words[i % 2]},{(i + 1) // 2 % 2}\n" for i in range(20))
+    data = whole(written(text), target=["v", "w"])
+    assert (data.task, data.classes, data.target_names) == ("multilabel", ("v", "w"), ("v", "w"))
+    assert data.train.targets.tolist() == [[i % 2, (i + 1) // 2 % 2] for i in range(20)]
+    frame = pandas.DataFrame({"a": range(4), "v": [no, yes, yes, no], "w": [True, True, False, False]})
+    assert whole(frame, target=["v", "w"]).train.targets.tolist() == [[0, 1], [1, 1], [1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,x,0\n2,y,1\n", "numbers in several target columns, .* yes and no in all of them, got 'x' in column 'y'"),
+        ("1,yes,no\n2,no,maybe\n", "got 'maybe' in column 'z': train one model per target, or write it as 0 and 1"),
+        ("1,yes,1.5\n2,no,2.5\n", "got 'yes' in column 'y'"),
+        ("1,yes,no\n2,NA,yes\n", r"a target in every row, got a missing value \('NA'\) in column 'y', line 3"),
+    ],
+)
+def test_other_words_in_several_targets_are_refused(written, rows, message):
+    with pytest.raises(InputError, match=message):
+        load(written("a,y,z\n" + rows), target=["y", "z"])
 
 
 def test_a_constant_last_column_is_hardly_the_target(written):
@@ -314,6 +337,10 @@ def test_a_constant_last_column_is_hardly_the_target(written):
         "the training part expects at least 2 classes, got only 0 in column 'p1': "
         "name the target column (--target label, say; the last column is taken without it)"
     )
+    # two columns of flags are named as targets, so that no other column is suggested
+    two = written("a,u,v\n" + "".join(f"{i},1,0\n" for i in range(20)))
+    with pytest.raises(InputError, match="at least 2 classes, got only u: a classifier needs examples of two or more"):
+        load(two, target=["u", "v"])
 
 
 def test_frames_are_sources_as_files_are(written):

@@ -137,9 +137,19 @@ def test_a_header_without_a_name_for_the_names_of_the_rows(written, names, row_n
     data = load(written(f"{names}\n{lines}"), test_fraction=0)
     assert (*data.feature_names, *data.target_names) == tuple(names.split(","))
     assert data.train.rows[:2].tolist() == [[0, 0], [0.5, 1]]
-    assert any("one name less" in note for note in data.notes)
+    row_names = [note for note in data.notes if "is the header" not in note]
+    assert row_names == [
+        "left out: index (identifier: the first column, which has no name and numbers or names the rows)"
+    ]
     with pytest.raises(InputError, match="got 3 cells instead of 4 in line 42"):
         load(written(f"{names}\n{lines}1,2,3\n"))
+
+
+def test_row_names_in_quotation_marks_with_a_blank_are_cells_between_commas(written):
+    lines = "".join(f'"Mazda {i}",{i % 9},{i % 7},"{"ab"[i % 2]}"\n' for i in range(40))
+    data = load(written(f'"wt","hp","am"\n{lines}'), test_fraction=0)
+    assert (data.feature_names, data.classes) == (("wt", "hp"), ("a", "b"))
+    assert len(data.notes) == 1
 
 
 def test_a_separator_too_many_below_a_header_makes_no_names_of_rows(written):

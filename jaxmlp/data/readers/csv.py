@@ -313,10 +313,9 @@ def _column_names(
             expects, remedy = "a name for every column", "correct the header"
             raise InputError(sentence(where, expects, f"none for column {position}", remedy))
     if used and not used[0][0]:
-        # the header may have a column of its own that is called index
+        # its role will say why it is left out; the header may have a column of its own that is called index
         candidates = ("index", *(f"index_{i}" for i in range(len(header))))
         index_name = next(name for name in candidates if name not in header)
-        notes = [*notes, f"the first column has no name and numbers the rows: it is named {index_name!r}"]
         used[0] = index_name, used[0][1]
     return tuple(name for name, _ in used), [cells for _, cells in used], notes
 

@@ -112,8 +112,6 @@ def find_format(path: Path, options: TableOptions, known_names: Sequence[str] = 
         notes += first.notes_of_row() if detects and first.below else ()
         return TextFormat(encoding, separator, None, start, n_columns, tuple(notes), sample)
     notes += first.notes_of_header(unique_name) if detects else ()
-    if first.n_unnamed:
-        notes.append("the header has one name less than the lines have cells: the first cell is the name of the row")
     return TextFormat(encoding, separator, first.names(), first.line, n_columns, tuple(notes), first.below)
 
 

@@ -12,7 +12,8 @@ from jaxmlp.errors import InputError, sentence
 
 BLANKS = " "  # stands for any number of spaces or tabs between two columns
 # auto-mpg.data of UCI has blanks between columns and in its names: "chevrolet chevelle malibu" is one cell
-_WORDS = re.compile(r'"((?:[^"]|"")*)"|\S+')
+# a cell in quotation marks ends at a blank: "Mazda RX4",21,6 is divided by commas
+_WORDS = re.compile(r'"((?:[^"]|"")*)"(?=\s|$)|\S+')
 
 
 def open_text(path: Path, encoding: str) -> io.TextIOBase:
