@@ -80,8 +80,6 @@ def read_image_folder(folder: Path, image_size: object = None, known: KnownColum
         left_out = [path for path in visible_entries(folder) if path not in parts.values()] + left_out
     notes = _notes(left_out, folder)
     return Arrays(*arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=notes)
-        *arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=_notes(left_out, folder)
-    )
 
 
 def visible_entries(folder: Path) -> list[Path]:
