@@ -27,7 +27,7 @@ def test_a_population_shows_its_leaderboard(xor):
     title, *lines = repr(population).splitlines()
     assert title == "Population(6 networks, by cost:"
     assert [line.split(":")[0] for line in lines] == [
-        f"  2-8-1, learning_rate {rate}" for rate in ("0.05", "0.02", "1e-06")
+        f"  2-8-1 tanh, learning_rate {rate}" for rate in ("0.05", "0.02", "1e-06")
     ]
     best = population.leaderboard[0]
     assert lines[0].endswith(f": {best.mean:.4g} ± {best.spread:.2g}, accuracy {best.accuracy:.2%}, 2 runs")
@@ -54,7 +54,7 @@ def test_a_population_of_many_settings_is_cut_and_says_what_diverged(xor):
     assert len(lines) == 12
     assert lines[-1] == "  and 2 more)"
     diverged = population.leaderboard[-1]
-    assert str(diverged) == "2-8-1, learning_rate 1e+39: 1 run, 1 diverged"
+    assert str(diverged) == "2-8-1 tanh, learning_rate 1e+39: 1 run, 1 diverged"
     assert "diverged in epoch" in repr(population.members[diverged.members[0]])
 
 
@@ -102,7 +102,7 @@ def test_reports_of_the_other_checks():
     mutants = MutantsReport((row,) * 5, seeds=200, false_alarms=0)
     assert repr(mutants) == "MutantsReport(5 of 5 faults noticed, 0 false alarms in 200 correct gradients)"
     digits = DigitsRow("g'", "tanh", "float32", 9.0, 1.0, 0.42, 0.41, 10, bound=8.0)
-    assert repr(DigitsReport((digits,))) == "DigitsReport(1 rows against 50 digits, 1 FAIL)"
+    assert repr(DigitsReport((digits,))) == "DigitsReport(50 digits, rows: 1, 1 FAIL)"
     rows = RuleRow("f", "custom_vjp", "PASS", ""), RuleRow("g", "custom_vjp", "FAIL", "")
     rules = RuleReport("rules of demo", rows)
     assert repr(rules) == "rules of demo\ng  custom_vjp  FAIL\n2 rules: 1 PASS, 1 FAIL, 0 NOT JUDGED"

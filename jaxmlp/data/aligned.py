@@ -37,7 +37,13 @@ def by_blocks(compute: Callable[[np.ndarray, np.ndarray], object], rows: np.ndar
     if n_blocks < 2:
         compute(rows, result)
         return result
-    with ThreadPoolExecutor(min(MAX_THREADS, n_blocks)) as pool:
-        # `list` raises what a thread has raised
-        list(pool.map(compute, np.array_split(rows, n_blocks), np.array_split(result, n_blocks)))
+    blocks = zip(np.array_split(rows, n_blocks), np.array_split(result, n_blocks), strict=True)
+    try:
+        with ThreadPoolExecutor(min(MAX_THREADS, n_blocks)) as pool:
+            futures = [pool.submit(compute, *block) for block in blocks]
+    except RuntimeError:  # Python is shutting down, and starts no more threads
+        compute(rows, result)
+        return result
+    for future in futures:
+        future.result()  # raises what a thread has raised
     return result

@@ -31,19 +31,26 @@ def read_folder(folder: Path, image_size: object = None, known: KnownColumns | N
         InputError: neither files of a format that is read from a folder, nor pictures of classes.
     """
     if read := _find_reader(folder):
+        if classes := class_folders(folder):
+            got = f"such files beside folders of pictures, such as {classes[0].name}"
+            expects = f"either {' or '.join(_format_names())} files or {CLASS_FOLDERS}"
+            raise InputError(sentence(folder.name, expects, got, "move the files to another place"))
         refuse_image_size(folder.name, image_size)
         return read()
     if has_classes(folder):
         return read_image_folder(folder, image_size, known)
     paths = _files(folder)
-    names = [reader.name for reader in readers.READERS if reader.read_folder]
     got, remedy = f"{len(paths)} other files" if paths else "no files", "for any other format give the path of the file"
     if inner := next((inner for inner in inner_folders(folder) if has_classes(inner)), None):
         got, remedy = f"the folder {inner.name} with such folders", "give the path of that folder"
     if pictures := one_row_files(folder):
         got, remedy = f"{len(pictures)} pictures", "move the pictures of each class into a folder of its name"
-    expects = f"{' or '.join(names)} files in the folder, or {CLASS_FOLDERS}"
+    expects = f"{' or '.join(_format_names())} files in the folder, or {CLASS_FOLDERS}"
     raise InputError(sentence(folder.name, expects, got, remedy))
+
+
+def _format_names() -> list[str]:
+    return [reader.name for reader in readers.READERS if reader.read_folder]
 
 
 def is_picture_folder(path: Path) -> bool:

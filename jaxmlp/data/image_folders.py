@@ -13,9 +13,10 @@ import itertools
 import math
 import operator
 import os
+import unicodedata
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -24,12 +25,12 @@ import numpy as np
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.labels import preview
 from jaxmlp.data.limits import as_name, bytes_on_disk, check_regular, check_total_bytes, unreadable
+from jaxmlp.data.locks import LOCK
 from jaxmlp.data.readers.arrays import PART_OF_NAME, Arrays
 from jaxmlp.data.readers.images import (
     IMAGE_SUFFIXES,
     SMALL_PIXELS,
     PictureShape,
-    bombs_as_errors,
     read_picture,
     shape_for_model,
 )
@@ -37,8 +38,10 @@ from jaxmlp.errors import MAX_NAME_LETTERS, InputError, InputTypeError, quoted, 
 
 HIDDEN_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # that macOS and Windows write beside the files of a user
 MAX_THREADS = 4  # that decode: each of them may hold a picture of 16 million pixels several times
+MAX_AHEAD = 4 * MAX_THREADS  # pictures that are decoded before their turn
 MAX_NAMES = 3  # of files that are left out, in a note
 CLASS_FOLDERS = "a folder of pictures for each class"
+_PART_OF_FOLDER = PART_OF_NAME | {"valid": "val"}
 _EXAMPLE = "image_size=(64, 64), or --image-size 64x64"
 
 
@@ -79,11 +82,14 @@ def read_image_folder(folder: Path, image_size: object = None, known: KnownColum
     if folder not in parts.values():
         left_out = [path for path in visible_entries(folder) if path not in parts.values()] + left_out
     notes = _notes(left_out, folder)
+    if folder in parts.values() and (named := _part_folders(folder)):
+        names = " and ".join(inner.name for inner in named)
+        notes += (f"classes, although they are called like parts of a data set: {names}",)
     return Arrays(*arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=notes)
 
 
 def visible_entries(folder: Path) -> list[Path]:
-    """Return the files and folders in a folder in the order of their names, without hidden ones.
+    """Return the files and folders in a folder in the order of their names, without hidden ones and runs of ours.
 
     Raises:
         InputError: a folder that the user may not read.
@@ -92,7 +98,18 @@ def visible_entries(folder: Path) -> list[Path]:
         entries = sorted(folder.iterdir(), key=lambda path: path.name)  # iterdir has no fixed order
     except OSError as error:
         raise unreadable(folder.name, error) from None
-    return [path for path in entries if not path.name.startswith(".") and path.name.lower() not in HIDDEN_NAMES]
+    visible = (path for path in entries if not path.name.startswith(".") and path.name.lower() not in HIDDEN_NAMES)
+    return [path for path in visible if not _is_run(path) and not _holds_runs(path)]
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder is that of a run: a command within the data writes it there."""
+    return os.path.isfile(path / "run.json") or os.path.isfile(path / LOCK)
+
+
+def _holds_runs(path: Path) -> bool:
+    """Whether a folder is called runs and has folders of runs in it."""
+    return path.name == "runs" and os.path.isdir(path) and any(_is_run(inner) for inner in path.iterdir())
 
 
 def is_picture(path: Path) -> bool:
@@ -116,7 +133,7 @@ def has_classes(folder: Path) -> bool:
 
 
 def _part_folders(folder: Path) -> list[Path]:
-    return [inner for inner in inner_folders(folder) if inner.name.lower() in PART_OF_NAME]
+    return [inner for inner in inner_folders(folder) if inner.name.lower() in _PART_OF_FOLDER]
 
 
 def find_parts(folder: Path) -> dict[str, Path]:
@@ -133,7 +150,7 @@ def find_parts(folder: Path) -> dict[str, Path]:
         return {"train": folder}
     parts: dict[str, Path] = {}
     for inner in folders:
-        part = PART_OF_NAME[inner.name.lower()]
+        part = _PART_OF_FOLDER[inner.name.lower()]
         if part in parts:
             got = f"{parts[part].name} and {inner.name}"
             raise InputError(sentence(folder.name, "one folder for each part", got, "keep one of them"))
@@ -153,14 +170,23 @@ def _label_pictures(part: Path, folder: Path) -> LabelledFiles:
     entries = visible_entries(part)
     classes = [path for path in entries if os.path.isdir(path)]
     if not classes:
-        got = f"{sum(map(is_picture, entries))} pictures without a class"
-        remedy = "move them, or give the path of the part that has classes (jaxmlp predict takes pictures without)"
+        n_pictures = sum(map(is_picture, entries))
+        got = f"{n_pictures} pictures without a class" if n_pictures else "an empty folder"
+        remedy = (
+            "remove it"
+            if not n_pictures
+            else "move them, or give the path of the part that has classes (jaxmlp predict takes pictures without)"
+        )
         raise InputError(sentence(_name(part, folder), CLASS_FOLDERS, got, remedy))
     files = LabelledFiles([], [], [path for path in entries if not os.path.isdir(path)])
     for inner in classes:
         pictures, left_out = _find_pictures(inner, folder)
         files.pictures.extend(pictures)
-        files.labels.extend([as_name(inner.name)] * len(pictures))
+        label = unicodedata.normalize("NFC", as_name(inner.name))  # macOS splits é into e and an accent
+        if label in files.labels:
+            got, remedy = f"two called {label!r}", "rename one of them"
+            raise InputError(sentence(_name(part, folder), "class folders of different names", got, remedy))
+        files.labels.extend([label] * len(pictures))
         files.left_out.extend(left_out)
     return files
 
@@ -203,17 +229,27 @@ def as_image_size(size: object) -> tuple[int, int]:
     >>> as_image_size(64), as_image_size([48, 64]), as_image_size("48x64")
     ((64, 64), (48, 64), (48, 64))
     """
-    expects = f"a height and a width of at most {SMALL_PIXELS:,} pixels, or one number for both"
-    sizes: Sequence[object] = list(size) if isinstance(size, list | tuple | np.ndarray) else [size]
+    expects = f"height and width, or one number for both, with at most {SMALL_PIXELS:,} pixels in all"
+    sizes: Sequence[object] = np.atleast_1d(size).tolist() if isinstance(size, list | tuple | np.ndarray) else [size]
     try:
         if isinstance(size, str):
-            sizes = [int(part) if part.isdecimal() else part for part in size.strip().lower().split("x")]
+            parts = map(str.strip, size.lower().split("x"))
+            sizes = [int(part) if part.isdecimal() else part for part in parts]
+        if any(isinstance(number, bool) for number in sizes):
+            raise TypeError
         numbers = [operator.index(cast(Any, number)) for number in sizes]
     except (TypeError, ValueError):  # a ValueError for a text of thousands of digits
-        raise InputTypeError(sentence("image_size", expects, repr(size), f"write {_EXAMPLE}")) from None
+        raise InputTypeError(sentence("image_size", expects, _shown(size), f"write {_EXAMPLE}")) from None
     if len(numbers) not in (1, 2) or min(numbers) < 1 or numbers[0] * numbers[-1] > SMALL_PIXELS:
-        raise InputError(sentence("image_size", expects, repr(size), f"write {_EXAMPLE}"))
+        raise InputError(sentence("image_size", expects, _shown(size), f"write {_EXAMPLE}"))
     return numbers[0], numbers[-1]
+
+
+def _shown(size: object) -> str:
+    try:
+        return repr(size)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "a huge number"
 
 
 def refuse_image_size(name: str, image_size: object) -> None:
@@ -237,11 +273,22 @@ def _read_pictures(paths: Sequence[Path], folder: Path, shape: PictureShape) -> 
     size_on_disk = sum(bytes_on_disk(check_regular(path, name)) for path, name in zip(paths, names, strict=True))
     pool = ThreadPoolExecutor(MAX_THREADS)  # Pillow decodes without the lock of Python
     try:
-        with bombs_as_errors():
-            images = pool.map(partial(read_picture, shape=shape), paths, names)  # in the order of the paths
-            return _stack_pictures(images, names, folder.name, size_on_disk)
+        return _stack_pictures(_decode(pool, paths, names, shape), names, folder.name, size_on_disk)
     finally:
         pool.shutdown(cancel_futures=True)  # after an error no further picture is decoded
+
+
+def _decode(
+    pool: ThreadPoolExecutor, paths: Sequence[Path], names: Sequence[str], shape: PictureShape
+) -> Iterator[np.ndarray]:
+    """Yield the pictures in the order of their paths. Few are decoded ahead: they wait in memory for a slow one."""
+    waiting: deque[Future[np.ndarray]] = deque()
+    for path, name in zip(paths, names, strict=True):
+        waiting.append(pool.submit(read_picture, path, name, shape))
+        if len(waiting) > MAX_AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _stack_pictures(images: Iterator[np.ndarray], names: Sequence[str], where: str, size_on_disk: int) -> np.ndarray:
@@ -251,9 +298,10 @@ def _stack_pictures(images: Iterator[np.ndarray], names: Sequence[str], where: s
         InputError: images of different sizes, or more memory than files of this size may take.
     """
 
-    def allocate(shape: tuple[int, ...]) -> np.ndarray:
+    def allocate(shape: tuple[int, ...], beside: int = 0) -> np.ndarray:
         part = f"{len(names)} pictures of {'x'.join(map(str, shape))}"
-        check_total_bytes(where, len(names) * math.prod(shape), size_on_disk, part, f"resize them: {_EXAMPLE}")
+        size = beside + len(names) * math.prod(shape)
+        check_total_bytes(where, size, size_on_disk, part, f"resize them: {_EXAMPLE}")
         return np.empty((len(names), *shape), np.uint8)
 
     first = next(images)
@@ -264,7 +312,7 @@ def _stack_pictures(images: Iterator[np.ndarray], names: Sequence[str], where: s
             expects = "pictures of one size (height, width)"
             raise InputError(sentence(where, expects, got, f"resize all of them: {_EXAMPLE}"))
         if image.ndim == stack.ndim:  # the first one with colour: what is grey before it becomes RGB
-            grey, stack = stack, allocate(image.shape)
+            grey, stack = stack, allocate(image.shape, beside=stack.nbytes)
             stack[:i] = grey[:i, ..., None]
         stack[i] = image if image.ndim + 1 == stack.ndim else image[..., None]
     return stack

@@ -89,8 +89,10 @@ class Row(NamedTuple):
 
     def __str__(self) -> str:
         settings = [f"{name} {number:g}" for name, number in self.numbers.items()]
-        what = ", ".join(["-".join(map(str, self.net.sizes)), *settings])
-        facts = [] if math.isnan(self.mean) else [f"{self.mean:.4g} ± {self.spread:.2g}"]
+        hidden = dict.fromkeys(getattr(g, "name", g) for g in self.net.hidden)
+        what = ", ".join([" ".join(["-".join(map(str, self.net.sizes)), *hidden]), *settings])
+        spread = f" ± {self.spread:.2g}" if self.runs > 1 else ""
+        facts = [] if math.isnan(self.mean) else [f"{self.mean:.4g}{spread}"]
         facts += [] if self.accuracy is None else [f"accuracy {self.accuracy:.2%}"]
         facts.append(f"{self.runs} run{'s' * (self.runs != 1)}")
         facts += [f"{self.diverged} diverged"] if self.diverged else []

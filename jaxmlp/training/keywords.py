@@ -17,13 +17,14 @@ OTHER_KEYWORDS = {
     "patience": "early_stopping=jaxmlp.EarlyStopping(patience=10)",
     "monitor": "early_stopping=jaxmlp.EarlyStopping(monitor='accuracy')",
     "verbose": "progress=True",
-    "loss": "objective=jaxmlp.Objective(cost='huber')",
     "momentum": "optimizer='momentum'",
     "nesterov": "optimizer='nesterov'",
     "validation_data": "data=jaxmlp.Dataset.from_arrays(rows, labels, validation=(rows, labels))",
     "validation_fraction": "data=data.split_validation(0.1)",
     "hidden": "net=jaxmlp.network_for(data, hidden=(128,))",
     "activation": "net=jaxmlp.network_for(data, activation='relu')",
+    "norm": "net=jaxmlp.network_for(data, norm='batch')",
+    "output": "net=jaxmlp.network_for(data, output='softmax')",
     "members": "net=jaxmlp.network_for(data, members=8)",
 }  # keywords of other functions, commands and libraries: what to write in `fit`
 SAME_KEYWORDS = {
@@ -31,7 +32,9 @@ SAME_KEYWORDS = {
     "rng": "seed",
     "validation_split": "validation_fraction",
     "hidden_layer_sizes": "hidden",
-    "criterion": "loss",
+    "loss": "cost",
+    "criterion": "cost",
+    "n_iter_no_change": "patience",
     "layers": "hidden",
     "ensemble": "members",
 }
@@ -77,14 +80,15 @@ def resolve_config(
 
 def _remedy(caller: str, name: str, accepts: Callable[[Option], bool]) -> str:
     """Return what to write instead of a keyword that is no option."""
+    name = SAME_KEYWORDS.get(name, name)
     if name in OBJECTIVE_FIELDS:
         return f"write objective=jaxmlp.Objective({name}=...)"
-    name = SAME_KEYWORDS.get(name, name)
     if name == "seed" and caller == "fit_many":
         return "write seeds=[0]"
     instead = OTHER_KEYWORDS.get(name, "")
     option = OPTIONS.get(instead.partition("=")[0])
-    if instead and (option is None or accepts(option)):
+    is_known = option is None or accepts(option)
+    if instead and is_known and (name != "verbose" or caller == "fit"):  # `progress` is another thing elsewhere
         return f"write {instead}"
     near = nearest_name(name, [key for key, option in OPTIONS.items() if accepts(option)])
     return f"did you mean {near!r}?" if near else "see help(jaxmlp.TrainConfig)"

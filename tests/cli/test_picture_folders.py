@@ -92,8 +92,8 @@ REFUSED = {
     ),
     "text": (
         "animals --image-size 5by4",
-        "image_size expects a height and a width of at most 16,000,000 pixels, or one number for both, got '5by4': "
-        "write image_size=(64, 64), or --image-size 64x64",
+        "image_size expects height and width, or one number for both, with at most 16,000,000 pixels in all, "
+        "got '5by4': write image_size=(64, 64), or --image-size 64x64",
     ),
     "warm start": (
         "animals --warm-start run --image-size 4",
@@ -134,3 +134,14 @@ def test_a_run_json_with_another_size_is_refused(size, folder, answer):
     path.write_text(content)
     assert code == 2
     assert "expects the settings of a run, got a damaged file (" in err
+
+
+def test_a_run_inside_the_folder_does_not_disturb_it(folder, answer, monkeypatch):
+    monkeypatch.chdir(folder / "animals")
+    assert answer("train", ".", "--image-size", "5", "--epochs", "1")[0] == 0
+    assert (
+        answer("evaluate", "runs/animals", ".", "--json")[:2]
+        == answer("evaluate", "runs/animals", "animals", "--json")[:2]
+    )
+    assert answer("train", ".", "--image-size", "5", "--epochs", "1", "--out", "again")[0] == 0
+    assert answer("train", "--resume", "again", "--epochs", "2")[0] == 0

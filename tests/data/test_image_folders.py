@@ -2,17 +2,19 @@
 
 import os
 import re
+import warnings
 
 import jax
 import numpy as np
 import pytest
 
 import jaxmlp
+import jaxmlp.data.image_folders as module
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.image_folders import as_image_size
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load, load_rows
-from jaxmlp.data.readers.images import IMAGE_SUFFIXES
+from jaxmlp.data.readers.images import IMAGE_SUFFIXES, PictureShape
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.inference.model import Model
@@ -142,10 +144,17 @@ def test_every_picture_is_resized_as_for_a_prediction(size, save, pets):
 def test_sizes():
     assert as_image_size(np.int64(64)) == as_image_size("64") == (64, 64)
     for size, kind in ((0, InputError), ((1, 2, 3), InputError), (1.5, InputTypeError), ("9" * 5000, InputTypeError)):
-        with pytest.raises(kind, match=re.escape(f"or one number for both, got {repr(size)[:50]}")):
+        with pytest.raises(kind, match=re.escape(f"pixels in all, got {repr(size)[:50]}")):
             as_image_size(size)
-    with pytest.raises(InputError, match=r"at most 16,000,000 pixels, .*got \(10000, 10000\)"):
+    with pytest.raises(InputError, match=r"at most 16,000,000 pixels in all, got \(10000, 10000\)"):
         as_image_size((10_000, 10_000))
+
+
+def test_sizes_in_other_forms():
+    assert as_image_size(np.array(64)) == as_image_size("64 x 64") == as_image_size(np.array([64, 64])) == (64, 64)
+    for size in (True, 10**5000, "64x", [[1, 2]]):
+        with pytest.raises(InputError, match="image_size expects height and width"):
+            as_image_size(size)
 
 
 def test_what_systems_hide_is_ignored_and_other_files_are_noted(four, pets):
@@ -344,3 +353,76 @@ def test_sources_without_pictures_take_no_size(tmp_path, refused):
             f"source {name!r} expects no image_size, because it has no pictures to resize, got 64: leave it out",
         ):
             load(source, image_size=64)
+
+
+def test_runs_within_the_folder_are_no_classes(four, pets):
+    expected = load(pets, test_fraction=0)
+    for run in ("runs/pets", "run1"):
+        (pets / run).mkdir(parents=True)
+        (pets / run / "run.json").touch()
+        (pets / run / "curves.png").touch()
+    same(load(pets, test_fraction=0), expected)
+    assert load(pets).notes == ()
+
+
+def test_files_of_arrays_beside_the_classes_are_told(four, pets):
+    (pets / "model.h5").touch()
+    with pytest.raises(InputError, match="got such files beside folders of pictures, such as cat: move the files"):
+        load(pets)
+
+
+def test_two_classes_of_one_name_are_refused(save, pets):
+    save("caf\u00e9/1.png")
+    save("cafe\u0301/1.png")  # as macOS writes it
+    if len(list(pets.iterdir())) == 2:  # some file systems know them as one
+        with pytest.raises(InputError, match="class folders of different names, got two called 'café'"):
+            load(pets)
+
+
+def test_a_class_like_a_part_is_noted(save, pets):
+    for name in ("cat", "dog", "test"):
+        save(f"{name}/1.png")
+        save(f"{name}/2.png")
+    data = load(pets, test_fraction=0)
+    assert data.classes == ("cat", "dog", "test")
+    assert data.notes == ("classes, although they are called like parts of a data set: test",)
+
+
+def test_an_empty_part_is_to_be_removed(save, pets):
+    save("train/cat/1.png")
+    save("train/dog/1.png")
+    (pets / "test").mkdir()
+    with pytest.raises(InputError, match="got an empty folder: remove it"):
+        load(pets)
+
+
+def test_few_pictures_are_decoded_ahead_of_a_slow_one(monkeypatch):
+    submitted = []
+
+    class Pool:
+        def submit(self, function, path, name, shape):
+            submitted.append(name)
+            future = module.Future()
+            future.set_result(np.zeros((1, 1), np.uint8))
+            return future
+
+    names = [str(i) for i in range(100)]
+    images = module._decode(Pool(), names, names, PictureShape(None))  # pyright: ignore[reportArgumentType]
+    next(images)
+    assert len(submitted) == module.MAX_AHEAD + 1
+    assert len(list(images)) == 99
+
+
+def test_reading_leaves_no_filter_of_warnings(four, pets):
+    filters = list(warnings.filters)
+    load(pets)
+    assert list(warnings.filters) == filters
+
+
+def test_grey_and_coloured_pictures_together_are_within_the_limit(save, pets, monkeypatch):
+    save("a/1.png", np.zeros((4, 6), np.uint8))
+    save("b/1.png")
+    sizes = []
+    monkeypatch.setattr(module, "check_total_bytes", lambda where, size, *rest: sizes.append(size))
+    load(pets, test_fraction=0)
+    assert sizes == [2 * 24, 2 * 24 + 2 * 72]

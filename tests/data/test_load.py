@@ -22,6 +22,11 @@ LABELLED = [s for r in READERS if r.has_labels for s in r.suffixes if not s.ends
 PREDICTED = [s for r in READERS if r.has_rows for s in r.suffixes if not s.endswith(COMPRESSIONS)]
 
 
+def test_no_suffix_is_lost():
+    assert LABELLED == [".h5", ".hdf5", ".npz", ".csv", ".tsv", ".txt", ".data", ".tab", ".parquet", ".pq"]
+    assert PREDICTED == [*LABELLED, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"]
+
+
 def test_the_suffixes_in_the_documentation_are_those_of_the_readers():
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     for reader in READERS:

@@ -58,6 +58,15 @@ def test_the_blocks_of_a_large_array_are_one_by_one_what_few_rows_are(rng, raw, 
     np.testing.assert_array_equal(preprocessing(np.asfortranarray(rows), dtype), few)
 
 
+def test_a_large_array_is_preprocessed_even_where_no_thread_can_be_started(monkeypatch):
+    def submit(*arguments):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", submit)
+    rows = np.ones((BLOCK_BYTES, 2), np.float32)
+    np.testing.assert_array_equal(Preprocessing(scale=2.0)(rows), 0.5)
+
+
 def test_a_number_out_of_range_in_any_block_is_refused():
     rows = np.zeros((2 * BLOCK_BYTES, 2))
     rows[-1, 1] = 1e300

@@ -159,13 +159,20 @@ def test_the_remedy_for_a_keyword_of_elsewhere_can_be_written_as_it_stands(data,
 
 
 def test_keywords_of_other_libraries_lead_to_ours(data):
-    assert set(SAME_KEYWORDS.values()) <= set(OTHER_KEYWORDS)
+    assert set(SAME_KEYWORDS.values()) <= {*OTHER_KEYWORDS, "cost"}
     with pytest.raises(InputTypeError, match=re.escape("got 'random_state': write key=jax.random.key(0)")):
         jaxmlp.fit(NET, data, random_state=0)
     with pytest.raises(
         InputTypeError, match=re.escape("fit_many expects options of TrainConfig, got 'random_state': write seeds=[0]")
     ):
         jaxmlp.fit_many(NET, data, random_state=0)
+    with pytest.raises(InputTypeError, match=re.escape("got 'loss': write objective=jaxmlp.Objective(cost=...)")):
+        jaxmlp.fit(NET, data, loss="mse")
+    with pytest.raises(InputTypeError, match="got 'max_iter': did you mean 'epochs'"):
+        jaxmlp.fit(NET, data, max_iter=3)
+    for function in (jaxmlp.fit_many, jaxmlp.lr_find):
+        with pytest.raises(InputTypeError, match="got 'verbose': see help"):
+            function(NET, data, verbose=1)
     with pytest.raises(InputTypeError, match="fit_many expects options of TrainConfig, got 'patience': see help"):
         jaxmlp.fit_many(NET, data, patience=3)
 

@@ -68,8 +68,7 @@ CONVENTIONS = (COURSE, KERAS, *PLAIN)
 CLASSES = "list_classes"
 KNOWN_NAMES = frozenset(name for names in CONVENTIONS for name in names if name) | {CLASSES}
 _NAME_OF_LOWER = {name.lower(): name for name in sorted(KNOWN_NAMES)}
-PART_OF_NAME = {"train": "train", "training": "train", "test": "test"}
-PART_OF_NAME |= dict.fromkeys(("val", "valid", "validation"), "val")
+PART_OF_NAME = {"train": "train", "training": "train", "test": "test", "val": "val", "validation": "val"}
 """The part that a group of an HDF5 file, or a folder of pictures, holds by its name in lower case."""
 _LETTER_OF_ROLE = {"x": "x", "rows": "x", "images": "x", "y": "y", "labels": "y", "targets": "y"}
 _NUMPY_DEFAULT_NAME = re.compile(r"arr_\d+")  # as np.savez names what it gets without a name

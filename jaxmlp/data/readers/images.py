@@ -3,12 +3,10 @@
 Pillow is optional, and is imported when a picture is read.
 """
 
-import contextlib
 import math
 import struct
-import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,23 +73,7 @@ def read_image(path: Path, _n_features: int, columns: Columns) -> np.ndarray:
         InputError: the model reads no images, Pillow is missing, or the file is not a picture of 8 bits a channel.
     """
     shape = shape_for_model(columns.image_shape, path.name)
-    with bombs_as_errors():
-        return read_picture(path, path.name, shape).reshape(1, -1)
-
-
-@contextlib.contextmanager
-def bombs_as_errors() -> Iterator[None]:
-    """Make Pillow's warning of too many pixels an error in every thread, as `read_picture` needs it.
-
-    A small file may unpack to gigabytes. The filters of warnings belong to the process, so a thread must not set them.
-
-    Raises:
-        InputError: Pillow is missing.
-    """
-    warning = _import_pillow().DecompressionBombWarning
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", warning)
-        yield
+    return read_picture(path, path.name, shape).reshape(1, -1)
 
 
 def read_picture(path: Path, name: str, shape: PictureShape) -> np.ndarray:
@@ -132,7 +114,10 @@ def _open_upright(path: Path, name: str) -> "Image.Image":
         with pillow.open(path, formats=IMAGE_FORMATS) as file:
             # `open` reads the header only: no pixel is decoded yet
             n_pixels = math.prod(file.size)
-            if n_pixels > max(SMALL_PIXELS, RATIO * status.st_size):
+            # a small file may unpack to gigabytes: Pillow only warns above its limit of pixels. Here that is an error,
+            # without a filter of warnings, which would hold for all threads of the process
+            limit = pillow.MAX_IMAGE_PIXELS or n_pixels
+            if n_pixels > min(limit, max(SMALL_PIXELS, RATIO * status.st_size)):
                 raise _damaged(name)
             # this decodes the pixels, which is possible only while the file is open
             picture = ImageOps.exif_transpose(file)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.errors import InputError
-from jaxmlp.evidence.certificate import Row
+from jaxmlp.evidence.certificate import MAX_SHOWN, Row
 from jaxmlp.evidence.package_check.discover import rule_within
 from jaxmlp.evidence.package_check.draw import CallArguments, describe_arguments, draw_arguments
 from jaxmlp.evidence.package_check.recording import RecordedCall
@@ -77,7 +77,7 @@ class RuleReport(NamedTuple):
     def __repr__(self) -> str:
         """Return the title, what failed and the counts; `print` shows every row."""
         failed = ["  ".join(filter(None, row)) for row in self.rows if row.verdict == "FAIL"]
-        return "\n".join([self.title, *failed, self.summary()])
+        return "\n".join([self.title, *failed[:MAX_SHOWN], self.summary()])
 
 
 def judge_rule(

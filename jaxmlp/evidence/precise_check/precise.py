@@ -104,7 +104,7 @@ class DigitsReport(NamedTuple):
     def __repr__(self) -> str:
         """Return the counts; `print` shows every row."""
         failed = sum(not row.passed for row in self.rows)
-        return f"DigitsReport({len(self.rows)} rows against {DIGITS} digits, {failed} FAIL)"
+        return f"DigitsReport({DIGITS} digits, rows: {len(self.rows)}, {failed} FAIL)"
 
     def __str__(self) -> str:
         return "\n".join(
