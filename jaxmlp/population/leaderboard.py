@@ -89,7 +89,7 @@ class Row(NamedTuple):
 
     def __str__(self) -> str:
         settings = [f"{name} {number:g}" for name, number in self.numbers.items()]
-        hidden = dict.fromkeys(getattr(g, "name", g) for g in self.net.hidden)
+        hidden = dict.fromkeys(g.name for g in self.net.activations[:-1])
         what = ", ".join([" ".join(["-".join(map(str, self.net.sizes)), *hidden]), *settings])
         spread = f" ± {self.spread:.2g}" if self.runs > 1 else ""
         facts = [] if math.isnan(self.mean) else [f"{self.mean:.4g}{spread}"]
