@@ -99,17 +99,17 @@ def visible_entries(folder: Path) -> list[Path]:
     except OSError as error:
         raise unreadable(folder.name, error) from None
     visible = (path for path in entries if not path.name.startswith(".") and path.name.lower() not in HIDDEN_NAMES)
-    return [path for path in visible if not _is_run(path) and not _holds_runs(path)]
+    return [path for path in visible if not _is_run_folder(path) and not _holds_runs(path)]
 
 
-def _is_run(path: Path) -> bool:
+def _is_run_folder(path: Path) -> bool:
     """Whether a folder is that of a run: a command within the data writes it there."""
     return os.path.isfile(path / "run.json") or os.path.isfile(path / LOCK)
 
 
 def _holds_runs(path: Path) -> bool:
     """Whether a folder is called runs and has folders of runs in it."""
-    return path.name == "runs" and os.path.isdir(path) and any(_is_run(inner) for inner in path.iterdir())
+    return path.name == "runs" and os.path.isdir(path) and any(_is_run_folder(inner) for inner in path.iterdir())
 
 
 def is_picture(path: Path) -> bool:
