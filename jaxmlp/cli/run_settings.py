@@ -16,9 +16,9 @@ from jaxmlp.cli.output import console
 from jaxmlp.data.checksum import KEY, digest_of_facts
 from jaxmlp.data.files import write_bytes
 from jaxmlp.data.limits import as_path, check_regular
+from jaxmlp.data.locks import SETTINGS as SETTINGS
 from jaxmlp.errors import InputError, quoted, sentence
 
-SETTINGS = "run.json"
 MAX_BYTES = 16 * 2**20
 
 Settings = dict[str, Any]  # what run.json holds: "data", "loading", "options", "result", "finished", …

@@ -25,7 +25,7 @@ import numpy as np
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.labels import preview
 from jaxmlp.data.limits import as_name, bytes_on_disk, check_regular, check_total_bytes, unreadable
-from jaxmlp.data.locks import LOCK
+from jaxmlp.data.locks import LOCK, SETTINGS
 from jaxmlp.data.readers.arrays import PART_OF_NAME, Arrays
 from jaxmlp.data.readers.images import (
     IMAGE_SUFFIXES,
@@ -104,7 +104,7 @@ def visible_entries(folder: Path) -> list[Path]:
 
 def _is_run_folder(path: Path) -> bool:
     """Whether a folder is that of a run: a command within the data writes it there."""
-    return os.path.isfile(path / "run.json") or os.path.isfile(path / LOCK)
+    return os.path.isfile(path / SETTINGS) or os.path.isfile(path / LOCK)
 
 
 def _holds_runs(path: Path) -> bool:

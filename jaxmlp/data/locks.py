@@ -19,6 +19,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+SETTINGS = "run.json"  # which every folder of a run has, once it trains
 LOCK = ".lock"
 _owned: set[tuple[int, int]] = set()  # folders of this process, by device and inode: their paths may change
 

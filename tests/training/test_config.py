@@ -197,3 +197,21 @@ def test_a_configuration_shows_what_differs_from_the_defaults():
     assert (
         resolve_config("fit", None, {}).epochs == {f.name: f.default for f in dataclasses.fields(TrainConfig)}["epochs"]
     )
+
+
+def test_an_equal_number_is_the_default(data):
+    assert repr(TrainConfig(warmup=0, schedule="".join(["con", "stant"]))) == "TrainConfig()"
+    jaxmlp.lr_find(NET, data, TrainConfig(warmup=0), steps=3)  # which has no warmup
+    with pytest.raises(InputError, match="lr_find expects no warmup, got 1"):
+        jaxmlp.lr_find(NET, data, TrainConfig(warmup=1), steps=3)
+
+
+@pytest.mark.parametrize("batch_size", [8, "full"])
+def test_a_report_has_the_rate_of_the_last_step_of_its_epoch(data, batch_size):
+    def rate(step):
+        return 0.01 / (1 + int(step))
+
+    result = jaxmlp.fit(NET, data, epochs=3, batch_size=batch_size, learning_rate=rate)
+    assert [report.learning_rate for report in result.history] == pytest.approx(
+        [0.01 / report.step for report in result.history], rel=1e-6
+    )
