@@ -26,7 +26,6 @@ from typing import Any
 from workloads import RECIPES, make
 
 WORKLOADS = ("small", "planar", "digits", "mnist")
-EPOCHS = {"small": 10, "planar": 500, "digits": 20, "mnist": 1, "cat": 50}
 
 
 class Checkout:
@@ -63,7 +62,7 @@ def serve(fast: bool) -> None:
     trainers: dict[str, Any] = {}
     for line in sys.stdin:
         name = line.strip()
-        epochs = 2 if fast else EPOCHS.get(name, 1)
+        epochs = RECIPES[name].fast[1] if fast else RECIPES[name].epochs
         if name not in trainers:
             trainers[name] = prepare(make(name, fast))
             trainers[name].run(0, epochs)

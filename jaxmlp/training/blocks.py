@@ -206,7 +206,7 @@ class _Run:
         if self.spec.rates is None:
             return self.spec.hyper
         # padded to the capacity, because another shape would be another program
-        rates = np.stack([self.spec.rates(self.epoch + i) for i in range(n)])
+        rates = np.array([self.spec.rates(self.epoch + i) for i in range(n)])
         return self.spec.hyper._replace(rates=np.pad(rates, ((0, self.spec.plan.capacity - n), (0, 0))))
 
     def count_good(self, states: "_BlockStates", finite: bool, metrics: EpochMetrics, n: int) -> int:
@@ -306,7 +306,7 @@ class _Run:
             last_rates,
             validation[2],
         )
-        return [Report(*row) for row in zip(*columns, strict=True)]
+        return list(map(Report._make, zip(*columns, strict=True)))
 
     def _validation(self, metrics: ValidationMetrics | None, n: int) -> tuple[list[Any], list[Any], list[Any]]:
         """Return cost, accuracy and metrics of the validation part after each of n epochs."""

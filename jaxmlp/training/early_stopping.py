@@ -62,6 +62,9 @@ class MetricTracker(Callback):
 
     def on_epoch_end(self, progress: Progress) -> bool:
         """Record the epoch, and return whether to stop."""
+        if self._early_stopping is None:  # no epoch is remembered
+            self.values.append(monitored_value(progress.history[-1], self.monitor))
+            return False
         self.update(progress.history[-1], progress.params_getter())
         return self.should_stop
 

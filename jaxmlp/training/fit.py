@@ -184,9 +184,11 @@ def fit(
             seconds=snapshot.seconds,
         )
         try:
+            after_epoch = [callback.on_epoch_end for callback in active]
+            after_segment = [callback.on_segment_end for callback in active]
             for _ in loop.follow(blocks):
-                hook = "on_epoch_end" if loop.partial is None else "on_segment_end"
-                answers = [getattr(callback, hook)(loop) for callback in active]  # a list: each of them is called
+                hooks = after_epoch if loop.partial is None else after_segment
+                answers = [hook(loop) for hook in hooks]  # a list: each of them is called
                 # all processes leave the loop after the same epoch: the next call of the device needs every one of them
                 if all_reduce_max(any(answers)):
                     break
