@@ -40,11 +40,17 @@ def test_a_draw_is_the_beginning_of_a_longer_one(name, shape):
     chex.assert_trees_all_close(numbers[:n].reshape(shape), expected, rtol=1e-6)
 
 
-@pytest.mark.quick("9")
-@pytest.mark.parametrize("n", [1, 7, 9])
-def test_keys_are_those_of_split(n):
-    expected = jax.random.key_data(jax.random.split(KEY, n))
-    np.testing.assert_array_equal([jax.random.key_data(key) for key in split_key(KEY, n)], expected)
+@pytest.mark.parametrize("seed", [5, -1, 2**31 - 1])
+@pytest.mark.parametrize("n", [1, 9])
+def test_keys_are_those_of_split(seed, n):
+    key = jax.random.key(seed)
+    expected = jax.random.key_data(jax.random.split(key, n))
+    np.testing.assert_array_equal([jax.random.key_data(part) for part in split_key(key, n)], expected)
+
+
+def test_keys_of_a_key_on_a_device_stay_on_it():
+    key = jax.device_put(KEY, jax.devices()[-1])
+    assert [part.devices() for part in split_key(key, 2)] == [key.devices()] * 2
 
 
 @pytest.mark.slow
@@ -76,12 +82,12 @@ def test_keys_without_this_order_draw_by_themselves():
 
 @pytest.mark.slow
 def test_networks_share_the_programs_that_draw():
-    programs: Any = (random_numbers._draw, random_numbers._split)
+    draw: Any = random_numbers._draw
     jaxmlp.init(KEY, Network((3, 4, 2), "relu", "softmax"))
-    counts = [program._cache_size() for program in programs]
+    count = draw._cache_size()
     for n in range(5, 9):
         jaxmlp.init(KEY, Network((n, n + 1, n + 2, 2), "elu", "softmax"))
-    assert [program._cache_size() for program in programs] == counts
+    assert draw._cache_size() == count
 
 
 def test_an_initializer_of_your_own_draws_as_it_says():
