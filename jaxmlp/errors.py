@@ -49,10 +49,12 @@ SYNONYMS = {
     "swish": "silu",
     "units": "hidden",
 }  # a name of other books and libraries, without capitals and signs: the name here
-# the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates
+_INVISIBLE = (0xAD, 0x200B, 0x2060, 0xFEFF)  # soft hyphen, blanks without width, byte order mark
+# the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates; and
+# letters that nobody sees, by which two names that look the same differ
 CONTROL = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-) | dict.fromkeys(range(0xD800, 0xE000))
+) | dict.fromkeys([*_INVISIBLE, *range(0xD800, 0xE000)])
 _ESCAPES = {code: chr(code).encode("unicode_escape", "surrogatepass").decode("ascii") for code in CONTROL}
 
 

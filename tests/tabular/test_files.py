@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import sys
 
 import numpy as np
 import pytest
@@ -375,3 +376,63 @@ def test_parquet(tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(InputError, match=r"bad\.parquet expects a table in Parquet, got a damaged or foreign file"):
         load(tmp_path / "bad.parquet")
+
+
+def test_a_panic_of_polars_is_a_sentence(tmp_path, monkeypatch):
+    polars = pytest.importorskip("polars")
+    pandas.DataFrame({"a": [1, 2], "y": [0, 1]}).to_parquet(tmp_path / "t.parquet")
+
+    def panic(*_, **__):
+        raise polars.exceptions.PanicException("index out of bounds")
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(polars, "scan_parquet", panic)
+    with pytest.raises(InputError, match=r"got a damaged or foreign file \(index out of bounds\)"):
+        load(tmp_path / "t.parquet")
+
+
+def bomb_of_numbers(arrow):
+    return arrow.table({"a": arrow.array(np.zeros(4_000_000)), "y": arrow.array(np.zeros(4_000_000))})
+
+
+def bomb_of_lists(arrow):
+    lists = arrow.ListArray.from_arrays([0, 4_000_000], np.zeros(4_000_000))
+    return arrow.table({"a": lists, "y": [1]})
+
+
+def bomb_of_texts(arrow):
+    texts = arrow.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 300])
+    return arrow.table({"a": texts.cast(arrow.string()), "y": np.zeros(100_000)})
+
+
+def bomb_of_categories(arrow):
+    return arrow.table({"a": bomb_of_texts(arrow)["a"].dictionary_encode(), "y": np.zeros(100_000)})
+
+
+BOMBS = (bomb_of_numbers, bomb_of_texts, bomb_of_categories)
+
+
+def write_bomb(path, make):
+    """Write a table ten times, one below the other, in some kilobytes."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = make(arrow)
+    with parquet.ParquetWriter(path, table.schema, compression="zstd") as writer:
+        for _ in range(10):
+            writer.write_table(table)
+    assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("make", [*BOMBS, bomb_of_lists])
+def test_a_small_parquet_file_does_not_become_a_large_table(make, tmp_path):
+    write_bomb(tmp_path / "t.parquet", make)
+    with pytest.raises(InputError, match=r"t\.parquet expects at most 268,435,456 bytes in memory"):
+        load(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("make", BOMBS)
+def test_a_small_parquet_file_does_not_become_a_large_table_of_polars(make, tmp_path, monkeypatch):
+    pytest.importorskip("polars")
+    write_bomb(tmp_path / "t.parquet", make)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r"t\.parquet expects at most 268,435,456 bytes in memory"):
+        load(tmp_path / "t.parquet")

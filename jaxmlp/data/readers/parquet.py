@@ -14,6 +14,7 @@ from jaxmlp.errors import InputError, quoted, sentence
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Table, as_table, check_distinct
 
+PART = "its table"
 NAMELESS_INDEX = "__index_level_"  # the beginning of the name that pandas gives to a column of an index without one
 
 
@@ -25,7 +26,7 @@ def read_parquet(path: Path, options: TableOptions | None = None, known_names: S
     """
     options = options or TableOptions()
     options.refuse_text_choices(path.name)
-    check_bytes(path, check_regular(path).st_size)
+    check_regular(path)
     for read in (_read_with_pyarrow, _read_with_polars):
         try:
             frame, indices = read(path)
@@ -50,21 +51,76 @@ def _is_no_feature(options: TableOptions, known_names: Sequence[str], name: str)
 
 def _read_with_pyarrow(path: Path) -> tuple[Any, Sequence[str]]:
     """Return the columns without those of the index, and the names of the latter."""
-    import pyarrow.parquet  # pyright: ignore[reportMissingImports]
+    from pyarrow import parquet  # pyright: ignore[reportMissingImports]
 
-    check_distinct(pyarrow.parquet.read_schema(path).names, path.name)
-    table = pyarrow.parquet.read_table(path)
+    schema = parquet.read_schema(path)
+    check_distinct(schema.names, path.name)
+    # A file holds a text once, and then its number for each row: as texts of their own, the rows of a few megabytes may
+    # take all memory. So they are read as these numbers, and become texts when it is known how long they are.
+    texts = {field.name: field.type for field in schema if _is_text(field.type)}
+    with parquet.ParquetFile(path, read_dictionary=list(texts)) as file:
+        facts = file.metadata
+        groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
+        lists = [j for j in range(facts.num_columns) if facts.schema.column(j).max_repetition_level > 0]
+        n_in_lists = sum(group.column(j).num_values for group in groups for j in lists)
+        _check_numbers(path, facts.num_rows * len(schema) + n_in_lists)
+        check_bytes(path, sum(group.total_byte_size for group in groups), PART)
+        table = file.read()
+    check_bytes(path, sum(map(_text_bytes, table.columns)), "the text of its cells")
     # pandas stores its index as the last column, which would be the target
     stored = (table.schema.pandas_metadata or {}).get("index_columns", ())
     # the default index of pandas is a dict in this list, without a column
     indices = [name for name in stored if name in table.column_names]
-    columns = table.select([name for name in table.column_names if name not in indices])
-    return columns, [name for name in indices if not name.startswith(NAMELESS_INDEX)]
+    names = [name for name in table.column_names if name not in indices]
+    columns = {name: table[name].cast(texts[name]) if name in texts else table[name] for name in names}
+    return type(table).from_pydict(columns), [name for name in indices if not name.startswith(NAMELESS_INDEX)]
+
+
+def _text_bytes(column: Any) -> int:
+    """Return how long all texts of a column are together, each counted as often as it occurs; 0 for other columns."""
+    from pyarrow import compute, types  # pyright: ignore[reportMissingImports]
+
+    if not types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return 0
+    total = 0
+    for chunk in column.chunks:
+        lengths = compute.call_function("binary_length", [chunk.dictionary]).take(chunk.indices)
+        total += compute.call_function("sum", [lengths]).as_py() or 0
+    return total
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types  # pyright: ignore[reportMissingImports]
+
+    return any(test(kind) for test in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary))
 
 
 def _read_with_polars(path: Path) -> tuple[Any, Sequence[str]]:
     """Return the columns without an index that has no name; polars does not show which others are an index."""
     import polars  # pyright: ignore[reportMissingImports]
 
-    frame = polars.read_parquet(path)
-    return frame.select([name for name in frame.columns if not name.startswith(NAMELESS_INDEX)]), ()
+    try:
+        lazy = polars.scan_parquet(path, glob=False)
+        names = lazy.collect_schema().names()
+        _check_numbers(path, lazy.select(polars.len()).collect().item() * len(names))
+        frame = lazy.select([name for name in names if not name.startswith(NAMELESS_INDEX)]).collect()
+    except polars.exceptions.PanicException as panic:  # what polars raises for some damaged files is no `Exception`
+        raise ValueError(str(panic)) from None
+    check_bytes(path, sum(map(_text_bytes_of_series, frame)), "the text of its cells")  # polars holds a text once, too
+    return frame, ()
+
+
+def _text_bytes_of_series(series: Any) -> int:
+    """Return what `_text_bytes` does, for a column of polars."""
+    import polars  # pyright: ignore[reportMissingImports]
+
+    if series.dtype not in (polars.String, polars.Categorical, polars.Enum):
+        return 0
+    counts = series.alias("text").drop_nulls().value_counts(name="n")
+    lengths = counts["text"].cast(polars.String).str.len_bytes()
+    return int((lengths.cast(polars.Int64) * counts["n"]).sum())
+
+
+def _check_numbers(path: Path, n: int) -> None:
+    """Raise if so many numbers would take more memory than the file may."""
+    check_bytes(path, 8 * n, PART)  # as float64, which most columns become
