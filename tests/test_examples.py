@@ -18,7 +18,7 @@ SCRIPTS = {
     "published.py": ["--fast"],
     "tables.py": ["--fast"],
     "killed.py": ["--fast"],
-    "fuzz.py": ["npz", "--runs", "30"],
+    "fuzz.py": ["all", "--runs", "30"],
     "faults.py": ["--fast"],
     "soak.py": ["--fast"],
     "benchmarks/import_time.py": ["--rounds", "2"],

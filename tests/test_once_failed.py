@@ -1,0 +1,37 @@
+"""Files that once ended in a traceback, a crash or a hang: each is read, or refused in one sentence.
+
+They are from `examples/fuzz.py`: those of data from its files of seed 5 and the first release, the models from forged
+ones of seed 2. To add one that `fuzz.py` has kept, put it into golden/once_failed.zip as READER/NUMBER-WHAT_CAME.
+"""
+
+import importlib.util
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).parent
+ARCHIVE = HERE / "golden" / "once_failed.zip"
+with zipfile.ZipFile(ARCHIVE) as _archive:
+    NAMES = sorted(_archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def fuzz() -> ModuleType:
+    """The example, as a module."""
+    spec = importlib.util.spec_from_file_location("fuzz", HERE.parent / "examples" / "fuzz.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# the process that reads a file first is ended after 3 s
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "hang" in n else ()) for n in NAMES])
+def test_a_file_that_once_failed(name, fuzz, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXMLP_CHECK_HDF5", "always")  # for the forged models
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        content = archive.read(name)
+    assert fuzz.verdict(name.partition("/")[0], tmp_path, content) in ("read", "refused")
