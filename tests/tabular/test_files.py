@@ -378,6 +378,16 @@ def test_parquet(tmp_path):
         load(tmp_path / "bad.parquet")
 
 
+@pytest.mark.parametrize("library", ["pyarrow", "polars"])
+def test_a_parquet_file_with_a_pattern_as_its_name_is_one_file(library, tmp_path, monkeypatch):
+    pytest.importorskip(library)
+    for name, value in (("t[12].parquet", 1), ("t1.parquet", 2)):
+        pandas.DataFrame({"a": [value] * 4, "y": [0, 1] * 2}).to_parquet(tmp_path / name)
+    if library == "polars":
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert set(whole(tmp_path / "t[12].parquet").train.rows.ravel().tolist()) == {1}
+
+
 def test_a_panic_of_polars_is_a_sentence(tmp_path, monkeypatch):
     polars = pytest.importorskip("polars")
     pandas.DataFrame({"a": [1, 2], "y": [0, 1]}).to_parquet(tmp_path / "t.parquet")
