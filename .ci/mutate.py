@@ -169,10 +169,11 @@ def run_tests(copy: Path, file: str, marks: str) -> tuple[str, str]:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             output, code = log.read_text(errors="replace"), os.waitstatus_to_exitcode(status)
-            if code in (3, 4):  # neither a failed test nor an error of an import: pytest itself did not run
+            # neither a failed test nor an error of an import: pytest itself did not run
+            if code in (3, 4) and "ERROR collecting" not in output:
                 raise SystemExit(output)
             failed = re.search(r"^(?:FAILED|ERROR) (?:\S*/)?([^\s\[]+)", output, re.MULTILINE)
-            return "killed" if code in (1, 2) else "survived", failed[1] if failed else ""
+            return "survived" if code in (0, 5) else "killed", failed[1] if failed else ""
         time.sleep(0.05)
     os.killpg(child, 9)
     os.waitpid(child, 0)

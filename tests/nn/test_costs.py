@@ -58,6 +58,15 @@ def test_output_error_is_the_oracles(name, g):
     assert oracle.relative_difference(weighted, output.backward(Z, dA * WEIGHTS / WEIGHTS.sum())) <= 1e-12
 
 
+@every_head
+def test_slope_is_the_oracles_derivative_by_the_output(name, g):
+    Y = targets(name, 12 // g.pieces)
+    A = oracle.activation(g.name).apply(Z)
+    slope = costs.find(name, g).slope
+    assert slope is not None
+    np.testing.assert_allclose(slope(*jax_arrays(A, Y)), oracle.cost(name)(A, Y)[1], rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", zoo.COSTS)
 def test_delta_is_the_slope_of_each_loss(name):
     g = zoo.LIKELIHOODS.get(name, sigmoid)
