@@ -33,7 +33,7 @@ import numpy as np
 
 from jaxmlp.data.readers.hdf5_checker import HDF5_ERRORS
 
-MAX_SECONDS = 20  # of one file; the process that checks HDF5 stops after 3 s of computing
+MAX_SECONDS = 20  # of computing for one file; one that hangs is stopped after 6 times as long
 MAX_LETTERS = 1500
 ODD_BYTES = (b"\0", b"\xff", b"\x1b[31m", b"\xff" * 8, b"\0" * 8, struct.pack("<Q", 2**40), struct.pack(">I", 2**31))
 ODD_CELLS = ("", "nan", "1e999", "-", '"', "\x1b[2J", "9" * 400, "0x10", "1,5", "é", "\0", "x" * 10_000, "1970-01-01")
@@ -293,7 +293,7 @@ def read(reader: str, folder: Path, content: bytes) -> object:
 
 
 def verdict(reader: str, folder: Path, content: bytes) -> str:
-    """Return "read", "refused", or what is wrong with the way in which the file was refused."""
+    """Return "read", "refused", or a description of what failed."""
     from jaxmlp.errors import CONTROL, InputError
 
     started = time.process_time()
@@ -303,7 +303,7 @@ def verdict(reader: str, folder: Path, content: bytes) -> str:
     except InputError as error:
         text = str(error)
         if len(text) > MAX_LETTERS or "\n" in text or not CONTROL.keys().isdisjoint(map(ord, text)):
-            return f"a sentence of {len(text)} letters on one line or more, perhaps not printable: {text[:100]!r}"
+            return f"a message of {len(text)} characters, too long, in several lines or not printable: {text[:100]!r}"
         answer = "refused"
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:150]!r}"
@@ -318,9 +318,9 @@ def file_of_run(reader: str, seed: int, run: int, whole: list[bytes]) -> bytes:
 
 
 def work(reader: str, seed: int, first: int, last: int) -> None:
-    """Read the files of some runs, and print a line for each: this process may end in any of them."""
+    """Print the number of each file before it is read, because it may end this process, and the verdict after it."""
     warnings.simplefilter("ignore")
-    # a third of the models are changed and sealed again, as somebody would forge them: README says to set this for them
+    # a third of the models are forged: changed, and given the right checksum. README recommends this setting for them
     os.environ["JAXMLP_CHECK_HDF5"] = "always"
     whole = whole_files(reader)
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere), tempfile.TemporaryDirectory() as folder:
@@ -330,7 +330,7 @@ def work(reader: str, seed: int, first: int, last: int) -> None:
 
 
 def runs(reader: str, seed: int, n: int) -> Iterator[tuple[int, str]]:
-    """Yield the number and the verdict of each run; a process that ends or hangs is started again after it."""
+    """Yield the number and the verdict of each file; after a crash or a hang a new process continues with the next."""
     run = 0
     while run < n:
         command = [sys.executable, __file__, reader, "--seed", str(seed), "--worker", str(run), str(n)]
@@ -349,7 +349,7 @@ def runs(reader: str, seed: int, n: int) -> Iterator[tuple[int, str]]:
         else:
             if process.wait() == 0:
                 return
-            raise SystemExit(f"the process of reader {reader} ends with {process.returncode} before its first file")
+            raise SystemExit(f"the process of reader {reader} ended with {process.returncode} between two files")
         yield run, f"the process ended or hung, with {process.wait()}"
         run += 1
 

@@ -55,6 +55,7 @@ _INVISIBLE = (0xAD, 0x200B, 0x2060, 0xFEFF)  # soft hyphen, blanks without width
 CONTROL = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 ) | dict.fromkeys([*_INVISIBLE, *range(0xD800, 0xE000)])
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = {code: chr(code).encode("unicode_escape", "surrogatepass").decode("ascii") for code in CONTROL}
 
 
@@ -79,6 +80,21 @@ def quoted(text: object, limit: int = MAX_QUOTED_LETTERS) -> str:
         return line
     half = (limit - 5) // 2  # 5 for " ... "
     return f"{line[:half]} ... {line[half + 5 - limit :]}"
+
+
+def check_texts(where: str, texts: Iterable[object]) -> None:
+    """Raise for a text that no model file can store: one with a NUL, or one that is not valid Unicode.
+
+    Raises:
+      InputError: there is such a text.
+
+    >>> check_texts("the classes", ["cat", 7, "a\\0b"])
+    Traceback (most recent call last):
+    jaxmlp.errors.InputError: the classes expects valid text without NUL, got 'a\\x00b': write it in another way
+    """
+    for text in texts:
+        if isinstance(text, str) and not text.isprintable() and ("\0" in text or _SURROGATE.search(text)):
+            raise InputError(sentence(where, "valid text without NUL", repr(text), "write it in another way"))
 
 
 class InputError(ValueError):

@@ -1,4 +1,4 @@
-"""End a command on Ctrl-C or SIGTERM: clean up, print one line, and return the exit code that shells use.
+"""End a command on Ctrl-C or SIGTERM: clean up, print one line, and return the exit status that shells use.
 
 The handlers raise no exception: C code may ignore an exception in a callback, and a library may crash if one is raised
 while it is imported. Instead the handler itself ends the process, after the clean-ups that are registered here. During
@@ -42,7 +42,7 @@ def is_command() -> bool:
 
 
 def end_process(number: int, frame: object = None) -> None:
-    """Clean up, print one line, and end the process with exit code 128 + the number of the signal."""
+    """Clean up, print one line, and end the process with exit status 128 + the number of the signal."""
     for any_signal in MESSAGES:
         signal.signal(any_signal, signal.SIG_IGN)  # a second signal must not interrupt the clean-ups
     try:

@@ -1,7 +1,7 @@
 """Write a picture whose font lacks some letters, such as Chinese ones, with further fonts of this machine.
 
-Matplotlib looks for each letter in a list of fonts, in their order. The fonts are added to the texts of a figure behind
-those that it has, so that all other letters look as before and no global setting changes. They are searched only after
+Matplotlib looks for each letter in a list of fonts, in their order. The fonts are added after those that each text of a
+figure already has, so that all other letters look as before and no global setting changes. They are searched only after
 Matplotlib has warned of a missing letter.
 """
 
@@ -16,7 +16,7 @@ from matplotlib.font_manager import fontManager, get_font
 from matplotlib.text import Text
 
 
-def write_picture(figure: Figure, path: Path, suffix: str) -> list[warnings.WarningMessage]:
+def write_figure(figure: Figure, path: Path, suffix: str) -> list[warnings.WarningMessage]:
     """Write a figure in the format of a suffix, and return the warnings of Matplotlib."""
     caught = _write(figure, path, suffix)
     return _write(figure, path, suffix) if any(map(is_missing_letter, caught)) and _add_fonts(figure) else caught
@@ -35,7 +35,7 @@ def _write(figure: Figure, path: Path, suffix: str) -> list[warnings.WarningMess
 
 
 def _is_worth_reading(record: logging.LogRecord) -> bool:
-    # a font that exists in one weight is used in this weight
+    # a font may lack the weight that is asked for: it is then used as it is, and the user need do nothing
     return "font weight" not in record.getMessage()
 
 
@@ -45,7 +45,7 @@ def is_missing_letter(warning: warnings.WarningMessage) -> bool:
 
 
 def _add_fonts(figure: Figure) -> bool:
-    """Add fonts for the letters of all texts of a figure behind those that it has; return whether there are any."""
+    """Add fonts for the letters of all texts of a figure after those that each has; return whether there are any."""
     texts: Any = figure.findobj(Text)
     letters = frozenset(letter for text in texts for letter in text.get_text() if not letter.isascii())
     fonts = fonts_with(letters)

@@ -16,9 +16,11 @@ import numpy as np
 
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.files import atomic_path, check_writable
-from jaxmlp.errors import InputError, sentence, unknown, warn_user
+from jaxmlp.errors import InputError, quoted, sentence, unknown, warn_user
 from jaxmlp.evidence.diagnostics.diagnose import Diagnosis
 from jaxmlp.inference.model import Model
+from jaxmlp.tabular.encoder import TableEncoder
+from jaxmlp.tabular.roles import NUMBER
 from jaxmlp.training.lr_finder import RangeTest
 from jaxmlp.training.state import Report
 
@@ -35,7 +37,7 @@ except ImportError as error:  # an optional package: the remedy says how to inst
     ) from error
 
 # these need Matplotlib as well: after the sentence above
-from jaxmlp.letters import is_missing_letter, write_picture
+from jaxmlp.letters import is_missing_letter, write_figure
 from jaxmlp.textbook_plots import draw_activation as draw_activation
 from jaxmlp.textbook_plots import draw_blocks as draw_blocks
 from jaxmlp.textbook_plots import draw_boundary as draw_boundary
@@ -49,6 +51,7 @@ TRAINING, VALIDATION = "#1f6fb4", "#d9731a"
 _shown_warnings: dict[Any, Any] = {}  # by which Python shows each warning once
 MAX_CONFUSION_CLASSES = 30  # a larger confusion matrix is unreadable
 MAX_TICKS = 12  # on the axis of a panel
+MAX_LETTERS = 40  # of a name from data
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -62,7 +65,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     check_picture(path)
     with atomic_path(path) as temporary:
         # the path may be a link to a file of another suffix, and then the temporary file has that one
-        _warn_again(write_picture(figure, temporary, _suffix(path)))
+        _warn_again(write_figure(figure, temporary, _suffix(path)))
 
 
 def _warn_again(caught: Iterable[warnings.WarningMessage]) -> None:
@@ -86,6 +89,16 @@ def check_picture(path: str | os.PathLike[str], *sources: str | os.PathLike[str]
     if _suffix(path) not in formats:
         raise unknown("the suffix of a picture", _suffix(path), formats)
     check_writable(path, *sources)
+
+
+def _as_text(name: object) -> str:
+    """Return a name from data as a text of a figure: short, on one line, and never a formula.
+
+    >>> _as_text("$5-$10"), _as_text("_x")
+    ('\\\\$5-\\\\$10', ' _x')
+    """
+    text = quoted(name, MAX_LETTERS).replace("$", r"\$")  # Matplotlib sets what is between two $ as a formula
+    return f" {text}" if text.startswith("_") else text  # a legend leaves out names that begin with _
 
 
 def curves(history: Sequence[Report]) -> Figure:
@@ -129,7 +142,9 @@ def confusion(model: Model, part: Part) -> Figure:
     C = len(model.classes)
     # a pair (true, predicted) is one number below C², so one count gives the whole matrix
     counts = np.bincount(part.targets * C + predicted, minlength=C * C).reshape(C, C)
-    side = max(3.6, 0.42 * C + 1.6)
+    names = [_as_text(label) for label in model.classes]
+    longest = max(map(len, names))
+    side = max(3.6, 0.42 * C + 1.6) + 0.07 * max(0, longest - 8)  # inches: the names need room, too
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # of each true class; an absent one is 0
@@ -137,8 +152,7 @@ def confusion(model: Model, part: Part) -> Figure:
     for (i, j), count in np.ndenumerate(counts):
         if count:
             axes.text(j, i, str(count), ha="center", va="center", color="white" if fractions[i, j] > 0.5 else "black")
-    names = [str(label) for label in model.classes]
-    rotation = 90 if max(map(len, names)) > 3 else 0
+    rotation = 90 if longest > 3 else 0
     axes.set_xticks(range(C), names, rotation=rotation)
     axes.set_yticks(range(C), names)
     accuracy = np.trace(counts) / counts.sum()
@@ -159,9 +173,9 @@ def decision_boundary(model: Model, data: Dataset, resolution: int = 300) -> Fig
     colours = _class_colours(len(model.classes))
     for i, label in enumerate(model.classes):
         points = rows[data.train.targets == i]
-        axes.scatter(*points.T, s=16, color=colours[i], edgecolor="black", linewidth=0.4, label=str(label))
-    x, y = data.feature_names or ("x₁", "x₂")
-    axes.set(xlabel=x, ylabel=y, xlim=(x0, x1), ylim=(y0, y1), title=f"predicted class: {data.name}")
+        axes.scatter(*points.T, s=16, color=colours[i], edgecolor="black", linewidth=0.4, label=_as_text(label))
+    x, y = map(_as_text, data.feature_names or ("x₁", "x₂"))
+    axes.set(xlabel=x, ylabel=y, xlim=(x0, x1), ylim=(y0, y1), title=f"predicted class: {_as_text(data.name)}")
     axes.legend(title="class", loc="upper right")
     return figure
 
@@ -205,7 +219,7 @@ def predicted_against_true(model: Model, part: Part) -> Figure:
         axes.plot(ends, ends, color="black", linewidth=0.8)
         axes.scatter(true, predicted, s=8, alpha=0.4, color=TRAINING)
         name = model.target_names[j] if j < len(model.target_names) else f"target {j + 1}"
-        axes.set(xlabel="true", ylabel="predicted", title=name)
+        axes.set(xlabel="true", ylabel="predicted", title=_as_text(name))
     return figure
 
 
@@ -213,13 +227,19 @@ def picture(model: Model, data: Dataset) -> tuple[str, Figure] | None:
     """Return the most informative figure of a model on its data, with a name for its file; None where none fits."""
     part = data.test or data.validation or data.train
     single_label = data.task in ("binary", "multiclass")
-    if single_label and data.n_features == data.n_inputs == 2:
+    if single_label and data.n_features == data.n_inputs == 2 and _has_plain_numbers(data):
         return "boundary.png", decision_boundary(model, data)
     if single_label and len(model.classes) <= MAX_CONFUSION_CLASSES:
         return "confusion.png", confusion(model, part)
     if data.task == "regression" and data.n_outputs <= 4:
         return "predictions.png", predicted_against_true(model, part)
     return None
+
+
+def _has_plain_numbers(data: Dataset) -> bool:
+    """Whether each feature is a number without a unit: the points of a plane are neither dates nor yes and no."""
+    columns = data.preprocessing.columns if isinstance(data.preprocessing, TableEncoder) else ()
+    return all(column.role == NUMBER and not column.form for column in columns)
 
 
 def mistakes(model: Model, part: Part, max_images: int = 24) -> Figure | None:
@@ -237,7 +257,7 @@ def mistakes(model: Model, part: Part, max_images: int = 24) -> Figure | None:
     for panel, i in enumerate(selected, start=1):
         axes = figure.add_subplot(-(-len(selected) // columns), columns, panel)
         axes.imshow(part.rows[i].reshape(shape), cmap="gray_r" if len(shape) == 2 else None)
-        axes.set_title(f"{truth[i]} → {predictions[i]}", fontsize=9)
+        axes.set_title(f"{_as_text(truth[i])} → {_as_text(predictions[i])}", fontsize=9)
         axes.set_axis_off()
     figure.suptitle(f"{len(incorrect)} mistakes of {len(truth)}: true → predicted")
     return figure

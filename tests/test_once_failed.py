@@ -1,7 +1,8 @@
 """Files that once ended in a traceback, a crash or a hang: each is read, or refused in one sentence.
 
-They are from `examples/fuzz.py`: those of data from its files of seed 5 and the first release, the models from forged
-ones of seed 2. To add one that `fuzz.py` has kept, put it into golden/once_failed.zip as READER/NUMBER-WHAT_CAME.
+`examples/fuzz.py` made them: with seed 5 the files of data, which an early version of the package failed to refuse, and
+with seed 2 the models, which are forged. To add a file that `fuzz.py` has kept, put it into golden/once_failed.zip as
+READER/NUMBER-WHAT_CAME.
 """
 
 import importlib.util
@@ -28,7 +29,7 @@ def fuzz() -> ModuleType:
     return module
 
 
-# the process that reads a file first is ended after 3 s
+# a model that hangs takes 3 s, until the process that checks it is stopped
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "hang" in n else ()) for n in NAMES])
 def test_a_file_that_once_failed(name, fuzz, tmp_path, monkeypatch):
     monkeypatch.setenv("JAXMLP_CHECK_HDF5", "always")  # for the forged models

@@ -23,8 +23,8 @@ def check_package_command(package: str, time_limit: float, as_json: bool) -> int
     """Find every custom_vjp and custom_jvp of PACKAGE, and check each with random arguments.
 
     PASS means that autodiff or differences confirmed the gradient, and that no check failed. NOT JUDGED means that no
-    suitable arguments are known, or that no check could decide; a note says why. If a rule fails, the exit code is 1. A
-    rule that differs from the derivative on purpose fails as well: use jaxmlp.check_vjp(rule, ..., reference=...).
+    suitable arguments are known, or that no check could decide; a note says why. If a rule fails, the exit status is 1.
+    A rule that differs from the derivative on purpose fails as well: use jaxmlp.check_vjp(rule, ..., reference=...).
     """
     report = check_package(package, time_limit=time_limit, show=_show_progress)
     if as_json:

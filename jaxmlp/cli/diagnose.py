@@ -38,7 +38,7 @@ def diagnose_command(
     """Find the problems of MODEL (a run folder or a model.h5) on the training part of DATA.
 
     Problems are dead, saturated and symmetric units, vanishing and exploding gradients, unscaled inputs, a learning
-    rate above 2/λ_max, and more. For each it prints a number and a remedy. If there is no problem, the exit code is 0,
+    rate above 2/λ_max, and more. For each it prints a number and a remedy. The exit status is 0 if there is no problem,
     else 1.
     """
     if picture:

@@ -35,7 +35,7 @@ class _Stopped(Exception):
 
 
 def train_ensemble(data: Dataset, folder: Path, settings: Settings, as_json: bool, *, resumed: bool) -> int:
-    """Train the members whose files are missing, and print the summary; return the exit code.
+    """Train the members whose files are missing, and print the summary; return the exit status.
 
     Args:
       data: the data set.

@@ -150,7 +150,7 @@ def _explain_extra(error: click.UsageError) -> click.ClickException | InputError
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code."""
+    """Run a command line and return its exit status."""
     try:
         code = commands.main(list(arguments), prog_name="jaxmlp", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -216,7 +216,7 @@ def main() -> None:
     prepare_streams()
     code = run(sys.argv[1:])
     try:
-        sys.stdout.flush()  # here, because a failure at exit is a message of Python and exit code 120
+        sys.stdout.flush()  # here, because a failure at exit is a message of Python and exit status 120
     except BrokenPipeError:
         _discard_output()
     except OSError as error:

@@ -10,7 +10,7 @@ EXPLANATION = (
 
 
 def verify_digits(as_json: bool) -> int:
-    """Print the report and return the exit code: 1 when a g', or a - y beside a and y, has lost digits."""
+    """Print the report and return the exit status: 1 when a g', or a - y beside a and y, has lost digits."""
     report = verify_precise()
     if as_json:
         print_json(report.to_dict())

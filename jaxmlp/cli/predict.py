@@ -17,7 +17,7 @@ from jaxmlp.cli.run_folder import history_and_checkpoints
 from jaxmlp.cli.table_output import check_table_output
 from jaxmlp.data.files import atomic_path
 from jaxmlp.data.folders import one_row_files
-from jaxmlp.data.limits import as_path
+from jaxmlp.data.limits import as_name, as_path
 from jaxmlp.data.load import is_table, load_rows, load_table
 from jaxmlp.data.readers.images import IMAGE_SUFFIXES
 from jaxmlp.data.tables import read_features
@@ -122,7 +122,7 @@ def read_rows(
         if id_column is not None:
             raise InputError(sentence("--id", "a table", file, "leave it out"))
         rows = load_rows(file, model.n_features, model.columns)
-        names = [path.name for path in picture_files(file)] if as_path(file).is_dir() else []
+        names = [as_name(path.name) for path in picture_files(file)] if as_path(file).is_dir() else []
         return rows, Identifiers("file", names) if names else None
     table = load_table(file, model.known_columns, options)
     content = read_features(table, model.known_columns, model.n_features)

@@ -36,7 +36,7 @@ class Stop(Callback):
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 128 plus the number of the signal, as shells have it; 0 without a signal."""
+        """The exit status: 128 plus the number of the signal, as shells have it; 0 without a signal."""
         return 0 if self.signal is None else 128 + self.signal
 
 

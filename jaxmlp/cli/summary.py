@@ -9,7 +9,7 @@ from jaxmlp.cli.budget import MIN_STEPS
 from jaxmlp.cli.output import console
 from jaxmlp.data.dataset import Dataset
 from jaxmlp.data.streaming.dataset import StreamedDataset
-from jaxmlp.errors import InputError
+from jaxmlp.errors import InputError, printable
 from jaxmlp.inference.description import network_extensions
 from jaxmlp.inference.model import Model
 from jaxmlp.training.loop import Result
@@ -93,7 +93,7 @@ def draw_pictures(
         if range_test is not None:
             save(draw_range_test(range_test), folder / RANGE_TEST)
             names.append(RANGE_TEST)
-    except OSError as error:
-        console(stderr=True).print(f"pictures not drawn: {error}", soft_wrap=True)
+    except (OSError, ValueError) as error:  # of the disk, or of Matplotlib for odd data
+        console(stderr=True).print(f"pictures not drawn: {printable(error)}", soft_wrap=True, markup=False)
         return []
     return names

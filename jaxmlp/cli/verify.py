@@ -1,4 +1,4 @@
-"""`jaxmlp verify [MODEL]`: the certificate; exit code 1 when a check fails."""
+"""`jaxmlp verify [MODEL]`: the certificate; exit status 1 when a check fails."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +40,7 @@ def verify_command(
     """Check every equation against autodiff and central differences, in float64.
 
     Without MODEL, check every activation and cost, and a set of textbook networks. With MODEL (a run folder or a
-    model.h5), check its network with its parameters, layer by layer. If a check fails, the exit code is 1.
+    model.h5), check its network with its parameters, layer by layer. If a check fails, the exit status is 1.
     """
     if model is not None and everything:
         raise InputError(sentence("--all", "no MODEL", model, "leave one of the two out"))

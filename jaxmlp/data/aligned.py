@@ -1,4 +1,7 @@
-"""Arrays that JAX uses in place: on a CPU it copies every array that does not begin at a multiple of 64 bytes."""
+"""Make arrays that JAX on a CPU uses without a copy, and fill large arrays with several threads.
+
+JAX copies an array unless its memory begins at a multiple of 64 bytes.
+"""
 
 import math
 from collections.abc import Callable
@@ -9,7 +12,7 @@ from numpy.typing import DTypeLike
 
 ALIGNMENT = 64  # bytes
 BLOCK_BYTES = 2**21  # of the result that a thread computes at a time
-MAX_THREADS = 8  # that the memory of a machine keeps busy; where there are fewer cores they take turns
+MAX_THREADS = 8  # more would wait for the memory; with fewer cores they take turns
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
@@ -27,8 +30,8 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 def by_blocks(compute: Callable[[np.ndarray, np.ndarray], object], rows: np.ndarray, result: np.ndarray) -> np.ndarray:
     """Call `compute(rows, result)` for blocks of both, which have equally many rows, and return the result.
 
-    A large result is computed by several threads. They help twice: a block stays in the cache between two passes over
-    it, and they wait together for new memory, which a virtual machine takes longer to provide than to write.
+    A large result is computed by several threads. A block stays in the cache between two passes over it. The threads
+    wait for new memory at the same time, and on a virtual machine this takes longer than to write into it.
 
     >>> by_blocks(lambda rows, result: np.copyto(result, rows), np.eye(2), np.empty((2, 2))).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
@@ -41,7 +44,7 @@ def by_blocks(compute: Callable[[np.ndarray, np.ndarray], object], rows: np.ndar
     try:
         with ThreadPoolExecutor(min(MAX_THREADS, n_blocks)) as pool:
             futures = [pool.submit(compute, *block) for block in blocks]
-    except RuntimeError:  # Python is shutting down, and starts no more threads
+    except RuntimeError:  # no thread can start: Python is shutting down, or the system has too many of them
         compute(rows, result)
         return result
     for future in futures:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxmlp.data.limits import as_path
-from jaxmlp.data.locks import check_unowned
+from jaxmlp.data.locks import LOCK, check_unowned
 from jaxmlp.errors import InputError, MissingFileError, WriteError, sentence
 from jaxmlp.interrupts import clean_up_last
 
@@ -116,6 +116,8 @@ def check_writable(path: str | os.PathLike[str], *sources: str | os.PathLike[str
     if path.is_block_device() or path.is_socket():
         got = f"the {'device' if path.is_block_device() else 'socket'} {str(path)!r}"
         raise InputError(sentence(writing, "a file or a pipe", got, "choose another name"))
+    if path.name == LOCK:  # the next command that locks the folder would remove it
+        raise InputError(sentence("writing a file", "another name", LOCK, "choose another name"))
     if path.exists() and any(_is_read_from(path, Path(source)) for source in sources):
         got = f"{str(path)!r}, which this command reads"
         raise InputError(sentence(writing, "a file of its own", got, "choose another name"))

@@ -84,4 +84,4 @@ def rows_remedy(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in visible_entries(folder) if path.is_file()]
+    return [path for path in visible_entries(folder) if os.path.isfile(path)]  # unlike is_file it never raises

@@ -5,8 +5,9 @@
                                                                 validation part, and the case of letters does not matter
 
 Rows are in the order of the names of their classes, and then of their own names. All pictures become bytes of one
-shape: grey if each of them is stored without colour, else RGB. Hidden files are ignored; other files that are no
-pictures are left out, and a note names them. Links are followed, but no folder lies deeper than that of a class.
+shape: that of a known model; without one grey if each of them is stored without colour, else RGB. Hidden files are
+ignored; other files that are no pictures are left out, and a note names the first ones. Links are followed. A folder
+inside the folder of a class is an error.
 """
 
 import itertools
@@ -36,10 +37,10 @@ from jaxmlp.data.readers.images import (
 )
 from jaxmlp.errors import MAX_NAME_LETTERS, InputError, InputTypeError, quoted, sentence
 
-HIDDEN_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # that macOS and Windows write beside the files of a user
-MAX_THREADS = 4  # that decode: each of them may hold a picture of 16 million pixels several times
+HIDDEN_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # macOS and Windows add them to the files of a user
+MAX_THREADS = 4  # threads that decode: each may hold several copies of a large picture
 MAX_AHEAD = 4 * MAX_THREADS  # pictures that are decoded before their turn
-MAX_NAMES = 3  # of files that are left out, in a note
+MAX_NAMES = 3  # a note names so many of the files that are left out
 CLASS_FOLDERS = "a folder of pictures for each class"
 _PART_OF_FOLDER = PART_OF_NAME | {"valid": "val"}
 _EXAMPLE = "image_size=(64, 64), or --image-size 64x64"
@@ -57,7 +58,7 @@ def read_image_folder(folder: Path, image_size: object = None, known: KnownColum
     """Return the pictures of a folder as images (m, h, w) or (m, h, w, 3) of bytes, with the names of their folders.
 
     Args:
-        folder: of the classes, or of the parts.
+        folder: the folder that holds the folders of the classes, or of the parts.
         image_size: (height, width) or one number for both, to which every picture is resized; None if all of them have
             one size.
         known: the columns of a trained model, whose image shape the pictures get; None without a model.
@@ -84,7 +85,7 @@ def read_image_folder(folder: Path, image_size: object = None, known: KnownColum
     notes = _notes(left_out, folder)
     if folder in parts.values() and (named := _part_folders(folder)):
         names = " and ".join(inner.name for inner in named)
-        notes += (f"classes, although they are called like parts of a data set: {names}",)
+        notes += (f"used as classes, although their names are those of parts: {names}",)
     return Arrays(*arrays["train"], test=arrays.get("test"), validation=arrays.get("val"), notes=notes)
 
 
@@ -103,13 +104,18 @@ def visible_entries(folder: Path) -> list[Path]:
 
 
 def _is_run_folder(path: Path) -> bool:
-    """Whether a folder is that of a run: a command within the data writes it there."""
+    """Whether a folder is a run folder, which a command that was started in the data folder has written there."""
     return os.path.isfile(path / SETTINGS) or os.path.isfile(path / LOCK)
 
 
 def _holds_runs(path: Path) -> bool:
     """Whether a folder is called runs and has folders of runs in it."""
-    return path.name == "runs" and os.path.isdir(path) and any(_is_run_folder(inner) for inner in path.iterdir())
+    if path.name != "runs" or not os.path.isdir(path):
+        return False
+    try:
+        return any(_is_run_folder(inner) for inner in path.iterdir())
+    except OSError:  # the folder of another user, which may have runs, but no pictures that can be read
+        return True
 
 
 def is_picture(path: Path) -> bool:
@@ -139,8 +145,8 @@ def _part_folders(folder: Path) -> list[Path]:
 def find_parts(folder: Path) -> dict[str, Path]:
     """Return the folders of the parts "train", "test" and "val"; the folder itself as "train" if it has no parts.
 
-    The folders with such names are parts if one of them contains folders of pictures. Otherwise they are classes, for
-    a class may be called train; but not if there is no class of another name.
+    The folders with such names are parts if one of them contains folders of pictures. Otherwise they are classes, as a
+    class may be called train, provided that there is also a folder of another name.
 
     Raises:
         InputError: no training part, two folders for one part, or parts without classes.
@@ -171,12 +177,13 @@ def _label_pictures(part: Path, folder: Path) -> LabelledFiles:
     classes = [path for path in entries if os.path.isdir(path)]
     if not classes:
         n_pictures = sum(map(is_picture, entries))
-        got = f"{n_pictures} pictures without a class" if n_pictures else "an empty folder"
-        remedy = (
-            "remove it"
-            if not n_pictures
-            else "move them, or give the path of the part that has classes (jaxmlp predict takes pictures without)"
-        )
+        if n_pictures:
+            got = f"{n_pictures} pictures without a class"
+            remedy = "move them, or give the path of the part that has classes (jaxmlp predict needs no classes)"
+        elif entries:
+            got, remedy = "no such folder", "add one for each class, or give the path of the folder that has them"
+        else:
+            got, remedy = "an empty folder", "remove it"
         raise InputError(sentence(_name(part, folder), CLASS_FOLDERS, got, remedy))
     files = LabelledFiles([], [], [path for path in entries if not os.path.isdir(path)])
     for inner in classes:
@@ -259,7 +266,7 @@ def refuse_image_size(name: str, image_size: object) -> None:
         InputError: the option is there.
     """
     if image_size is not None:
-        expects = "no image_size, because it has no pictures to resize"
+        expects = "no image_size, which is for a folder of pictures"
         raise InputError(sentence(f"source {name!r}", expects, repr(image_size), "leave it out"))
 
 
@@ -281,7 +288,10 @@ def _read_pictures(paths: Sequence[Path], folder: Path, shape: PictureShape) -> 
 def _decode(
     pool: ThreadPoolExecutor, paths: Sequence[Path], names: Sequence[str], shape: PictureShape
 ) -> Iterator[np.ndarray]:
-    """Yield the pictures in the order of their paths. Few are decoded ahead: they wait in memory for a slow one."""
+    """Yield the pictures in the order of their paths.
+
+    Only a few are decoded ahead, because they stay in memory until a slow one before them is ready.
+    """
     waiting: deque[Future[np.ndarray]] = deque()
     for path, name in zip(paths, names, strict=True):
         waiting.append(pool.submit(read_picture, path, name, shape))
@@ -298,10 +308,10 @@ def _stack_pictures(images: Iterator[np.ndarray], names: Sequence[str], where: s
         InputError: images of different sizes, or more memory than files of this size may take.
     """
 
-    def allocate(shape: tuple[int, ...], beside: int = 0) -> np.ndarray:
-        part = f"{len(names)} pictures of {'x'.join(map(str, shape))}"
-        size = beside + len(names) * math.prod(shape)
-        check_total_bytes(where, size, size_on_disk, part, f"resize them: {_EXAMPLE}")
+    def allocate(shape: tuple[int, ...], other_bytes: int = 0) -> np.ndarray:
+        content = f"{len(names)} pictures of {'x'.join(map(str, shape))}"
+        size = other_bytes + len(names) * math.prod(shape)
+        check_total_bytes(where, size, size_on_disk, content, f"resize them: {_EXAMPLE}")
         return np.empty((len(names), *shape), np.uint8)
 
     first = next(images)
@@ -311,8 +321,8 @@ def _stack_pictures(images: Iterator[np.ndarray], names: Sequence[str], where: s
             got = f"{names[0]} of {first.shape[:2]} and {names[i]} of {image.shape[:2]}"
             expects = "pictures of one size (height, width)"
             raise InputError(sentence(where, expects, got, f"resize all of them: {_EXAMPLE}"))
-        if image.ndim == stack.ndim:  # the first one with colour: what is grey before it becomes RGB
-            grey, stack = stack, allocate(image.shape, beside=stack.nbytes)
+        if image.ndim == stack.ndim:  # the first one with colour: those before it were grey, and become RGB
+            grey, stack = stack, allocate(image.shape, stack.nbytes)
             stack[:i] = grey[:i, ..., None]
         stack[i] = image if image.ndim + 1 == stack.ndim else image[..., None]
     return stack
@@ -327,4 +337,4 @@ def _notes(left_out: Sequence[Path], folder: Path) -> tuple[str, ...]:
 
 def _name(path: Path, folder: Path) -> str:
     """Return the path within the folder of the data set, which names a picture in errors and notes."""
-    return path.relative_to(folder).as_posix()
+    return folder.name if path == folder else path.relative_to(folder).as_posix()

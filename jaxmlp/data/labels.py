@@ -117,6 +117,10 @@ def as_class_values(labels: np.ndarray, where: str) -> np.ndarray:
         row = np.flatnonzero(is_fraction)[0]
         got = f"{labels[row].item()} in row {row}"
         raise InputError(sentence(where, "whole numbers as classes", got, "name the task 'regression'"))
+    if np.abs(labels).max(initial=0) >= 2**53:
+        row = np.abs(labels).argmax()
+        got, remedy = f"{labels[row].item():g} in row {row}", "give them as text, or name the task 'regression'"
+        raise InputError(sentence(where, "whole numbers below 2⁵³ as classes", got, remedy))
     return labels.astype(np.int64)
 
 

@@ -41,6 +41,8 @@ def as_path(path: str | os.PathLike[str], where: str = "reading", *, for_writing
     'a.csv'
     """
     try:
+        if "\0" in (text := os.fspath(path)) or (for_writing and not text):
+            raise ValueError("an empty name" if not text else "a NUL in it")
         full = Path(path).expanduser()
         exists = full.exists()  # also for its errors: a name that is too long, a folder without access
     except TypeError:
@@ -49,7 +51,7 @@ def as_path(path: str | os.PathLike[str], where: str = "reading", *, for_writing
         got = f"{str(path)!r} ({(isinstance(error, OSError) and error.strerror) or error})"
         raise InputError(sentence(where, "a path of this machine", got, "check the path")) from None
     # a folder may be called www.site: its files need not exist yet
-    if not exists and _ADDRESS.match(text := os.fspath(path)) and not Path(text.partition("/")[0]).exists():
+    if not exists and _ADDRESS.match(text) and not Path(text.partition("/")[0]).exists():
         remedy = "write to a path on this machine" if for_writing else "download the file, and give its path"
         remedy = "give the path without file:" if text.startswith("file:") else remedy
         raise InputError(sentence(where, "a file on this machine", f"the address {text!r}", remedy))

@@ -1,12 +1,12 @@
 """Random numbers of any shape, drawn by a few compiled programs.
 
-With a key of threefry2x32, JAX's default, number i depends on the key and on i alone, not on how many are drawn. The
-same holds for the keys that `split` returns. So
+With a key of threefry2x32 and `jax_threefry_partitionable`, JAX's defaults, number i depends on the key and on i alone,
+not on how many are drawn. The same holds for the keys that `split` returns. So
 
     normal(key, (2, 3)) = normal(key, (1024,))[:6] in rows of 3
 
-and one program, compiled once, draws for every shape of up to 1,024 numbers. A program for each shape would take longer
-to compile than the training step of a small network. Other keys (rbg) draw each shape by itself.
+and one program for each distribution and dtype draws for every shape of up to 1,024 numbers. A program for each shape
+would take longer to compile than the training step of a small network. Other keys (rbg) draw each shape by itself.
 
 The keys of a split are computed in Python: 0.1 s less in the first `fit` of a process, because nothing is compiled.
 """
@@ -23,7 +23,10 @@ from jax.typing import DTypeLike
 
 Sampler = Callable[[Array, tuple[int, ...], DTypeLike], Array]  # (key, shape, dtype) -> numbers of this shape
 
-SIZES = (*(4**k for k in range(5, 11)), *(2**k for k in range(21, 32)))  # that numbers of a draw are rounded up to
+SIZES = (
+    *(4**k for k in range(5, 11)),
+    *(2**k for k in range(21, 32)),
+)  # the number of draws is rounded up to one of these
 
 # threefry2x32 (Salmon et al., 2011): by how many bits a word is rotated in each round, and the constant of the key
 _ROTATIONS = (13, 15, 26, 6), (17, 29, 16, 24)
@@ -48,7 +51,7 @@ def split_key(key: Array, n: int) -> tuple[Array, ...]:
     >>> [bool(k == w) for k, w in zip(split_key(jax.random.key(0), 3), jax.random.split(jax.random.key(0), 3))]
     [True, True, True]
     """
-    if not has_prefix_draws(key) or key.committed:  # its keys stay on its device
+    if not has_prefix_draws(key) or key.committed:  # then the new keys stay on the same device
         return tuple(jax.random.split(key, n))
     first, second = jax.random.key_data(key).tolist()
     pairs = (jnp.array(_threefry(first, second, i), jnp.uint32) for i in range(n))
@@ -72,7 +75,7 @@ def _round_up(n: int, sizes: tuple[int, ...]) -> int:
 
 
 def _threefry(first: int, second: int, count: int) -> tuple[int, int]:
-    """Return the two words that threefry2x32 makes of a count with a key of two words: the key `count` of a split."""
+    """Return the two words that threefry2x32 makes of a key and a count: those of key number `count` of a split."""
     key = first, second, first ^ second ^ _PARITY
     x, y = first, (count + second) % _WORD
     for i in range(5):

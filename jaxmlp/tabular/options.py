@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp.errors import InputError, InputTypeError, as_names, check_type, sentence, unknown
+from jaxmlp.errors import InputError, InputTypeError, as_names, check_texts, check_type, sentence, unknown
 from jaxmlp.tabular.roles import ROLES
 
 PIECEWISE, WITH_NUMBER = "piecewise", "robust_piecewise"
@@ -59,6 +59,7 @@ class TableOptions:
             remedy = f"write {name}=['NA'], for example" if name == "missing" else f"write {name}=['age'], for example"
             # drop="id" is the column id, and not the columns i and d
             object.__setattr__(self, name, as_names(name, getattr(self, name), remedy))
+            check_texts(name, getattr(self, name))
         if self.numbers not in SCALINGS:
             raise unknown("numbers", self.numbers, SCALINGS)
         expects, remedy = "a dictionary {column: role}", "write roles={'age': 'number'}, for example"

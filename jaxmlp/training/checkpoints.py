@@ -25,7 +25,7 @@ import numpy as np
 from jaxmlp.data.checksum import KEY, digest_of_facts
 from jaxmlp.data.limits import as_path
 from jaxmlp.data.locks import owned
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, check_texts, sentence
 from jaxmlp.parallel.distributed import all_reduce_max
 from jaxmlp.training.callbacks import Callback, Progress
 from jaxmlp.training.fingerprint import text_of_default
@@ -60,6 +60,7 @@ class Checkpointer(Callback):
         if not every >= 0:
             raise InputError(sentence("checkpoints", "seconds ≥ 0", every, f"write {EVERY:g}, say"))
         self.folder = as_path(folder, "checkpoints", for_writing=True).absolute()
+        check_texts("checkpoints", [str(self.folder)])  # Orbax takes no other names
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(sentence("checkpoints", "a folder", f"the file {self.folder}", "take another name"))
         self.every = every

@@ -1,4 +1,4 @@
-"""The options of a run as keywords of a function: what a call comes to, and what its documentation says."""
+"""The options of a run as keywords of a function: the TrainConfig that they make, and their documentation."""
 
 import dataclasses
 import inspect
@@ -27,7 +27,7 @@ OTHER_KEYWORDS = {
     "output": "net=jaxmlp.network_for(data, output='softmax')",
     "members": "net=jaxmlp.network_for(data, members=8)",
 }  # keywords of other functions, commands and libraries: what to write in `fit`
-SAME_KEYWORDS = {
+KEYWORD_SYNONYMS = {
     "random_state": "seed",
     "rng": "seed",
     "validation_split": "validation_fraction",
@@ -36,7 +36,6 @@ SAME_KEYWORDS = {
     "criterion": "cost",
     "n_iter_no_change": "patience",
     "layers": "hidden",
-    "ensemble": "members",
 }
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -51,7 +50,7 @@ def resolve_config(
 
     Args:
       caller: the function that was called, for error texts.
-      config: given whole, or None.
+      config: a whole TrainConfig, or None.
       options: fields given as keywords.
       accepts: whether the caller uses an option.
 
@@ -64,7 +63,7 @@ def resolve_config(
     """
     if not isinstance(config, TrainConfig | None):
         remedy = "write TrainConfig(epochs=20), or give the options as keywords"
-        if hasattr(config, "shape"):  # labels beside the rows
+        if hasattr(config, "shape"):  # fit(net, rows, labels): the labels came in place of the config
             remedy = f"write {caller}(net, (rows, labels)), one example per row"
         raise InputTypeError(sentence(caller, "a TrainConfig", type(config).__name__, remedy))
     for name in options:
@@ -80,15 +79,17 @@ def resolve_config(
 
 def _remedy(caller: str, name: str, accepts: Callable[[Option], bool]) -> str:
     """Return what to write instead of a keyword that is no option."""
-    name = SAME_KEYWORDS.get(name, name)
+    name = KEYWORD_SYNONYMS.get(name, name)
     if name in OBJECTIVE_FIELDS:
         return f"write objective=jaxmlp.Objective({name}=...)"
     if name == "seed" and caller == "fit_many":
         return "write seeds=[0]"
+    if name == "ensemble":
+        return "write jaxmlp.Ensemble.of(jaxmlp.fit_many(net, data, seeds=5), data)"
     instead = OTHER_KEYWORDS.get(name, "")
     option = OPTIONS.get(instead.partition("=")[0])
-    is_known = option is None or accepts(option)
-    if instead and is_known and (name != "verbose" or caller == "fit"):  # `progress` is another thing elsewhere
+    is_accepted = option is None or accepts(option)
+    if instead and is_accepted and (name != "verbose" or caller == "fit"):  # `progress` is another thing elsewhere
         return f"write {instead}"
     near = nearest_name(name, [key for key, option in OPTIONS.items() if accepts(option)])
     return f"did you mean {near!r}?" if near else "see help(jaxmlp.TrainConfig)"

@@ -101,7 +101,7 @@ REFUSED = {
     ),
     "digits": (
         "digits --image-size 4",
-        "source 'digits' expects no image_size, because it has no pictures to resize, got (4, 4): leave it out",
+        "source 'digits' expects no image_size, which is for a folder of pictures, got (4, 4): leave it out",
     ),
     "stream": (
         "a.h5 --stream --image-size 4",

@@ -245,7 +245,7 @@ def test_other_layouts_are_refused(save, pets, refused):
 
 
 def test_parts_that_do_not_fit_are_refused(save, pets, refused):
-    unlabelled = "move them, or give the path of the part that has classes (jaxmlp predict takes pictures without)"
+    unlabelled = "move them, or give the path of the part that has classes (jaxmlp predict needs no classes)"
     save("test/1.png")
     with refused(InputError, "pets expects a folder train with the training part, got only test: "
                  "add it, or give the path of one part"):  # fmt: skip
@@ -283,7 +283,7 @@ def test_a_damaged_picture_is_named(four, pets, refused):
     content = (pets / "dog/b.png").read_bytes()
     deep = Image.fromarray(np.zeros((4, 6), np.uint16))
     for damaged, text in (
-        (content[:60], "a picture, got one that cannot be read: is it whole, and of reasonable size?"),
+        (content[:60], "a picture, got one that cannot be read: is it whole?"),
         (
             b"GIF",
             "a picture in PNG, JPEG, BMP, GIF, WEBP, got a damaged file, or another format: save it in one of these",
@@ -350,7 +350,7 @@ def test_sources_without_pictures_take_no_size(tmp_path, refused):
                          ({"a": [1, 2], "y": [0, 1]}, "table")):  # fmt: skip
         with refused(
             InputError,
-            f"source {name!r} expects no image_size, because it has no pictures to resize, got 64: leave it out",
+            f"source {name!r} expects no image_size, which is for a folder of pictures, got 64: leave it out",
         ):
             load(source, image_size=64)
 
@@ -385,7 +385,7 @@ def test_a_class_like_a_part_is_noted(save, pets):
         save(f"{name}/2.png")
     data = load(pets, test_fraction=0)
     assert data.classes == ("cat", "dog", "test")
-    assert data.notes == ("classes, although they are called like parts of a data set: test",)
+    assert data.notes == ("used as classes, although their names are those of parts: test",)
 
 
 def test_an_empty_part_is_to_be_removed(save, pets):

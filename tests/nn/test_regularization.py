@@ -307,3 +307,20 @@ def test_the_zoo_is_normalised_in_low_precision_too():
     assert low.dtype == jnp.bfloat16
     assert abs(float(low) - float(exact)) < 0.1
     assert zoo.ACTIVATIONS
+
+
+def test_noise_is_drawn_from_its_distributions():
+    net, X = Network((100, 50, 1), "relu", "sigmoid"), jnp.zeros((100, 2000))
+    objective = Objective(dropout=0.25, input_dropout=0.1, input_noise=0.3, mixup=0.5)
+    noise = draw_noise(jax.random.key(1), net, objective, X)
+    assert noise.shift is not None
+    shift = np.asarray(noise.shift) / 0.3
+    np.testing.assert_allclose([shift.mean(), (shift**2).mean(), (shift**4).mean()], [0, 1, 3], atol=0.05)
+    for mask, rate in zip(noise.masks, (0.1, 0.25), strict=False):
+        assert mask is not None
+        mask = np.asarray(mask)
+        np.testing.assert_allclose((mask == 0).mean(), rate, atol=0.01)
+        np.testing.assert_allclose(mask[mask != 0], 1 / (1 - rate), rtol=1e-6)
+    keys = jax.random.split(jax.random.key(2), 2000)
+    weights = np.asarray(jax.vmap(lambda key: draw_noise(key, net, objective, X[:, :2]).mixing[0])(keys))  # pyright: ignore[reportOptionalSubscript]
+    np.testing.assert_allclose([weights.mean(), weights.var()], [0.5, 1 / 8], atol=0.02)  # Beta(α, α): 1/(8α + 4)

@@ -374,7 +374,9 @@ def test_parquet(tmp_path):
     frame.set_index("a").to_parquet(tmp_path / "indexed.parquet")
     assert whole(tmp_path / "indexed.parquet").notes[0].startswith("'a' is left out: it was the index of a frame")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(InputError, match=r"bad\.parquet expects a table in Parquet, got a damaged or foreign file"):
+    with pytest.raises(
+        InputError, match=r"bad\.parquet expects a table in Parquet, got a damaged file, or one of another format"
+    ):
         load(tmp_path / "bad.parquet")
 
 
@@ -397,7 +399,7 @@ def test_a_panic_of_polars_is_a_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr(polars, "scan_parquet", panic)
-    with pytest.raises(InputError, match=r"got a damaged or foreign file \(index out of bounds\)"):
+    with pytest.raises(InputError, match=r"got a damaged file, or one of another format \(index out of bounds\)"):
         load(tmp_path / "t.parquet")
 
 

@@ -18,7 +18,7 @@ from jaxmlp.cli.training_options import option_name
 from jaxmlp.errors import InputError, InputTypeError
 from jaxmlp.training.config import OPTIONS
 from jaxmlp.training.fingerprint import run_fingerprint
-from jaxmlp.training.keywords import OTHER_KEYWORDS, SAME_KEYWORDS, resolve_config
+from jaxmlp.training.keywords import KEYWORD_SYNONYMS, OTHER_KEYWORDS, resolve_config
 from jaxmlp.training.preparation import prepare
 
 NET = Network((3, 5, 3), "tanh", "softmax")
@@ -159,13 +159,17 @@ def test_the_remedy_for_a_keyword_of_elsewhere_can_be_written_as_it_stands(data,
 
 
 def test_keywords_of_other_libraries_lead_to_ours(data):
-    assert set(SAME_KEYWORDS.values()) <= {*OTHER_KEYWORDS, "cost"}
+    assert set(KEYWORD_SYNONYMS.values()) <= {*OTHER_KEYWORDS, "cost"}
     with pytest.raises(InputTypeError, match=re.escape("got 'random_state': write key=jax.random.key(0)")):
         jaxmlp.fit(NET, data, random_state=0)
     with pytest.raises(
         InputTypeError, match=re.escape("fit_many expects options of TrainConfig, got 'random_state': write seeds=[0]")
     ):
         jaxmlp.fit_many(NET, data, random_state=0)
+    with pytest.raises(
+        InputTypeError, match=re.escape("write jaxmlp.Ensemble.of(jaxmlp.fit_many(net, data, seeds=5), ")
+    ):
+        jaxmlp.fit(NET, data, ensemble=5)
     with pytest.raises(InputTypeError, match=re.escape("got 'loss': write objective=jaxmlp.Objective(cost=...)")):
         jaxmlp.fit(NET, data, loss="mse")
     with pytest.raises(InputTypeError, match="got 'max_iter': did you mean 'epochs'"):

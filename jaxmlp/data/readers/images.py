@@ -25,7 +25,7 @@ IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")  # Pillow decodes these it
 # what Pillow's decoders raise for a damaged file
 PICTURE_ERRORS = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 PICTURE_ERRORS += (AttributeError, MemoryError, zlib.error, struct.error)
-SMALL_PIXELS = 16_000_000  # that a picture of any size on the disk may have; a larger one takes RATIO pixels a byte
+SMALL_PIXELS = 16_000_000  # any file may have so many; a large one may have RATIO a byte, up to the limit of Pillow
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GREY_MODES = ("1", "L", "LA")
 
@@ -70,7 +70,7 @@ def read_image(path: Path, _n_features: int, columns: Columns) -> np.ndarray:
     """Return the picture as one row of bytes 0..255, (1, h·w·c), in the image shape of a model.
 
     Raises:
-        InputError: the model reads no images, Pillow is missing, or the file is not a picture of 8 bits a channel.
+        InputError: the model reads no images, and as `read_picture`.
     """
     shape = shape_for_model(columns.image_shape, path.name)
     return read_picture(path, path.name, shape).reshape(1, -1)
@@ -85,10 +85,10 @@ def read_picture(path: Path, name: str, shape: PictureShape) -> np.ndarray:
     Args:
         path: the picture.
         name: of the picture in errors.
-        shape: that it gets.
+        shape: of the result.
 
     Raises:
-        InputError: the file is not a picture of 8 bits a channel.
+        InputError: a damaged file, too many pixels, one channel of 16 or 32 bits, or Pillow is missing.
     """
     try:
         picture = _open_upright(path, name)
@@ -116,9 +116,9 @@ def _open_upright(path: Path, name: str) -> "Image.Image":
             n_pixels = math.prod(file.size)
             # a small file may unpack to gigabytes: Pillow only warns above its limit of pixels. Here that is an error,
             # without a filter of warnings, which would hold for all threads of the process
-            limit = pillow.MAX_IMAGE_PIXELS or n_pixels
-            if n_pixels > min(limit, max(SMALL_PIXELS, RATIO * status.st_size)):
-                raise _damaged(name)
+            limit = min(pillow.MAX_IMAGE_PIXELS or n_pixels, max(SMALL_PIXELS, RATIO * status.st_size))
+            if n_pixels > limit:
+                raise _too_large(name, f"at most {limit:,} pixels", f"{n_pixels:,}")
             # this decodes the pixels, which is possible only while the file is open
             picture = ImageOps.exif_transpose(file)
     except InputError:
@@ -126,7 +126,9 @@ def _open_upright(path: Path, name: str) -> "Image.Image":
     except pillow.UnidentifiedImageError:
         expects, remedy = f"a picture in {', '.join(IMAGE_FORMATS)}", "save it in one of these"
         raise InputError(sentence(name, expects, "a damaged file, or another format", remedy)) from None
-    except (*PICTURE_ERRORS, pillow.DecompressionBombError, pillow.DecompressionBombWarning):
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):
+        raise _too_large(name, "no more pixels than Pillow decodes", "more") from None
+    except PICTURE_ERRORS:
         raise _damaged(name) from None
     # 16 and 32 bits a pixel: cut to bytes they would be another picture
     if picture.mode.startswith(("I", "F")):
@@ -135,8 +137,12 @@ def _open_upright(path: Path, name: str) -> "Image.Image":
     return picture
 
 
+def _too_large(name: str, expects: str, got: str) -> InputError:
+    return InputError(sentence(name, expects, got, "make the picture smaller"))
+
+
 def _damaged(name: str) -> InputError:
-    got, remedy = "one that cannot be read", "is it whole, and of reasonable size?"
+    got, remedy = "one that cannot be read", "is it whole?"
     return InputError(sentence(name, "a picture", got, remedy))
 
 

@@ -1,7 +1,7 @@
-"""Parquet files, read by whichever library is installed: pandas with pyarrow, or polars.
+"""Read Parquet files with pyarrow or polars, whichever is installed.
 
-The types of the columns are those of the file: nothing is guessed. The index that pandas has stored is left out, and
-named in a note if it has a name.
+The columns have the types of the file; only text is searched for numbers, as in any table. pyarrow leaves out the index
+that pandas has stored, and a note names it if it has a name; polars leaves it out only if it has none.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from jaxmlp.errors import InputError, quoted, sentence
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Table, as_table, check_distinct
 
-PART = "its table"
+TABLE = "its table"
 NAMELESS_INDEX = "__index_level_"  # the beginning of the name that pandas gives to a column of an index without one
 
 
@@ -35,17 +35,17 @@ def read_parquet(path: Path, options: TableOptions | None = None, known_names: S
         except InputError:
             raise
         except Exception as error:  # each library has errors of its own, and a damaged file may raise any of them
-            got = f"a damaged or foreign file ({quoted((str(error).splitlines() or [''])[0], 120)})"
+            got = f"a damaged file, or one of another format ({quoted((str(error).splitlines() or [''])[0], 120)})"
             raise InputError(sentence(path.name, "a table in Parquet", got, "write it again")) from None
-        table = as_table(frame, path.name, partial(_is_no_feature, options, known_names))
+        table = as_table(frame, path.name, partial(_is_ignored, options, known_names))
         notes = [f"{name!r} is left out: it was the index of a frame (reset_index() keeps it)" for name in indices]
         return table._replace(notes=(*notes, *table.notes))
     remedy = "pip install pyarrow (or polars), or save the table as .csv"
     raise InputError(sentence("reading a .parquet file", "pyarrow or polars", "an installation without", remedy))
 
 
-def _is_no_feature(options: TableOptions, known_names: Sequence[str], name: str) -> bool:
-    """Whether a column is no feature: of the model if there is one, else by the options."""
+def _is_ignored(options: TableOptions, known_names: Sequence[str], name: str) -> bool:
+    """Whether a column is ignored: the model does not have it, or, without a model, the options leave it out."""
     return name not in known_names if known_names else options.ignores(name)
 
 
@@ -55,16 +55,16 @@ def _read_with_pyarrow(path: Path) -> tuple[Any, Sequence[str]]:
 
     schema = parquet.read_schema(path)
     check_distinct(schema.names, path.name)
-    # A file holds a text once, and then its number for each row: as texts of their own, the rows of a few megabytes may
-    # take all memory. So they are read as these numbers, and become texts when it is known how long they are.
+    # Parquet may store each text once, and its index for each row: decoded, a few megabytes could fill the memory. So
+    # the columns are read as these dictionaries, and are decoded when their total length is checked.
     texts = {field.name: field.type for field in schema if _is_text(field.type)}
     with parquet.ParquetFile(path, read_dictionary=list(texts)) as file:
-        facts = file.metadata
-        groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
-        lists = [j for j in range(facts.num_columns) if facts.schema.column(j).max_repetition_level > 0]
+        metadata = file.metadata
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        lists = [j for j in range(metadata.num_columns) if metadata.schema.column(j).max_repetition_level > 0]
         n_in_lists = sum(group.column(j).num_values for group in groups for j in lists)
-        _check_numbers(path, facts.num_rows * len(schema) + n_in_lists)
-        check_bytes(path, sum(group.total_byte_size for group in groups), PART)
+        _check_numbers(path, metadata.num_rows * len(schema) + n_in_lists)
+        check_bytes(path, sum(group.total_byte_size for group in groups), TABLE)
         table = file.read()
     check_bytes(path, sum(map(_text_bytes, table.columns)), "the text of its cells")
     # pandas stores its index as the last column, which would be the target
@@ -104,7 +104,7 @@ def _read_with_polars(path: Path) -> tuple[Any, Sequence[str]]:
         names = lazy.collect_schema().names()
         _check_numbers(path, lazy.select(polars.len()).collect().item() * len(names))
         frame = lazy.select([name for name in names if not name.startswith(NAMELESS_INDEX)]).collect()
-    except polars.exceptions.PanicException as panic:  # what polars raises for some damaged files is no `Exception`
+    except polars.exceptions.PanicException as panic:  # for some damaged files; it is no subclass of Exception
         raise ValueError(str(panic)) from None
     check_bytes(path, sum(map(_text_bytes_of_series, frame)), "the text of its cells")  # polars holds a text once, too
     return frame, ()
@@ -123,4 +123,4 @@ def _text_bytes_of_series(series: Any) -> int:
 
 def _check_numbers(path: Path, n: int) -> None:
     """Raise if so many numbers would take more memory than the file may."""
-    check_bytes(path, 8 * n, PART)  # as float64, which most columns become
+    check_bytes(path, 8 * n, TABLE)  # as float64, which most columns become
