@@ -38,11 +38,23 @@ SWAPS: dict[type, type] = {
 }
 # The tests of the files whose paths begin so, the longest beginning counts; the tests that find most come first.
 READERS = ("data/test_formats", "data/test_readers", "data/test_load", "test_bad_input")
-TEXT = ("data/test_csv", "data/test_formats", "tabular/test_files", "test_bad_input")
+TEXT = (
+    "data/test_csv",
+    "data/test_formats",
+    "tabular/test_files",
+    "tabular/test_headers",
+    "tabular/test_unusual_tables",
+)
+TEXT += ("tabular/test_number_signs", "tabular/test_odd_cells", "test_bad_input", "test_once_failed")
 NETWORK = ("nn/test_network", "nn/test_gradients", "nn/test_regularization", "nn/test_members")
 TESTS: dict[str, tuple[str, ...]] = {
     "inference/model_file": ("inference/test_golden_files", "inference/test_model", "test_bad_input"),
     "data/readers": READERS,
+    "data/readers/first_record": TEXT,
+    "data/readers/header": TEXT,
+    "data/readers/number_formats": TEXT,
+    "data/readers/unique_cells": TEXT,
+    "data/readers/parquet": ("tabular/test_files", "tabular/test_unusual_tables", "test_bad_input"),
     "data/readers/csv": TEXT,
     "data/readers/hdf5": (*READERS, "test_foreign_files"),
     "data/readers/hdf5_": ("data/test_hdf5_checker", "test_bad_input", "test_foreign_files"),
@@ -65,7 +77,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nn/passes": ("nn/test_passes", "nn/test_gradients"),
     "nn/penalties": ("nn/test_regularization", "nn/test_gradients"),
     "nn/program_store": ("nn/test_program_store", "training/test_compilations"),
-    "nn/residuals": ("nn/test_gradients", "nn/test_network", "nn/test_passes"),
+    "nn/random_numbers": ("nn/test_random_numbers", "nn/test_initializers"),
+    "nn/residuals": ("nn/test_costs", "nn/test_gradients", "nn/test_network", "nn/test_passes"),
     "nn/slopes": ("nn/test_slopes", "nn/test_activations"),
 }
 ENOUGH = 0.9  # of the mutants must be noticed: a few change nothing that could be

@@ -153,6 +153,13 @@ def contents():
         "a header unclosed": (npz(X_npy=npy("'<f8'" + "(" * 50, (8, 3)), y_npy=b""), "np.savez"),
         "a header of code": (npz(X_npy=npy("__import__('os')", (8, 3)), y_npy=b""), "np.savez"),
         "text beyond Unicode": (npz(X_npy=good, y_npy=npy("'<U1'", (8,), b"\xff" * 32)), "no text"),
+        **{
+            f"half a surrogate pair {code:x}": (
+                npz(X_npy=good, y_npy=npy("'<U1'", (8,), struct.pack("<8I", *[97, code] * 4))),
+                "no text",
+            )
+            for code in (0xD800, 0xDFFF, 0x110000)
+        },
         "pickled objects": (
             array_file(np.savez, X=np.zeros((4, 2)), y=np.array([None] * 4, object)),
             "pickled objects",

@@ -341,3 +341,9 @@ def test_importing_the_floor_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("letter", ["\ud7ff", "\ue000", "\U0010ffff"])
+def test_the_letters_beside_those_that_are_refused(letter, tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.zeros((4, 2)), y=np.array(["a", letter] * 2))
+    assert load(tmp_path / "a.npz", test_fraction=0).classes == ("a", letter)

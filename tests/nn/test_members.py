@@ -294,6 +294,8 @@ def test_what_shows_a_single_network_says_so():
     assert len(jaxmlp.trace(member, X, one)) == 2
     with pytest.raises(InputError, match="a number from 1 to 3, got 4"):
         take_member(params, net, 4)
+    with pytest.raises(InputError, match="a number from 1 to 3, got 0"):
+        take_member(params, net, 0)
 
 
 @pytest.mark.slow

@@ -320,7 +320,7 @@ def test_noise_is_drawn_from_its_distributions():
         assert mask is not None
         mask = np.asarray(mask)
         np.testing.assert_allclose((mask == 0).mean(), rate, atol=0.01)
-        np.testing.assert_allclose(mask[mask != 0], 1 / (1 - rate), rtol=1e-6)
+        np.testing.assert_allclose(mask[mask != 0], 1 / (1 - rate), rtol=2e-5)  # keep is a multiple of 2⁻¹⁶
     keys = jax.random.split(jax.random.key(2), 2000)
     weights = np.asarray(jax.vmap(lambda key: draw_noise(key, net, objective, X[:, :2]).mixing[0])(keys))  # pyright: ignore[reportOptionalSubscript]
     np.testing.assert_allclose([weights.mean(), weights.var()], [0.5, 1 / 8], atol=0.02)  # Beta(α, α): 1/(8α + 4)

@@ -77,8 +77,8 @@ def find_encoding(path: Path, encoding: str | None) -> tuple[str, list[str]]:
 def is_wide(encoding: str) -> bool:
     """Whether an encoding uses more than one byte for an ASCII character.
 
-    >>> is_wide("utf-16"), is_wide("utf-8-sig")
-    (True, False)
+    >>> is_wide("utf-16"), is_wide("utf-8-sig"), is_wide("latin-1")
+    (True, False, False)
     """
     # utf-8-sig writes its mark of three bytes before the 0
     return len("0".encode(encoding)) > 1 and "sig" not in encoding
