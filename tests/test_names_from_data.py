@@ -137,3 +137,26 @@ def test_a_folder_called_runs_that_cannot_be_read_holds_no_pictures(tmp_path, mo
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
     assert image_folders.visible_entries(tmp_path) == []
+
+
+def test_a_command_in_a_folder_that_was_removed(tmp_path, monkeypatch, capsys):
+    data = jaxmlp.Dataset.from_arrays(ROWS, LABELS, test_fraction=0)
+    model_of(data).save(tmp_path / "m.h5")
+    np.savez(tmp_path / "x.npz", X=ROWS)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["predict", str(tmp_path / "m.h5"), str(tmp_path / "x.npz"), "-o", "x.csv"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_folder_whose_names_alone_can_be_read(tmp_path, monkeypatch):
+    from jaxmlp.data import image_folders
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a").mkdir()
+    monkeypatch.setattr(image_folders.os, "lstat", refuse)
+    with pytest.raises(InputError, match="expects a file that can be read, got Permission denied"):
+        image_folders.visible_entries(tmp_path)

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -154,4 +155,4 @@ def open_model(path: str, data: str | None = None) -> tuple[Model, Model | Ensem
 
 
 def _is_run(path: str) -> bool:
-    return (as_path(path) / FILE_NAME).is_file() or any(as_path(path).glob(MEMBERS))
+    return os.path.isfile(as_path(path) / FILE_NAME) or any(as_path(path).glob(MEMBERS))  # is_file may raise

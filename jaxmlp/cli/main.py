@@ -174,6 +174,10 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except OSError as error:  # what no command expects: a full disk under stdout, for example
         _discard_output()
+        if isinstance(error, FileNotFoundError) and not _is_folder_there():
+            line = sentence("the current folder", "a folder that exists", "one that was removed", "cd to another one")
+            click.echo(f"error: {line}", err=True)
+            return 2
         click.echo(f"error: {quoted(error)}", err=True)
         return 1
     except (RuntimeError, AssertionError) as error:
@@ -183,6 +187,13 @@ def run(arguments: Sequence[str]) -> int:
         line = sentence("JAX_PLATFORMS", "a platform that JAX can use here", got, "unset it, or write cpu")
         click.echo(f"error: {line}", err=True)
         return 2
+
+
+def _is_folder_there() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
 
 
 def _is_platform_missing(error: Exception) -> bool:

@@ -97,6 +97,8 @@ def visible_entries(folder: Path) -> list[Path]:
     """
     try:
         entries = sorted(folder.iterdir(), key=lambda path: path.name)  # iterdir has no fixed order
+        if entries:
+            os.lstat(entries[0])  # the names alone can be read where the user may not enter the folder
     except OSError as error:
         raise unreadable(folder.name, error) from None
     visible = (path for path in entries if not path.name.startswith(".") and path.name.lower() not in HIDDEN_NAMES)
