@@ -91,6 +91,12 @@ def test_classes_beyond_the_whole_numbers_of_floats(labels):
         jaxmlp.Dataset.from_arrays(ROWS, labels * 10, task="binary")
 
 
+def test_whole_numbers_beyond_floats():
+    data = jaxmlp.Dataset.from_arrays(ROWS, LABELS, test_fraction=0)
+    with pytest.raises(InputError, match=r"rows expects numbers below 1\.8e308, got a larger number"):
+        model_of(data).predict([[10**400, 1]])
+
+
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 

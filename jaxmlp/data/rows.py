@@ -95,7 +95,11 @@ def plain_array(rows: ArrayLike) -> np.ndarray:
         raise InputError(sentence("rows", "an array", quoted(error), remedy)) from None
     # to_numpy of a frame with booleans beside numbers gives objects
     is_number = array.dtype.kind == "O" and all(isinstance(x, numbers.Real | np.bool) for x in array.flat)
-    return array.astype(np.float64) if is_number and array.size else array
+    try:
+        return array.astype(np.float64) if is_number and array.size else array
+    except OverflowError:  # a whole number of more than 308 digits
+        got, remedy = "a larger number", "scale the column"
+        raise InputError(sentence("rows", "numbers below 1.8e308", got, remedy)) from None
 
 
 def check_unit(rows: np.ndarray, extremes: tuple[float, float], where: str) -> None:

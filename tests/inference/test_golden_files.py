@@ -174,6 +174,13 @@ def test_a_model_of_every_format_version_has_all_its_fields(name):
             assert theirs.to_json() == ours.to_json()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_model_is_written_in_the_lowest_version_that_can_hold_it(name, tmp_path):
+    jaxmlp.load_model(GOLDEN / f"{name}.h5").save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5") as file:
+        assert file.attrs["format_version"] == int(name.split("-")[1])
+
+
 def test_every_format_version_has_a_file():
     from jaxmlp.inference.model_file import FORMAT_VERSION
 

@@ -9,7 +9,7 @@ import jaxmlp
 from jaxmlp.data import load
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
-from jaxmlp.data.readers.header import are_numbers
+from jaxmlp.data.readers.header import are_numbers, has_quoted_names
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
 
@@ -192,3 +192,31 @@ def test_the_unique_cell_is_looked_for_in_its_own_column_beside_names_of_rows(wr
     rows = (f"r{i},{i},{i % 7},{'am' if i == 250 else 'uv'[i % 2]},{'xy'[i % 2]}\n" for i in range(300))
     data = load(written("400,410,kind,am\n" + "".join(rows)), test_fraction=0)
     assert (len(data.train.rows), data.classes, data.target_names) == (300, ("x", "y"), ("am",))
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (['"1","2"', "5,7"], True),
+        (['"a","2"', "x,7"], True),
+        (['"1","2"', '"5",7'], False),  # a writer that quotes some numbers
+        (['"1","2"', "u,v"], False),
+        (['"a","b"', "5,7"], False),
+        (['1,"2"', "5,7"], False),
+        (['"1","2"'], False),
+    ],
+)
+def test_quoted_numbers_are_names_above_plain_numbers_alone(lines, expected):
+    assert has_quoted_names(lines, ",") is expected
+
+
+def test_the_column_without_a_name_in_front_keeps_its_cells(written):
+    text = ",a,y\n" + "".join(f"{i + 3},{i % 5},{'uv'[i % 2]}\n" for i in range(12))
+    data = load(written(text), test_fraction=0, keep=["index"], roles={"index": "number"})
+    assert data.feature_names == ("index", "a")
+    assert data.train.rows[:, 0].tolist() == [i + 3 for i in range(12)]
+
+
+def test_two_years_are_names(written):
+    data = load(written("2020,2021,y\n" + "".join(f"{i % 5},{i % 7},{'uv'[i % 2]}\n" for i in range(24))))
+    assert data.feature_names == ("2020", "2021")
