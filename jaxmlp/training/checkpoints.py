@@ -322,7 +322,16 @@ def orbax() -> Any:
     except ImportError:
         remedy = "install it with pip install 'jaxmlp[all]'"
         raise InputError(sentence("checkpoints", "the package orbax-checkpoint", "none", remedy)) from None
+    logging.getLogger("absl").addFilter(_is_news)  # the same filter is added once, however often
     return ocp
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of the log is not from a thread of Orbax that failed, whose error is raised as well.
+
+    Such a thread may write its record, with a traceback, after `_manager` has set the level of the log back.
+    """
+    return not ("orbax" in record.pathname and "raised an exception" in str(record.msg))
 
 
 Checkpoints = Checkpointer  # its first name, by which older programs import it

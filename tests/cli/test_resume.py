@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import jaxmlp
 import jaxmlp.errors
 from jaxmlp.cli.main import run
+from jaxmlp.training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
@@ -218,3 +220,16 @@ def test_without_orbax_a_run_is_trained_and_not_kept(tmp_path, monkeypatch, caps
         jaxmlp.fit(
             jaxmlp.network_for(jaxmlp.load("xor"), 3), jaxmlp.load("xor"), epochs=1, checkpoints=tmp_path / "kept"
         )
+
+
+def test_a_thread_of_orbax_that_failed_prints_no_traceback():
+    log = logging.getLogger("absl")
+    checkpoints.orbax()
+
+    def handle(folder, text):
+        record = logging.LogRecord("absl", logging.ERROR, f"/lib/{folder}/future.py", 1, text, ("no room",), None)
+        return bool(log.filter(record))
+
+    assert not handle("orbax", "_SignalingThread.run() raised an exception: %s")
+    assert handle("orbax", "another message: %s")
+    assert handle("other", "a thread raised an exception: %s")
