@@ -152,6 +152,11 @@ def test_what_it_refuses(picture, refused, monkeypatch):
         load_rows(path, 72, Columns(image_shape=(4, 6, 3)))
 
 
+def test_a_large_file_may_have_many_pixels(picture, monkeypatch):
+    monkeypatch.setattr("jaxmlp.data.readers.images.SMALL_PIXELS", 1)
+    assert load_rows(picture(COLOURS), 72, Columns(image_shape=(4, 6, 3))).shape == (1, 72)
+
+
 def test_the_limit_of_pillow_may_be_off(picture, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     assert load_rows(picture(COLOURS), 72, Columns(image_shape=(4, 6, 3))).shape == (1, 72)

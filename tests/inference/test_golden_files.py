@@ -176,7 +176,12 @@ def test_a_model_of_every_format_version_has_all_its_fields(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_model_is_written_in_the_lowest_version_that_can_hold_it(name, tmp_path):
-    jaxmlp.load_model(GOLDEN / f"{name}.h5").save(tmp_path / "m.h5")
+    model = jaxmlp.load_model(GOLDEN / f"{name}.h5")
+    model.save(tmp_path / "m.h5")
+    again = jaxmlp.load_model(tmp_path / "m.h5")
+    assert again.net == model.net
+    rows = CASES[name].rows
+    np.testing.assert_array_equal(again.outputs(rows).astype(np.float64), model.outputs(rows).astype(np.float64))
     with h5py.File(tmp_path / "m.h5") as file:
         assert file.attrs["format_version"] == int(name.split("-")[1])
 

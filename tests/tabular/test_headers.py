@@ -220,3 +220,14 @@ def test_the_column_without_a_name_in_front_keeps_its_cells(written):
 def test_two_years_are_names(written):
     data = load(written("2020,2021,y\n" + "".join(f"{i % 5},{i % 7},{'uv'[i % 2]}\n" for i in range(24))))
     assert data.feature_names == ("2020", "2021")
+
+
+def test_a_missing_target_in_a_table_of_numbers_has_its_line(written):
+    rows = "".join(f"{i},{i * 2},{i % 2}\n" for i in range(10))
+    with pytest.raises(InputError, match="column 'y', line 13"):
+        load(written(f"a,b,y\n{rows}5,6,0\n5,7,\n"))
+
+
+def test_separators_too_many_are_counted(written):
+    rows = "".join(f"{i},{i * 2},{i % 2}{',,' * (i < 4)}\n" for i in range(10))
+    assert "4 rows end with a separator too many" in load(written(f"a,b,y\n{rows}")).notes
