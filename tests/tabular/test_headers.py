@@ -231,3 +231,9 @@ def test_a_missing_target_in_a_table_of_numbers_has_its_line(written):
 def test_separators_too_many_are_counted(written):
     rows = "".join(f"{i},{i * 2},{i % 2}{',,' * (i < 4)}\n" for i in range(10))
     assert "4 rows end with a separator too many" in load(written(f"a,b,y\n{rows}")).notes
+
+
+def test_comments_between_rows_are_counted(written):
+    rows = [f"{i},{i * 2},{i % 2}\n" for i in range(10)]
+    rows[3:3], rows[7:7] = ["# second run\n"], ["# third run\n"]
+    assert "2 comment lines between the rows" in load(written("a,b,y\n" + "".join(rows))).notes
