@@ -47,7 +47,8 @@ def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of the model file of each run, with its history."""
     data, found = zoo.three_classes(25), {}
     for name, (net, options) in RUNS.items():
-        result = jaxmlp.fit(net, data, **({"epochs": 3, "batch_size": 8} | options))
+        settings: dict[str, Any] = {"epochs": 3, "batch_size": 8} | options
+        result = jaxmlp.fit(net, data, **settings)
         jaxmlp.Model.of(result.net, result.params, data).save(folder / "model.h5")
         history = repr([report._replace(seconds=None) for report in result.history])
         found[name] = hashlib.sha256((folder / "model.h5").read_bytes() + history.encode()).hexdigest()
