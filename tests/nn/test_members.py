@@ -16,7 +16,7 @@ from jaxmlp.nn.augmentation import draw_noise
 from jaxmlp.nn.backprop import evaluate
 from jaxmlp.nn.forward import final_logits, take_member
 from jaxmlp.nn.layer_stacks import stack_layers
-from jaxmlp.nn.members import MEAN_LOGITS, member_products
+from jaxmlp.nn.members import MEAN_LOGITS, member_products, n_multiplications
 from jaxmlp.nn.objective import check_batch
 from jaxmlp.nn.rule import AUTODIFF
 
@@ -373,3 +373,9 @@ def test_many_devices_train_the_same_members(trained):
     alone, split, both = (jaxmlp.fit(net, data, mesh=mesh, **config | {"epochs": 3}) for mesh in (None, "all", (4, 2)))
     for result in (split, both):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), result.params, alone.params)
+
+
+def test_products_of_members_with_widths_of_columns():
+    net = Network((3, 5, 1), "relu", "sigmoid", members=4, column_widths=(1, 2))
+    # 5 + 5 + 1 above the first product: b of 5 units, and W and b of the last one
+    assert net.n_products == 4 * 11 + 5 * n_multiplications((1, 2), 3, 4)

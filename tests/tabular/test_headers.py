@@ -9,7 +9,8 @@ import jaxmlp
 from jaxmlp.data import load
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
-from jaxmlp.data.readers.header import are_numbers, has_quoted_names
+from jaxmlp.data.readers.header import _has_index, are_numbers, has_quoted_names
+from jaxmlp.data.readers.text_records import _holds_rows
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
 
@@ -237,3 +238,14 @@ def test_comments_between_rows_are_counted(written):
     rows = [f"{i},{i * 2},{i % 2}\n" for i in range(10)]
     rows[3:3], rows[7:7] = ["# second run\n"], ["# third run\n"]
     assert "2 comment lines between the rows" in load(written("a,b,y\n" + "".join(rows))).notes
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_count_of_rows_below_an_empty_cell_is_an_index_whatever_stands_beside_it(first):
+    assert _has_index(["", "7.5"], [[str(first + i), "2"] for i in range(3)])
+
+
+def test_two_whole_rows_within_a_cell_are_rows():
+    lines = ['"a,1,2\n', "b,1,2\n", "c,1,2\n", 'd",1,2\n']
+    assert _holds_rows(lines, ",", 3)
+    assert not _holds_rows([*lines[:2], lines[3]], ",", 3)
