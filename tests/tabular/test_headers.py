@@ -9,7 +9,7 @@ import jaxmlp
 from jaxmlp.data import load
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
-from jaxmlp.data.readers.header import _has_index, are_numbers, has_quoted_names
+from jaxmlp.data.readers.header import _are_numbered_names, _has_index, are_numbers, has_quoted_names
 from jaxmlp.data.readers.text_records import _holds_rows
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
@@ -249,3 +249,31 @@ def test_two_whole_rows_within_a_cell_are_rows():
     lines = ['"a,1,2\n', "b,1,2\n", "c,1,2\n", 'd",1,2\n']
     assert _holds_rows(lines, ",", 3)
     assert not _holds_rows([*lines[:2], lines[3]], ",", 3)
+
+
+@pytest.mark.parametrize(
+    ("row", "options"), [("1e400,6,0", {}), ("5,inf,1", {}), ("-5,1,1", {"weights": "a"}), ("x,1,1", {})]
+)
+def test_a_wrong_number_has_its_line(written, row, options):
+    rows = "".join(f"{i},{i * 2},{i % 2}\n" for i in range(10))
+    with pytest.raises(InputError, match="line 12"):
+        load(written(f"a,b,y\n{rows}{row}\n4,4,1\n"), roles={"a": "number"}, **options)
+
+
+@pytest.mark.parametrize(
+    ("cells", "beside_words", "expected"),
+    [
+        (["1", "2"], True, True),
+        (["2", "3"], True, False),
+        (["1", "2", "3"], False, False),  # may be a row of measurements
+        (["0", "1", "2"], False, True),
+        (["0", "1"], False, False),
+        (["2020", "2021"], True, True),
+        (["2020"], True, False),
+        (["2022", "2021", "2020"], False, True),
+        (["3", "2", "1"], True, True),
+        (["1", "3"], True, False),
+    ],
+)
+def test_numbers_that_count_are_names(cells, beside_words, expected):
+    assert _are_numbered_names(cells, beside_words) is expected
