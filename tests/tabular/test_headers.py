@@ -277,3 +277,9 @@ def test_a_wrong_number_has_its_line(written, row, options):
 )
 def test_numbers_that_count_are_names(cells, beside_words, expected):
     assert _are_numbered_names(cells, beside_words) is expected
+
+
+def test_two_numbers_that_count_are_names_beside_a_column_of_names():
+    below = [[f"row {i}", str(5 + i), str(9 - i), "uv"[i % 2]] for i in range(4)]
+    assert _has_index(["", "1", "2", "kind"], below)
+    assert not _has_index(["", "4", "2", "kind"], below)
