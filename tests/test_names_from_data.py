@@ -1,6 +1,7 @@
 """Names that come from data: formulas of Matplotlib, NUL, text that is no Unicode, names without end, odd paths."""
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -76,10 +77,10 @@ def test_text_that_a_model_file_cannot_hold_is_refused_before_the_training(text,
         jaxmlp.Dataset.from_arrays(ROWS, LABELS, feature_names=(text, "b"))
     with refused:
         jaxmlp.Dataset.from_arrays(ROWS, ROWS[:, :1], target_names=(text,))
-    with refused:
-        cells: Any = {"kind": [text, "u", "v", "w"] * 5, "a": ROWS[:, 0]}
+    cells: Any = {"kind": [text, "u", "v", "w"] * 5, "a": ROWS[:, 0]}
+    with refused if "\0" not in text else nullcontext():  # JSON holds NUL
         jaxmlp.Dataset.from_arrays(cells, LABELS)
-    with refused:
+    with refused if "\0" not in text else nullcontext():
         jaxmlp.load(pandas.DataFrame({"a": ROWS[:, 0], "y": LABELS}), missing=[text])
     with pytest.raises(InputError):
         jaxmlp.fit(jaxmlp.Network((2, 1), output="sigmoid"), (ROWS, [0, 1] * 10), checkpoints=str(tmp_path / text))

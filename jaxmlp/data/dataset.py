@@ -88,7 +88,7 @@ class Dataset:
             check_texts(where, texts)
         encoder = self.preprocessing if isinstance(self.preprocessing, TableEncoder) else None
         for column in encoder.columns if encoder is not None else ():
-            check_texts(f"column {column.name!r}", column.words)
+            check_texts(f"column {column.name!r}", (word.replace("\0", "") for word in column.words))  # JSON holds NUL
         meaning = Meaning(self.task, self.classes, self.feature_names, self.target_names, encoder)
         for key, part in self._parts().items():
             object.__setattr__(self, key, part.with_meaning(meaning))  # the record is frozen

@@ -12,6 +12,7 @@ from jaxmlp.data import load
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.readers.csv import read_table
+from jaxmlp.data.readers.parquet import read_parquet
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
 
@@ -390,6 +391,24 @@ def test_a_parquet_file_with_a_pattern_as_its_name_is_one_file(library, tmp_path
     assert set(whole(tmp_path / "t[12].parquet").train.rows.ravel().tolist()) == {1}
 
 
+@pytest.mark.parametrize("encoding", ["DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])
+def test_texts_that_parquet_stores_by_their_differences(encoding, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    frame = pandas.DataFrame({"kind": ["u", "v"] * 20, "y": Y})
+    table = pytest.importorskip("pyarrow").Table.from_pandas(frame)
+    encodings = {"kind": encoding}
+    parquet.write_table(table, tmp_path / "t.parquet", use_dictionary=False, column_encoding=encodings)
+    np.testing.assert_array_equal(whole(tmp_path / "t.parquet").train.rows, whole(frame).train.rows)
+
+
+def test_many_columns_of_0_and_1_take_little_in_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    columns = {f"c{i}": np.arange(60_000) % 700 == i for i in range(600)}  # 288 MB as float64
+    pandas.DataFrame({**columns, "y": np.arange(60_000) % 2}).to_parquet(tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 1_400_000  # 200 times as much would be too little
+    assert read_parquet(tmp_path / "t.parquet").n_rows == 60_000
+
+
 def test_a_panic_of_polars_is_a_sentence(tmp_path, monkeypatch):
     polars = pytest.importorskip("polars")
     pandas.DataFrame({"a": [1, 2], "y": [0, 1]}).to_parquet(tmp_path / "t.parquet")
@@ -435,8 +454,9 @@ def write_bomb(path, make):
 
 
 @pytest.mark.parametrize("make", [*BOMBS, bomb_of_lists])
-def test_a_small_parquet_file_does_not_become_a_large_table(make, tmp_path):
+def test_a_small_parquet_file_does_not_become_a_large_table(make, tmp_path, monkeypatch):
     write_bomb(tmp_path / "t.parquet", make)
+    monkeypatch.setattr("jaxmlp.data.readers.parquet.memory_bytes", lambda: 2**30)
     with pytest.raises(InputError, match=r"t\.parquet expects at most 268,435,456 bytes in memory"):
         load(tmp_path / "t.parquet")
 
@@ -446,5 +466,6 @@ def test_a_small_parquet_file_does_not_become_a_large_table_of_polars(make, tmp_
     pytest.importorskip("polars")
     write_bomb(tmp_path / "t.parquet", make)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("jaxmlp.data.readers.parquet.memory_bytes", lambda: 2**30)
     with pytest.raises(InputError, match=r"t\.parquet expects at most 268,435,456 bytes in memory"):
         load(tmp_path / "t.parquet")

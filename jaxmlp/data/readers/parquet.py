@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxmlp.data.limits import check_bytes, check_regular
+from jaxmlp.data.limits import check_bytes, check_regular, memory_bytes
 from jaxmlp.errors import InputError, quoted, sentence
 from jaxmlp.tabular.options import TableOptions
 from jaxmlp.tabular.table import Table, as_table, check_distinct
@@ -58,7 +58,9 @@ def _read_with_pyarrow(path: Path) -> tuple[Any, Sequence[str]]:
     # Parquet may store each text once, and its index for each row: decoded, a few megabytes could fill the memory. So
     # the columns are read as these dictionaries, and are decoded when their total length is checked.
     texts = {field.name: field.type for field in schema if _is_text(field.type)}
-    with parquet.ParquetFile(path, read_dictionary=list(texts)) as file:
+    # pyarrow has no dictionaries for texts that are stored by their differences
+    delta = _delta_columns(parquet.read_metadata(path))
+    with parquet.ParquetFile(path, read_dictionary=[name for name in texts if name not in delta]) as file:
         metadata = file.metadata
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         lists = [j for j in range(metadata.num_columns) if metadata.schema.column(j).max_repetition_level > 0]
@@ -74,6 +76,13 @@ def _read_with_pyarrow(path: Path) -> tuple[Any, Sequence[str]]:
     names = [name for name in table.column_names if name not in indices]
     columns = {name: table[name].cast(texts[name]) if name in texts else table[name] for name in names}
     return type(table).from_pydict(columns), [name for name in indices if not name.startswith(NAMELESS_INDEX)]
+
+
+def _delta_columns(metadata: Any) -> set[str]:
+    """Return the columns of which a part is stored by differences between its texts."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    chunks = (group.column(j) for group in groups for j in range(group.num_columns))
+    return {chunk.path_in_schema for chunk in chunks if any("DELTA" in name for name in chunk.encodings)}
 
 
 def _text_bytes(column: Any) -> int:
@@ -122,5 +131,8 @@ def _text_bytes_of_series(series: Any) -> int:
 
 
 def _check_numbers(path: Path, n: int) -> None:
-    """Raise if so many numbers would take more memory than the file may."""
-    check_bytes(path, 8 * n, TABLE)  # as float64, which most columns become
+    """Raise if so many numbers would take more than a quarter of the memory of the machine.
+
+    More than for other files: columns of 0 and 1, as of words that were encoded, take next to nothing in Parquet.
+    """
+    check_bytes(path, 8 * n, TABLE, memory_bytes() // 4)  # as float64, which most columns become
