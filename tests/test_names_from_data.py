@@ -129,7 +129,7 @@ def test_predictions_are_no_lock(tmp_path):
     assert run(["predict", str(tmp_path / "m.h5"), str(tmp_path / "x.npz"), "-o", str(tmp_path / ".lock")]) == 2
 
 
-def test_a_folder_called_runs_that_cannot_be_read_holds_no_pictures(tmp_path, monkeypatch):
+def test_a_folder_called_runs_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     from pathlib import Path
 
     from jaxmlp.data import image_folders
@@ -143,7 +143,8 @@ def test_a_folder_called_runs_that_cannot_be_read_holds_no_pictures(tmp_path, mo
         return whole(self)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    assert image_folders.visible_entries(tmp_path) == []
+    with pytest.raises(InputError, match="reading runs expects a file that can be read, got Permission denied"):
+        image_folders.visible_entries(tmp_path)
 
 
 def test_a_command_in_a_folder_that_was_removed(tmp_path, monkeypatch, capsys):

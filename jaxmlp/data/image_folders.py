@@ -116,8 +116,8 @@ def _holds_runs(path: Path) -> bool:
         return False
     try:
         return any(_is_run_folder(inner) for inner in path.iterdir())
-    except OSError:  # the folder of another user, which may have runs, but no pictures that can be read
-        return True
+    except OSError as error:  # it may be a class, whose pictures would be missing without a word
+        raise unreadable(path.name, error) from None
 
 
 def is_picture(path: Path) -> bool:

@@ -123,7 +123,9 @@ def _text_bytes_of_series(series: Any) -> int:
     """Return what `_text_bytes` does, for a column of polars."""
     import polars  # pyright: ignore[reportMissingImports]
 
-    if series.dtype not in (polars.String, polars.Categorical, polars.Enum):
+    if series.dtype == polars.String:
+        return int(series.str.len_bytes().cast(polars.Int64).sum())
+    if series.dtype not in (polars.Categorical, polars.Enum):
         return 0
     counts = series.alias("text").drop_nulls().value_counts(name="n")
     lengths = counts["text"].cast(polars.String).str.len_bytes()
