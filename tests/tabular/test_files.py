@@ -401,6 +401,18 @@ def test_texts_that_parquet_stores_by_their_differences(encoding, tmp_path):
     np.testing.assert_array_equal(whole(tmp_path / "t.parquet").train.rows, whole(frame).train.rows)
 
 
+@pytest.mark.parametrize("library", ["pyarrow", "polars"])
+def test_nested_columns_are_refused_or_left_out_unread(library, tmp_path, monkeypatch):
+    pytest.importorskip(library)
+    frame = pandas.DataFrame({"a": [{"x": "q"}, {"x": "r"}] * 20, "l": [["u"]] * 40, "b": range(40), "y": Y})
+    frame.to_parquet(tmp_path / "t.parquet")
+    if library == "polars":
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r"column 'a' expects numbers, text or dates, got .*: convert it, or drop"):
+        whole(tmp_path / "t.parquet")
+    assert whole(tmp_path / "t.parquet", drop=["a", "l"]).feature_names == ("b",)
+
+
 def test_many_columns_of_0_and_1_take_little_in_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     columns = {f"c{i}": np.arange(60_000) % 700 == i for i in range(600)}  # 288 MB as float64
@@ -426,21 +438,30 @@ def bomb_of_numbers(arrow):
     return arrow.table({"a": arrow.array(np.zeros(4_000_000)), "y": arrow.array(np.zeros(4_000_000))})
 
 
-def bomb_of_lists(arrow):
-    lists = arrow.ListArray.from_arrays([0, 4_000_000], np.zeros(4_000_000))
-    return arrow.table({"a": lists, "y": [1]})
-
-
 def bomb_of_texts(arrow):
     texts = arrow.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 300])
     return arrow.table({"a": texts.cast(arrow.string()), "y": np.zeros(100_000)})
+
+
+def bomb_of_bytes(arrow):
+    return bomb_of_texts(arrow).set_column(0, "a", bomb_of_texts(arrow)["a"].cast(arrow.binary()))
+
+
+def bomb_of_fixed_bytes(arrow):
+    return arrow.table({"a": arrow.array([b"x" * 300] * 100_000, arrow.binary(300)), "y": np.zeros(100_000)})
+
+
+def bomb_of_views(arrow):
+    if not hasattr(arrow, "string_view"):
+        pytest.skip("this pyarrow has no views")
+    return arrow.table({"a": arrow.array(["x" * 300] * 100_000, arrow.string_view()), "y": np.zeros(100_000)})
 
 
 def bomb_of_categories(arrow):
     return arrow.table({"a": bomb_of_texts(arrow)["a"].dictionary_encode(), "y": np.zeros(100_000)})
 
 
-BOMBS = (bomb_of_numbers, bomb_of_texts, bomb_of_categories)
+BOMBS = (bomb_of_numbers, bomb_of_texts, bomb_of_categories, bomb_of_bytes)
 
 
 def write_bomb(path, make):
@@ -453,7 +474,7 @@ def write_bomb(path, make):
     assert path.stat().st_size < 1_000_000
 
 
-@pytest.mark.parametrize("make", [*BOMBS, bomb_of_lists])
+@pytest.mark.parametrize("make", [*BOMBS, bomb_of_fixed_bytes, bomb_of_views])
 def test_a_small_parquet_file_does_not_become_a_large_table(make, tmp_path, monkeypatch):
     write_bomb(tmp_path / "t.parquet", make)
     monkeypatch.setattr("jaxmlp.data.readers.parquet.memory_bytes", lambda: 2**30)
