@@ -452,8 +452,6 @@ def bomb_of_fixed_bytes(arrow):
 
 
 def bomb_of_views(arrow):
-    if not hasattr(arrow, "string_view"):
-        pytest.skip("this pyarrow has no views")
     return arrow.table({"a": arrow.array(["x" * 300] * 100_000, arrow.string_view()), "y": np.zeros(100_000)})
 
 
@@ -468,7 +466,11 @@ def write_bomb(path, make):
     """Write a table ten times, one below the other, in some kilobytes."""
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = make(arrow)
-    with parquet.ParquetWriter(path, table.schema, compression="zstd") as writer:
+    try:
+        writer = parquet.ParquetWriter(path, table.schema, compression="zstd")
+    except arrow.ArrowNotImplementedError as error:
+        pytest.skip(f"this pyarrow: {error}")  # writes no views
+    with writer:
         for _ in range(10):
             writer.write_table(table)
     assert path.stat().st_size < 1_000_000
