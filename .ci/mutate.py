@@ -54,7 +54,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "data/readers/header": TEXT,
     "data/readers/number_formats": TEXT,
     "data/readers/unique_cells": TEXT,
-    "data/readers/parquet": ("tabular/test_files", "tabular/test_unusual_tables", "test_bad_input"),
+    "data/readers/parquet": ("tabular/test_parquet", "test_bad_input"),
     "data/readers/csv": TEXT,
     "data/readers/hdf5": (*READERS, "test_foreign_files"),
     "data/readers/hdf5_": ("data/test_hdf5_checker", "test_bad_input", "test_foreign_files"),

@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import lzma
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from jaxmlp.data import load
 from jaxmlp.data.known_columns import KnownColumns
 from jaxmlp.data.load import load_rows
 from jaxmlp.data.readers.csv import read_table
-from jaxmlp.data.readers.parquet import read_parquet
 from jaxmlp.data.rows import Columns
 from jaxmlp.errors import InputError
 
@@ -361,134 +359,3 @@ def test_an_encoding_that_does_not_fit_and_a_cell_without_end_are_named(written)
     path = written('a,b,y\n1,"x,0\n' + "2,x,1\n" * 30_000)
     with pytest.raises(InputError, match="cells of at most 131,072 characters, got a longer one: is a quotation mark"):
         whole(path)
-
-
-def test_parquet(tmp_path):
-    pytest.importorskip("pyarrow")
-    frame = pandas.DataFrame(
-        {"a": [1.5, None], "b": ["x", "y"], "c": pandas.to_datetime(["2024-01-31", "2024-02-29"]), "y": [0, 1]}
-    )
-    frame.to_parquet(tmp_path / "t.parquet")
-    data = whole(tmp_path / "t.parquet")
-    assert [column.role for column in data.preprocessing.columns] == ["number", "category", "date"]  # pyright: ignore
-    assert not data.notes
-    frame.set_index("a").to_parquet(tmp_path / "indexed.parquet")
-    assert whole(tmp_path / "indexed.parquet").notes[0].startswith("'a' is left out: it was the index of a frame")
-    (tmp_path / "bad.parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(
-        InputError, match=r"bad\.parquet expects a table in Parquet, got a damaged file, or one of another format"
-    ):
-        load(tmp_path / "bad.parquet")
-
-
-@pytest.mark.parametrize("library", ["pyarrow", "polars"])
-def test_a_parquet_file_with_a_pattern_as_its_name_is_one_file(library, tmp_path, monkeypatch):
-    pytest.importorskip(library)
-    for name, value in (("t[12].parquet", 1), ("t1.parquet", 2)):
-        pandas.DataFrame({"a": [value] * 4, "y": [0, 1] * 2}).to_parquet(tmp_path / name)
-    if library == "polars":
-        monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert set(whole(tmp_path / "t[12].parquet").train.rows.ravel().tolist()) == {1}
-
-
-@pytest.mark.parametrize("encoding", ["DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])
-def test_texts_that_parquet_stores_by_their_differences(encoding, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    frame = pandas.DataFrame({"kind": ["u", "v"] * 20, "y": Y})
-    table = pytest.importorskip("pyarrow").Table.from_pandas(frame)
-    encodings = {"kind": encoding}
-    parquet.write_table(table, tmp_path / "t.parquet", use_dictionary=False, column_encoding=encodings)
-    np.testing.assert_array_equal(whole(tmp_path / "t.parquet").train.rows, whole(frame).train.rows)
-
-
-@pytest.mark.parametrize("library", ["pyarrow", "polars"])
-def test_nested_columns_are_refused_or_left_out_unread(library, tmp_path, monkeypatch):
-    pytest.importorskip(library)
-    frame = pandas.DataFrame({"a": [{"x": "q"}, {"x": "r"}] * 20, "l": [["u"]] * 40, "b": range(40), "y": Y})
-    frame.to_parquet(tmp_path / "t.parquet")
-    if library == "polars":
-        monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match=r"column 'a' expects numbers, text or dates, got .*: convert it, or drop"):
-        whole(tmp_path / "t.parquet")
-    assert whole(tmp_path / "t.parquet", drop=["a", "l"]).feature_names == ("b",)
-
-
-def test_many_columns_of_0_and_1_take_little_in_parquet(tmp_path):
-    pytest.importorskip("pyarrow")
-    columns = {f"c{i}": np.arange(60_000) % 700 == i for i in range(600)}  # 288 MB as float64
-    pandas.DataFrame({**columns, "y": np.arange(60_000) % 2}).to_parquet(tmp_path / "t.parquet")
-    assert (tmp_path / "t.parquet").stat().st_size < 1_400_000  # 200 times as much would be too little
-    assert read_parquet(tmp_path / "t.parquet").n_rows == 60_000
-
-
-def test_a_panic_of_polars_is_a_sentence(tmp_path, monkeypatch):
-    polars = pytest.importorskip("polars")
-    pandas.DataFrame({"a": [1, 2], "y": [0, 1]}).to_parquet(tmp_path / "t.parquet")
-
-    def panic(*_, **__):
-        raise polars.exceptions.PanicException("index out of bounds")
-
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setattr(polars, "scan_parquet", panic)
-    with pytest.raises(InputError, match=r"got a damaged file, or one of another format \(index out of bounds\)"):
-        load(tmp_path / "t.parquet")
-
-
-def bomb_of_numbers(arrow):
-    return arrow.table({"a": arrow.array(np.zeros(4_000_000)), "y": arrow.array(np.zeros(4_000_000))})
-
-
-def bomb_of_texts(arrow):
-    texts = arrow.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 300])
-    return arrow.table({"a": texts.cast(arrow.string()), "y": np.zeros(100_000)})
-
-
-def bomb_of_bytes(arrow):
-    return bomb_of_texts(arrow).set_column(0, "a", bomb_of_texts(arrow)["a"].cast(arrow.binary()))
-
-
-def bomb_of_fixed_bytes(arrow):
-    return arrow.table({"a": arrow.array([b"x" * 300] * 100_000, arrow.binary(300)), "y": np.zeros(100_000)})
-
-
-def bomb_of_views(arrow):
-    return arrow.table({"a": arrow.array(["x" * 300] * 100_000, arrow.string_view()), "y": np.zeros(100_000)})
-
-
-def bomb_of_categories(arrow):
-    return arrow.table({"a": bomb_of_texts(arrow)["a"].dictionary_encode(), "y": np.zeros(100_000)})
-
-
-BOMBS = (bomb_of_numbers, bomb_of_texts, bomb_of_categories, bomb_of_bytes)
-
-
-def write_bomb(path, make):
-    """Write a table ten times, one below the other, in some kilobytes."""
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    table = make(arrow)
-    try:
-        writer = parquet.ParquetWriter(path, table.schema, compression="zstd")
-    except arrow.ArrowNotImplementedError as error:
-        pytest.skip(f"this pyarrow: {error}")  # writes no views
-    with writer:
-        for _ in range(10):
-            writer.write_table(table)
-    assert path.stat().st_size < 1_000_000
-
-
-@pytest.mark.parametrize("make", [*BOMBS, bomb_of_fixed_bytes, bomb_of_views])
-def test_a_small_parquet_file_does_not_become_a_large_table(make, tmp_path, monkeypatch):
-    write_bomb(tmp_path / "t.parquet", make)
-    monkeypatch.setattr("jaxmlp.data.readers.parquet.memory_bytes", lambda: 2**30)
-    with pytest.raises(InputError, match=r"t\.parquet expects at most 268,435,456 bytes in memory"):
-        load(tmp_path / "t.parquet")
-
-
-@pytest.mark.parametrize("make", BOMBS)
-def test_a_small_parquet_file_does_not_become_a_large_table_of_polars(make, tmp_path, monkeypatch):
-    pytest.importorskip("polars")
-    write_bomb(tmp_path / "t.parquet", make)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setattr("jaxmlp.data.readers.parquet.memory_bytes", lambda: 2**30)
-    with pytest.raises(InputError, match=r"t\.parquet expects at most 268,435,456 bytes in memory"):
-        load(tmp_path / "t.parquet")

@@ -185,15 +185,6 @@ def test_an_array_of_numbers_is_no_part_of_a_frame_of_text():
         Dataset.from_arrays(frame, Y, validation=(np.zeros((40, 2)), Y))
 
 
-def test_a_parquet_file_has_the_columns_of_its_frame(tmp_path):
-    pytest.importorskip("pyarrow")
-    frame = pandas.DataFrame({"kind": pandas.Categorical(["u", "v"] * 20), "a": range(40), "y": Y})
-    frame.set_axis(pandas.Index(range(40), name="row"), axis=0).to_parquet(tmp_path / "t.parquet")
-    data = whole(tmp_path / "t.parquet")
-    assert [role[:2] for role in data.roles] == [("kind", "category"), ("a", "number"), ("y", "target")]
-    np.testing.assert_array_equal(data.train.rows, whole(frame).train.rows)
-
-
 @pytest.mark.parametrize(
     ("known", "new"), [("{}", "{}%"), ("{}", "${}"), ("{}%", "${}"), ("${}", "€{}"), ("{}%", "{}")]
 )
