@@ -49,12 +49,12 @@ SYNONYMS = {
     "swish": "silu",
     "units": "hidden",
 }  # a name of other books and libraries, without capitals and signs: the name here
-_INVISIBLE = (0xAD, 0x200B, 0x2060, 0xFEFF)  # soft hyphen, blanks without width, byte order mark
+INVISIBLE = (0xAD, 0x200B, 0x2060, 0xFEFF)  # soft hyphen, blanks without width, byte order mark
 # the control characters of ASCII and Latin-1, the marks that turn the direction of a line, and lone surrogates; and
 # letters that nobody sees, by which two names that look the same differ
 CONTROL = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-) | dict.fromkeys([*_INVISIBLE, *range(0xD800, 0xE000)])
+) | dict.fromkeys([*INVISIBLE, *range(0xD800, 0xE000)])
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = {code: chr(code).encode("unicode_escape", "surrogatepass").decode("ascii") for code in CONTROL}
 
@@ -82,8 +82,10 @@ def quoted(text: object, limit: int = MAX_QUOTED_LETTERS) -> str:
     return f"{line[:half]} ... {line[half + 5 - limit :]}"
 
 
-def check_texts(where: str, texts: Iterable[object]) -> None:
-    """Raise for a text that no model file can store: one with a NUL, or one that is not valid Unicode.
+def check_texts(where: str, texts: Iterable[object], *, nul: bool = False) -> None:
+    """Raise for a text that no file can hold: one that is not valid Unicode, or, unless `nul` is true, has a NUL.
+
+    Texts of HDF5 and paths have no NUL; JSON has.
 
     Raises:
       InputError: there is such a text.
@@ -93,7 +95,9 @@ def check_texts(where: str, texts: Iterable[object]) -> None:
     jaxmlp.errors.InputError: the classes expects valid text without NUL, got 'a\\x00b': write it in another way
     """
     for text in texts:
-        if isinstance(text, str) and not text.isprintable() and ("\0" in text or _SURROGATE.search(text)):
+        if not isinstance(text, str) or text.isprintable():
+            continue
+        if _SURROGATE.search(text) or ("\0" in text and not nul):
             raise InputError(sentence(where, "valid text without NUL", repr(text), "write it in another way"))
 
 

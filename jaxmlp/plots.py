@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.files import atomic_path, check_writable
-from jaxmlp.errors import InputError, quoted, sentence, unknown, warn_user
+from jaxmlp.errors import INVISIBLE, InputError, quoted, sentence, unknown, warn_user
 from jaxmlp.evidence.diagnostics.diagnose import Diagnosis
 from jaxmlp.inference.model import Model
 from jaxmlp.tabular.encoder import TableEncoder
@@ -97,7 +97,8 @@ def _as_text(name: object) -> str:
     >>> _as_text("$5-$10"), _as_text("_x")
     ('\\\\$5-\\\\$10', ' _x')
     """
-    text = quoted(name, MAX_LETTERS).replace("$", r"\$")  # Matplotlib sets what is between two $ as a formula
+    seen = str(name).translate(dict.fromkeys(INVISIBLE))
+    text = quoted(seen, MAX_LETTERS).replace("$", r"\$")  # Matplotlib sets what is between two $ as a formula
     return f" {text}" if text.startswith("_") else text  # a legend leaves out names that begin with _
 
 

@@ -29,7 +29,7 @@ from jaxmlp.data.rows import (
 from jaxmlp.data.split import split
 from jaxmlp.data.tables import TableContent, content_of_frame, rows_of_frame
 from jaxmlp.data.tasks import ALWAYS_CLASSES, Task, find_coding
-from jaxmlp.errors import MAX_NAME_LETTERS, InputError, InputTypeError, check_texts, quoted, sentence
+from jaxmlp.errors import MAX_NAME_LETTERS, InputError, InputTypeError, quoted, sentence
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.options import FIELDS, TableOptions
 from jaxmlp.tabular.roles import ColumnRole
@@ -83,13 +83,9 @@ class Dataset:
     origins: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        named = {"the classes": self.classes, "feature_names": self.feature_names, "target_names": self.target_names}
-        for where, texts in named.items():
-            check_texts(where, texts)
         encoder = self.preprocessing if isinstance(self.preprocessing, TableEncoder) else None
-        for column in encoder.columns if encoder is not None else ():
-            check_texts(f"column {column.name!r}", (word.replace("\0", "") for word in column.words))  # JSON holds NUL
         meaning = Meaning(self.task, self.classes, self.feature_names, self.target_names, encoder)
+        meaning.check_texts()
         for key, part in self._parts().items():
             object.__setattr__(self, key, part.with_meaning(meaning))  # the record is frozen
 

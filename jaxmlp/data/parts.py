@@ -11,7 +11,7 @@ from jaxmlp.data.rows import ImageShape, as_rows, check_finite, check_unit, with
 from jaxmlp.data.table_targets import label_column
 from jaxmlp.data.targets import encode
 from jaxmlp.data.tasks import Coding
-from jaxmlp.errors import InputError, InputTypeError, sentence
+from jaxmlp.errors import InputError, InputTypeError, check_texts, sentence
 from jaxmlp.tabular.encoder import TableEncoder
 from jaxmlp.tabular.roles import TARGET, ColumnRole
 from jaxmlp.tabular.table import TableRows
@@ -32,6 +32,13 @@ class Meaning(NamedTuple):
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     encoder: TableEncoder | None = None
+
+    def check_texts(self) -> None:
+        """Raise for a name that a model file cannot hold."""
+        for field in ("classes", "feature_names", "target_names"):
+            check_texts(field, getattr(self, field))
+        for column in self.encoder.columns if self.encoder is not None else ():
+            check_texts(f"column {column.name!r}", column.words, nul=True)  # a file has these as JSON
 
 
 class _Arrays(NamedTuple):

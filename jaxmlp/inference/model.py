@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike
 
 from jaxmlp.data.dataset import Dataset, Part
 from jaxmlp.data.known_columns import KnownColumns
+from jaxmlp.data.parts import Meaning
 from jaxmlp.data.preprocessing import Preprocessing
 from jaxmlp.data.rows import Columns
 from jaxmlp.data.streaming.file_rows import FileRows
 from jaxmlp.data.tasks import TASKS
-from jaxmlp.errors import InputError, check_texts, check_type, sentence, unknown
+from jaxmlp.errors import InputError, check_type, sentence, unknown
 from jaxmlp.fork import is_forked, refuse_after_fork
 from jaxmlp.inference import model_file, numpy_cost, numpy_forward
 from jaxmlp.inference.compiled_forward import run_compiled, without_bfloat16
@@ -85,9 +86,7 @@ class Model:
 
     def __post_init__(self) -> None:
         check_params(self.params, self.net)
-        named = {"the classes": self.classes, "feature_names": self.feature_names, "target_names": self.target_names}
-        for where, texts in named.items():
-            check_texts(where, texts)
+        Meaning(self.task, self.classes, self.feature_names, self.target_names).check_texts()
         # `numpy_forward` needs NumPy arrays: it computes small predictions, and all predictions after a fork
         object.__setattr__(self, "params", jax.tree.map(np.asarray, self.params))
         if self.net.norm == "batch":

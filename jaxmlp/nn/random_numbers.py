@@ -23,10 +23,8 @@ from jax.typing import DTypeLike
 
 Sampler = Callable[[Array, tuple[int, ...], DTypeLike], Array]  # (key, shape, dtype) -> numbers of this shape
 
-SIZES = (
-    *(4**k for k in range(5, 11)),
-    *(2**k for k in range(21, 32)),
-)  # the number of draws is rounded up to one of these
+# the number of draws is rounded up to one of these
+SIZES = (*(4**k for k in range(5, 11)), *(2**k for k in range(21, 32)))
 
 # threefry2x32 (Salmon et al., 2011): by how many bits a word is rotated in each round, and the constant of the key
 _ROTATIONS = (13, 15, 26, 6), (17, 29, 16, 24)
@@ -46,7 +44,7 @@ def has_prefix_draws(key: Any) -> bool:
 
 
 def split_key(key: Array, n: int) -> tuple[Array, ...]:
-    """Return `jax.random.split(key, n)` as a tuple.
+    """Return `jax.random.split(key, n)`, of one typed key, as a tuple.
 
     >>> [bool(k == w) for k, w in zip(split_key(jax.random.key(0), 3), jax.random.split(jax.random.key(0), 3))]
     [True, True, True]

@@ -59,8 +59,7 @@ class TableOptions:
             remedy = f"write {name}=['NA'], for example" if name == "missing" else f"write {name}=['age'], for example"
             # drop="id" is the column id, and not the columns i and d
             object.__setattr__(self, name, as_names(name, getattr(self, name), remedy))
-            if name == "missing":  # which the model file holds, as JSON: NUL is no fault there
-                check_texts(name, (word.replace("\0", "") for word in self.missing))
+        check_texts("missing", self.missing, nul=True)  # which a model keeps
         if self.numbers not in SCALINGS:
             raise unknown("numbers", self.numbers, SCALINGS)
         expects, remedy = "a dictionary {column: role}", "write roles={'age': 'number'}, for example"

@@ -13,9 +13,10 @@ import hashlib
 import logging
 import os
 import shutil
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -33,6 +34,7 @@ from jaxmlp.training.row_space import like_coordinates
 from jaxmlp.training.state import Best, PartialEpoch, Report, Snapshot, TrainState
 
 EVERY = 5.0  # seconds; writing a checkpoint of a small network takes 0.1
+MAX_WAIT = 10.0  # seconds for each thread of a save that has failed
 MAX_CHECKPOINTS = 2  # the newest, and the one before it in case the newest is damaged
 _FACTS = ("run", "history", "best", "partial", "row space")
 
@@ -263,10 +265,12 @@ class Checkpointer(Callback):
         levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
+        threads = threading.enumerate()
         try:
             with ocp.CheckpointManager(self.folder, options=options) as manager:
                 yield manager
         finally:
+            _wait_for_threads(threads)
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
 
@@ -322,16 +326,14 @@ def orbax() -> Any:
     except ImportError:
         remedy = "install it with pip install 'jaxmlp[all]'"
         raise InputError(sentence("checkpoints", "the package orbax-checkpoint", "none", remedy)) from None
-    logging.getLogger("absl").addFilter(_is_news)  # the same filter is added once, however often
     return ocp
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a record of the log is not from a thread of Orbax that failed, whose error is raised as well.
-
-    Such a thread may write its record, with a traceback, after `_manager` has set the level of the log back.
-    """
-    return not ("orbax" in record.pathname and "raised an exception" in str(record.msg))
+def _wait_for_threads(before: Iterable[threading.Thread]) -> None:
+    """Wait for the threads of Orbax that were not there before: one that has failed logs the error that it raises."""
+    for thread in {*threading.enumerate()}.difference(before):
+        if type(thread).__module__.startswith("orbax."):
+            thread.join(MAX_WAIT)
 
 
 Checkpoints = Checkpointer  # its first name, by which older programs import it
