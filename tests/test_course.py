@@ -3,13 +3,13 @@
 import importlib
 import importlib.util
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import jax
 import pytest
 from marks import slow_except
+from script_modules import load_script
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PAGE = EXAMPLES / "README.md"
@@ -24,13 +24,7 @@ QUICK = (
 @pytest.fixture(scope="module")
 def ledger():
     """The module examples/ledger.py."""
-    spec = importlib.util.spec_from_file_location("ledger_of_the_course", EXAMPLES / "ledger.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLES / "ledger.py")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """The examples run and assert what they claim."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from marks import slow_except
+from script_modules import load_script
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = {
@@ -89,10 +89,5 @@ def test_a_wrong_published_number_is_noticed(tmp_path, monkeypatch):
     published["he_initialisation_circles"]["costs"][1] *= 1 + 1e-9
     (tmp_path / "published.json").write_text(json.dumps(published), encoding="utf-8")
     (tmp_path / "published.py").write_text((EXAMPLES / "published.py").read_text(encoding="utf-8"), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("published_copy", tmp_path / "published.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     with pytest.raises(AssertionError, match="circles"):
-        module.circles(fast=True)
+        load_script(tmp_path / "published.py").circles(fast=True)

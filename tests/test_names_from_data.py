@@ -1,6 +1,8 @@
 """Names that come from data: formulas of Matplotlib, NUL, text that is no Unicode, names without end, odd paths."""
 
+import dataclasses
 import os
+import sys
 from contextlib import nullcontext
 from typing import Any
 
@@ -34,7 +36,7 @@ def texts_of(figure):
 
 
 @pytest.mark.parametrize(
-    "cells", [["yes", "no"] * 10, pandas.date_range("2024-01-01", periods=20), [f"{i} %" for i in range(20)]]
+    "cells", [["yes", "no"] * 10, pandas.date_range("2024-01-01", periods=20, freq="s"), [f"{i} %" for i in range(20)]]
 )
 def test_a_plane_is_drawn_for_plain_numbers_only(cells):
     frame = pandas.DataFrame({"a": cells, "b": ROWS[:, 0], "y": LABELS})
@@ -52,8 +54,16 @@ def test_a_name_is_no_formula_and_is_short(name, tmp_path):
     for i, figure in enumerate((plots.decision_boundary(model, data), plots.confusion(model, data.train))):
         plots.save(figure, tmp_path / f"{i}.png")
         assert all(len(text) < 80 and "\n" not in text for text in texts_of(figure))
+    assert len(plots.decision_boundary(model, data).axes[0].get_legend().get_texts()) == 2
     regression = jaxmlp.Dataset.from_arrays(ROWS, ROWS[:, :1], target_names=(name,), test_fraction=0)
     plots.save(plots.predicted_against_true(model_of(regression), regression.train), tmp_path / "r.png")
+
+
+def test_letters_that_nobody_sees_are_not_drawn_but_told():
+    data = jaxmlp.Dataset.from_arrays(ROWS, ["co\u00adop", "ខ\u200bក"] * 10, test_fraction=0)
+    assert {"coop", "ខក"} <= set(texts_of(plots.confusion(model_of(data), data.train)))
+    with pytest.raises(InputError, match=r"'a\\u200b'"):
+        jaxmlp.load(pandas.DataFrame({"a": ROWS[:, 0], "y": LABELS}), drop=["a\u200b"])
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_hide_what_was_trained(tmp_path, monkeypatch, capsys):
@@ -77,6 +87,8 @@ def test_text_that_a_model_file_cannot_hold_is_refused_before_the_training(text,
         jaxmlp.Dataset.from_arrays(ROWS, LABELS, feature_names=(text, "b"))
     with refused:
         jaxmlp.Dataset.from_arrays(ROWS, ROWS[:, :1], target_names=(text,))
+    with refused:
+        dataclasses.replace(model_of(jaxmlp.Dataset.from_arrays(ROWS, LABELS)), classes=(text, "b"))
     cells: Any = {"kind": [text, "u", "v", "w"] * 5, "a": ROWS[:, 0]}
     with refused if "\0" not in text else nullcontext():  # JSON holds NUL
         jaxmlp.Dataset.from_arrays(cells, LABELS)
@@ -92,6 +104,13 @@ def test_classes_beyond_the_whole_numbers_of_floats(labels):
         jaxmlp.Dataset.from_arrays(ROWS, labels * 10, task="binary")
 
 
+def test_the_largest_float_that_is_surely_whole_is_a_class():
+    labels = [1.0, 2.0**53 - 1] * 10
+    assert jaxmlp.Dataset.from_arrays(ROWS, labels, task="binary").classes == (1, 2**53 - 1)
+    with pytest.raises(InputError, match="expects whole numbers below 2⁵³"):
+        jaxmlp.Dataset.from_arrays(ROWS, [1.0, 2.0**53] * 10, task="binary")
+
+
 def test_whole_numbers_beyond_floats():
     data = jaxmlp.Dataset.from_arrays(ROWS, LABELS, test_fraction=0)
     with pytest.raises(InputError, match=r"rows expects numbers below 1\.8e308, got a larger number"):
@@ -101,7 +120,7 @@ def test_whole_numbers_beyond_floats():
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name == "nt", reason="names of files are bytes on POSIX alone")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are Unicode")
 def test_a_picture_whose_name_is_no_utf8_is_predicted_into_a_file(tmp_path):
     image = pytest.importorskip("PIL.Image")
     pixels = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3)).astype("u1")
@@ -147,6 +166,7 @@ def test_a_folder_called_runs_that_cannot_be_read_is_refused(tmp_path, monkeypat
         image_folders.visible_entries(tmp_path)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere the current folder cannot be removed")
 def test_a_command_in_a_folder_that_was_removed(tmp_path, monkeypatch, capsys):
     data = jaxmlp.Dataset.from_arrays(ROWS, LABELS, test_fraction=0)
     model_of(data).save(tmp_path / "m.h5")

@@ -1,6 +1,5 @@
 """The notebook is made from its script, and runs from top to bottom on files of the format of Colab's sample_data."""
 
-import importlib.util
 import json
 import os
 import re
@@ -11,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient.exceptions import CellExecutionError
+from script_modules import load_script
 
 import jaxmlp
 
@@ -20,12 +20,7 @@ NOTEBOOK = EXAMPLES / "colab.ipynb"
 
 def converter():
     """The module examples/notebook.py."""
-    spec = importlib.util.spec_from_file_location("notebook_of_colab", EXAMPLES / "notebook.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLES / "notebook.py")
 
 
 def test_the_notebook_is_that_of_its_script():

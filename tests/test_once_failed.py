@@ -5,12 +5,12 @@ with seed 2 the models, which are forged. To add a file that `fuzz.py` has kept,
 READER/NUMBER-WHAT_CAME.
 """
 
-import importlib.util
 import zipfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from script_modules import load_script
 
 HERE = Path(__file__).parent
 ARCHIVE = HERE / "golden" / "once_failed.zip"
@@ -20,13 +20,8 @@ with zipfile.ZipFile(ARCHIVE) as _archive:
 
 @pytest.fixture(scope="module")
 def fuzz() -> ModuleType:
-    """The example, as a module."""
-    spec = importlib.util.spec_from_file_location("fuzz", HERE.parent / "examples" / "fuzz.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module examples/fuzz.py."""
+    return load_script(HERE.parent / "examples" / "fuzz.py")
 
 
 # a model that hangs takes 3 s, until the process that checks it is stopped

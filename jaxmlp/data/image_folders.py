@@ -248,13 +248,13 @@ def as_image_size(size: object) -> tuple[int, int]:
             raise TypeError
         numbers = [operator.index(cast(Any, number)) for number in sizes]
     except (TypeError, ValueError):  # a ValueError for a text of thousands of digits
-        raise InputTypeError(sentence("image_size", expects, _shown(size), f"write {_EXAMPLE}")) from None
+        raise InputTypeError(sentence("image_size", expects, _repr_of(size), f"write {_EXAMPLE}")) from None
     if len(numbers) not in (1, 2) or min(numbers) < 1 or numbers[0] * numbers[-1] > SMALL_PIXELS:
-        raise InputError(sentence("image_size", expects, _shown(size), f"write {_EXAMPLE}"))
+        raise InputError(sentence("image_size", expects, _repr_of(size), f"write {_EXAMPLE}"))
     return numbers[0], numbers[-1]
 
 
-def _shown(size: object) -> str:
+def _repr_of(size: object) -> str:
     try:
         return repr(size)
     except ValueError:  # Python writes no numbers of thousands of digits

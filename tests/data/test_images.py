@@ -157,6 +157,13 @@ def test_a_large_file_may_have_many_pixels(picture, monkeypatch):
     assert load_rows(picture(COLOURS), 72, Columns(image_shape=(4, 6, 3))).shape == (1, 72)
 
 
+def test_a_small_file_may_not_have_many_pixels(picture, monkeypatch, refused):
+    monkeypatch.setattr("jaxmlp.data.readers.images.SMALL_PIXELS", 20)
+    monkeypatch.setattr("jaxmlp.data.readers.images.RATIO", 0)
+    with refused(InputError, "cat.png expects at most 20 pixels, got 24: make the picture smaller"):
+        load_rows(picture(COLOURS), 72, Columns(image_shape=(4, 6, 3)))
+
+
 def test_the_limit_of_pillow_may_be_off(picture, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     assert load_rows(picture(COLOURS), 72, Columns(image_shape=(4, 6, 3))).shape == (1, 72)
