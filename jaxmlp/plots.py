@@ -97,7 +97,7 @@ def _as_text(name: object) -> str:
     >>> _as_text("$5-$10"), _as_text("_x")
     ('\\\\$5-\\\\$10', ' _x')
     """
-    seen = str(name).translate(dict.fromkeys(INVISIBLE))
+    seen = "".join(letter for letter in str(name) if ord(letter) not in INVISIBLE)
     text = quoted(seen, MAX_LETTERS).replace("$", r"\$")  # Matplotlib sets what is between two $ as a formula
     return f" {text}" if text.startswith("_") else text  # a legend leaves out names that begin with _
 

@@ -72,12 +72,6 @@ def test_texts_that_are_stored_by_their_differences(encoding, tmp_path, library)
     np.testing.assert_array_equal(whole(tmp_path / "t.parquet").train.rows, whole(frame).train.rows)
 
 
-def test_numbers_that_are_stored_by_their_differences_are_no_texts(tmp_path):
-    encodings = {"use_dictionary": False, "column_encoding": {"a": "DELTA_BINARY_PACKED", "b": "DELTA_BYTE_ARRAY"}}
-    parquet.write_table(arrow.table({"a": Y, "b": ["u", "v"] * 20}), tmp_path / "t.parquet", **encodings)
-    assert reader._delta_columns(parquet.read_metadata(tmp_path / "t.parquet")) == {"b"}
-
-
 def test_an_index_without_a_name_is_left_out_in_silence(tmp_path, library):
     frame = pandas.DataFrame({"a": range(40), "y": Y}, index=[f"row {i}" for i in range(40)])
     frame.to_parquet(tmp_path / "t.parquet")
@@ -198,6 +192,11 @@ def bomb_is_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("make", [bomb_of_fixed_bytes, bomb_of_views])
 def test_texts_without_dictionaries_do_not_become_a_large_table(make, bomb_is_refused):
     bomb_is_refused(make)
+
+
+def test_texts_that_are_stored_by_their_differences_do_not_become_a_large_table(bomb_is_refused):
+    encodings = {"use_dictionary": False, "column_encoding": {"a": "DELTA_BYTE_ARRAY"}}
+    bomb_is_refused(bomb_of_texts, **encodings)
 
 
 def test_numbers_that_are_compressed_alone_do_not_become_a_large_table(bomb_is_refused, monkeypatch):

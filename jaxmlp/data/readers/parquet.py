@@ -89,15 +89,14 @@ def _read_with_pyarrow(path: Path, is_ignored: Callable[[str], bool]) -> tuple[A
     flat = [name for name in schema.names if name not in nested]
     _check_numbers_fit(path, metadata.num_rows * len(flat))
     check_bytes(path, sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)))
-    delta = _delta_columns(metadata)
-    dictionaries = {f.name: f.type for f in schema if _is_one_of(TEXT_TYPES, f.type) and f.name not in delta}
-    others = [f.name for f in schema if f.name in delta or _is_one_of(OTHER_TEXT_TYPES, f.type)]
-    with parquet.ParquetFile(path, read_dictionary=list(dictionaries)) as file:
-        n_bytes = 0
-        for batch in file.iter_batches(BATCH_ROWS, columns=others) if others else ():
-            n_bytes += batch.get_total_buffer_size()
-            _check_texts_fit(path, n_bytes)
-        table = file.read(columns=flat)
+    dictionaries = {field.name: field.type for field in schema if _is_one_of(TEXT_TYPES, field.type)}
+    others = [field.name for field in schema if _is_one_of(OTHER_TEXT_TYPES, field.type)]
+    try:
+        table = _read_counted(path, flat, [*dictionaries], others)
+    except OSError:
+        # Of a damaged file, or of texts that are stored by their differences: pyarrow does not read those as
+        # dictionaries. The metadata of a column names its encodings, but reading it crashes for some damaged files.
+        table = _read_counted(path, flat, [], [*dictionaries, *others])
     _check_texts_fit(path, sum(map(_text_bytes, table.columns)))
     # pandas stores its index as the last column, which would be the target
     stored = (table.schema.pandas_metadata or {}).get("index_columns", ())
@@ -112,15 +111,16 @@ def _read_with_pyarrow(path: Path, is_ignored: Callable[[str], bool]) -> tuple[A
     return type(table).from_pydict(columns), [name for name in indices if not name.startswith(NAMELESS_INDEX)]
 
 
-def _delta_columns(metadata: Any) -> set[str]:
-    """Return the columns with texts that are stored by their differences: pyarrow reads no dictionaries from them."""
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    chunks = (group.column(j) for group in groups for j in range(group.num_columns))
-    return {
-        chunk.path_in_schema
-        for chunk in chunks
-        if chunk.physical_type == "BYTE_ARRAY" and any("DELTA" in encoding for encoding in chunk.encodings)
-    }
+def _read_counted(path: Path, names: list[str], dictionaries: list[str], others: list[str]) -> Any:
+    """Return the columns with these names, some of them as dictionaries; raise if other texts would fill the memory."""
+    from pyarrow import parquet  # pyright: ignore[reportMissingImports]
+
+    with parquet.ParquetFile(path, read_dictionary=dictionaries) as file:
+        n_bytes = 0
+        for batch in file.iter_batches(BATCH_ROWS, columns=others) if others else ():
+            n_bytes += batch.get_total_buffer_size()
+            _check_texts_fit(path, n_bytes)
+        return file.read(columns=names)
 
 
 def _is_one_of(tests: Sequence[str], column_type: Any) -> bool:
