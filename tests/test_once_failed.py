@@ -1,8 +1,8 @@
 """Files that once ended in a traceback, a crash or a hang: each is read, or refused in one sentence.
 
-`examples/fuzz.py` made them: with seed 5 the files of data, which an early version of the package failed to refuse; with
-seed 2 the models, which are forged, and the Parquet files, on which pyarrow crashed. To add a file that `fuzz.py` has
-kept, put it into golden/once_failed.zip as READER/NUMBER-WHAT_CAME.
+`examples/fuzz.py` made them: with seed 5 most files of data, which an early version of the package failed to refuse;
+with seed 2 the models, which are forged, and the Parquet files, on which pyarrow crashed. To add a file that `fuzz.py`
+has kept, put it into golden/once_failed.zip as READER/NUMBER-WHAT_CAME.
 """
 
 import zipfile
